@@ -1,0 +1,19 @@
+# Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+# Flags as targets: reprise_warnings for our own code only, reprise_sanitizers for everything that is linked together.
+# Neither is installed.
+
+add_library(reprise_warnings INTERFACE)
+target_compile_options(reprise_warnings INTERFACE
+    -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+    $<$<BOOL:${REPRISE_WERROR}>:-Werror>)
+
+add_library(reprise_sanitizers INTERFACE)
+if(REPRISE_SANITIZE)
+    target_compile_options(reprise_sanitizers INTERFACE
+        -fsanitize=${REPRISE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options(reprise_sanitizers INTERFACE -fsanitize=${REPRISE_SANITIZE})
+    if(REPRISE_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        # GCC says that TSan does not see fences; Asio has some, next to atomics that it does see.
+        target_compile_options(reprise_sanitizers INTERFACE -Wno-tsan)
+    endif()
+endif()

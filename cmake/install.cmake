@@ -1,0 +1,18 @@
+# Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/reprise)
+
+install(TARGETS reprise EXPORT reprise ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET reprise_asio)
+    install(TARGETS reprise_asio EXPORT reprise ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+install(DIRECTORY include/reprise DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
+install(EXPORT reprise NAMESPACE reprise:: FILE reprise-targets.cmake DESTINATION ${package_dir})
+
+configure_package_config_file(cmake/reprise-config.cmake.in reprise-config.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(reprise-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES
+    ${CMAKE_CURRENT_BINARY_DIR}/reprise-config.cmake
+    ${CMAKE_CURRENT_BINARY_DIR}/reprise-config-version.cmake
+    DESTINATION ${package_dir})

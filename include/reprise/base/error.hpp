@@ -1,0 +1,65 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <boost/system/error_category.hpp>
+#include <boost/system/error_code.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <type_traits>
+
+namespace reprise {
+
+using boost::system::error_code;
+using boost::system::system_error;
+
+/** What went wrong, where the library itself is the one to say it.
+
+    Resolver, socket and OpenSSL errors keep their own categories. Numbers are stable: new ones are appended.
+*/
+enum class errc
+{
+    /// The operation needs a closed stream and this one is open. Shut it down first.
+    already_connected = 1,
+
+    /// The operation needs a peer: call async_connect before async_reconnect.
+    never_connected = 2,
+
+    /// A serialised session did not decode: wrong version, truncated, or not a session at all.
+    session_corrupt = 3,
+
+    /// `session_cache_options::id_context` is empty. Give it 1 to 32 bytes that name whose sessions these are.
+    id_context_missing = 4,
+
+    /// `session_cache_options::id_context` is longer than 32 bytes (SSL_MAX_SID_CTX_LENGTH).
+    id_context_too_long = 5,
+
+    /// This ssl::context already has a session_cache. One context has one cache: use the first, or another context.
+    already_attached = 6,
+
+    /// An option is outside its documented bounds; `what()` of the exception names it.
+    bad_option = 7,
+
+    /// The ssl::context has a get-session callback of somebody else's (SSL_CTX_sess_set_get_cb(3)).
+    callback_taken = 8,
+
+    /// The stream's SSL object does not use the BIO pair that asio::ssl::stream gave it.
+    foreign_bio = 9,
+
+    /// The virtual host selector knows no context for this name. The peer gets the alert unrecognized_name.
+    unknown_host = 10,
+};
+
+/// The category of `errc`.
+[[nodiscard]] boost::system::error_category const& reprise_category() noexcept;
+
+[[nodiscard]] inline error_code make_error_code(errc e) noexcept
+{
+    return {static_cast<int>(e), reprise_category()};
+}
+
+} // namespace reprise
+
+template <>
+struct boost::system::is_error_code_enum<reprise::errc> : std::true_type
+{
+};

@@ -1,0 +1,88 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/client/client_options.hpp>
+#include <reprise/client/session_store.hpp>
+#include <reprise/tls/handshake_info.hpp>
+#include <reprise/tls/ssl_handles.hpp>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace reprise::detail {
+
+/** The TLS side of a client_stream, without its socket: what is offered, what came of it, what is kept.
+
+    One object serves all connections of a stream, one after the other. OpenSSL's new-session callback finds it through the
+    SSL, so its address is fixed and it outlives each SSL that `begin` made.
+*/
+class client_connection
+{
+public:
+    /// Takes a reference to the context and hooks up its new-session callback, once per context.
+    client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options);
+    client_connection(client_connection const&) = delete;
+    client_connection& operator=(client_connection const&) = delete;
+
+    /// A new SSL for a connection to this peer: SNI, host check, ALPN; its session_key is fixed from here on.
+    [[nodiscard]] ssl_ptr begin(std::string const& host, std::string const& service);
+
+    /// Resume exactly this session, not one from the store.
+    void offer_exactly(std::optional<session> ticket) { exact_ = std::move(ticket); }
+
+    [[nodiscard]] session_store* store() const noexcept { return store_.get(); }
+    [[nodiscard]] session_key const& key() const noexcept { return key_; }
+    [[nodiscard]] client_options const& options() const noexcept { return options_; }
+    [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
+
+    /// The session that the caller insists on, if the store need not be asked.
+    [[nodiscard]] std::optional<session> exact() noexcept { return std::exchange(exact_, std::nullopt); }
+
+    /// Offer this session if every rule allows it; else note why not.
+    void offer(SSL* ssl, session const& candidate);
+
+    /// Nothing is offered, for this reason.
+    void offer_nothing(full_reason reason) noexcept { reason_ = reason; }
+
+    /// The handshake succeeded: everything was verified, so sessions may be kept from now on.
+    void handshake_done(SSL* ssl);
+
+    /// The handshake failed with an error of TLS. True if a reusable session had been offered, which must be forgotten.
+    [[nodiscard]] bool handshake_failed() noexcept;
+
+    /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
+    void capture_before_shutdown(SSL* ssl);
+
+    /// Called by OpenSSL for each session that arrives.
+    void on_new_session(SSL_SESSION const* live);
+
+private:
+    void keep(session ticket);
+
+    ssl_ctx_ptr context_;
+    std::shared_ptr<session_store> store_;
+    client_options options_;
+    std::string context_id_;
+
+    // of the current connection
+    session_key key_;
+    std::optional<session> exact_;
+    std::optional<session> offered_;
+    full_reason reason_ = full_reason::nothing_stored;
+    bool verified_ = false;
+    bool captured_ = false;
+    session_origin origin_;
+    std::vector<ssl_session_ptr> early_; // TLS 1.2 delivers its session before the handshake is done
+    handshake_info info_;
+};
+
+/// Whether `candidate` may be offered at `now`: `full_reason::none`, or why not.
+[[nodiscard]] full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
+                                    bool must_be_verified) noexcept;
+
+/// True if the socket is connected and the peer has neither closed nor reset it.
+[[nodiscard]] bool is_alive(int socket) noexcept;
+
+} // namespace reprise::detail

@@ -1,0 +1,51 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/base/clock.hpp>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace reprise {
+
+/// How a client_stream connects, verifies, resumes and closes.
+struct client_options
+{
+    /// Require a verified certificate that is valid for the host. False leaves the ssl::context's own verification
+    /// mode, which verifies nothing by default, and checks no name.
+    bool verify_peer = true;
+
+    /// The name for SNI (RFC 6066, 3) and for the certificate check, if it is not the host that was connected to.
+    /// An empty name sends no SNI, and the certificate is checked against the host.
+    std::optional<std::string> server_name{};
+
+    /// Protocols to offer with ALPN, preferred first, each 1 to 255 bytes (RFC 7301). Empty leaves the context's own.
+    std::vector<std::string> alpn{};
+
+    /// Sessions are shared only within one partition; for example one per user or per top-level site.
+    std::string partition{};
+
+    /// Longest reuse after the full handshake that verified the certificate; resuming does not extend it. Above 0 s, at
+    /// most 7 days (RFC 8446, 4.6.1); a day limits the harm of a stolen store.
+    std::chrono::seconds max_session_age = std::chrono::hours{24};
+
+    /// For connecting, from the resolver to the end of the handshake. Zero for no limit.
+    std::chrono::milliseconds connect_timeout = std::chrono::seconds{30};
+
+    /// How long `async_shutdown` waits for the peer's close_notify, and for tickets that are still on their way. Zero for
+    /// no limit. An answering peer needs one round trip.
+    std::chrono::milliseconds shutdown_timeout = std::chrono::seconds{2};
+
+    /// Longest wait for the session_store; after it the handshake runs in full. At least 1 ms.
+    std::chrono::milliseconds lookup_deadline{100};
+
+    /// Send small records at once. Otherwise a request that follows another waits for an acknowledgement, 40 ms.
+    bool no_delay = true;
+
+    /// Where "now" comes from, for the age of sessions.
+    clock now = system_clock();
+};
+
+} // namespace reprise

@@ -1,0 +1,420 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/base/error.hpp>
+#include <reprise/client/client_connection.hpp>
+#include <reprise/client/client_options.hpp>
+#include <reprise/client/session_store.hpp>
+#include <reprise/io/coalesce.hpp>
+#include <reprise/io/default_socket.hpp>
+#include <reprise/io/initiate.hpp>
+#include <reprise/io/lowest_socket.hpp>
+#include <reprise/io/within.hpp>
+#include <reprise/tls/handshake_info.hpp>
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+// Declared by Beast in <boost/beast/core/role.hpp>; a WebSocket on top of a client_stream closes through it.
+namespace boost::beast {
+enum class role_type;
+}
+
+namespace reprise {
+
+/** A TLS client stream that resumes: asio::ssl::stream, with a memory.
+
+    It satisfies Asio's AsyncReadStream and AsyncWriteStream, so that asio::async_read, Beast's HTTP and WebSocket work on
+    it. Sessions go to the session_store as they arrive; a connection that is truncated, reset, cancelled or destroyed
+    loses none that had arrived.
+
+    @tparam NextLayer A TCP socket, or layers on top of one, such as beast::tcp_stream. It is constructed from an executor.
+
+    Every operation takes any completion token and awaits where none is given. Unless said otherwise an operation supports
+    `terminal` cancellation; after a cancelled operation only `close`, `async_reconnect` and destruction are useful.
+
+    @par Object Lifetimes
+    The ssl::context must outlive the stream (it owns the verify callback) and must be configured before the first stream
+    is made of it. The store is held by shared ownership. The stream must outlive its operations.
+
+    @par Thread Safety
+    Distinct objects: safe. Shared objects: unsafe; with several threads running the io_context use a strand as executor.
+*/
+template <class NextLayer = default_socket>
+class client_stream
+{
+public:
+    using next_layer_type = NextLayer;
+    using executor_type = typename NextLayer::executor_type;
+    using lowest_layer_type = std::remove_reference_t<decltype(detail::lowest_socket(std::declval<NextLayer&>()))>;
+    using native_handle_type = SSL*;
+
+    /// A stream that keeps its sessions in `store`. @throws system_error `errc::bad_option`.
+    template <class Executor>
+        requires std::constructible_from<NextLayer, Executor const&>
+    client_stream(Executor const& ex, asio::ssl::context& tls, session_store& store, client_options options = {})
+        : client_stream(NextLayer{ex}, tls, store, std::move(options))
+    {
+    }
+
+    /// The same on a next layer of the caller's, for `async_handshake` if it is connected already.
+    client_stream(NextLayer next, asio::ssl::context& tls, session_store& store, client_options options = {})
+        : impl_(std::make_unique<impl>(std::move(next), tls, store.shared_from_this(), std::move(options)))
+    {
+    }
+
+    /// A stream that keeps no sessions.
+    template <class Executor>
+        requires std::constructible_from<NextLayer, Executor const&>
+    client_stream(Executor const& ex, asio::ssl::context& tls, client_options options = {})
+        : impl_(std::make_unique<impl>(NextLayer{ex}, tls, nullptr, std::move(options)))
+    {
+    }
+
+    client_stream(client_stream&&) noexcept = default;
+    client_stream& operator=(client_stream&&) noexcept = default;
+    ~client_stream() = default;
+
+    [[nodiscard]] executor_type get_executor() noexcept { return impl_->next_layer().get_executor(); }
+    [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->next_layer(); }
+    [[nodiscard]] next_layer_type const& next_layer() const noexcept { return impl_->next_layer(); }
+
+    /// The TCP socket at the bottom.
+    [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return detail::lowest_socket(impl_->next_layer()); }
+
+    /// The SSL of the current connection. It changes with each connect or reconnect.
+    [[nodiscard]] native_handle_type native_handle() noexcept { return impl_->tls->native_handle(); }
+
+    /// How the last handshake went: resumed or not, and why not.
+    [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->connection.info(); }
+
+    /** Resolve, connect and shake hands; resumes if the store has a usable session.
+
+        A peer that declines costs only time: the handshake runs in full and the operation succeeds. Of a store that is
+        slow or broken the same holds (`handshake_info::reason` says so).
+
+        @param host Name or address. SNI and the certificate check follow it, unless the options say otherwise.
+        @param service Port number or service name.
+
+        @par Completion Signature
+        @code void(error_code, handshake_info) @endcode
+
+        @par Per-Operation Cancellation
+        `terminal`. The stream is closed afterwards and can be connected again. A ticket that was taken from the store is
+        not put back: the peer may have seen it, and it should not be offered twice (RFC 8446, C.4).
+
+        @par Errors
+        @li `errc::already_connected`, if the stream is open; nothing is sent.
+        @li `asio::error::timed_out` after `client_options::connect_timeout`.
+        @li Resolver, socket and OpenSSL errors, unchanged, in their own categories; the stream is closed.
+    */
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    auto async_connect(std::string_view host, std::string_view service, Token&& token = {})
+    {
+        return connect({std::string{host}, std::string{service}, {}}, std::nullopt, std::forward<Token>(token));
+    }
+
+    /// The same, and resume exactly this session, for protocols that demand it; the store is not asked.
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    auto async_connect(std::string_view host, std::string_view service, session exactly, Token&& token = {})
+    {
+        return connect({std::string{host}, std::string{service}, {}}, std::move(exactly), std::forward<Token>(token));
+    }
+
+    /// The same to endpoints that the caller has resolved, tried in order; the first one's port is the service.
+    template <class EndpointSequence,
+              asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+        requires(bool{asio::is_endpoint_sequence<EndpointSequence>::value})
+    auto async_connect(EndpointSequence const& endpoints, std::string_view host, Token&& token = {})
+    {
+        peer to{std::string{host}, {}, {}};
+        for (asio::ip::tcp::endpoint const endpoint : endpoints)
+            to.endpoints.push_back(endpoint);
+        to.service = to.endpoints.empty() ? "" : std::to_string(to.endpoints.front().port());
+        return connect(std::move(to), std::nullopt, std::forward<Token>(token));
+    }
+
+    /** Shake hands on a next layer that the caller has connected, through a proxy for example.
+
+        As async_connect, but without resolving and connecting; `host` and `service` name the peer for the certificate
+        check and for the store. `async_reconnect` connects to them directly.
+    */
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    auto async_handshake(std::string_view host, std::string_view service, Token&& token = {})
+    {
+        return detail::initiate<handshake_info>(
+            any_executor(), impl_->connection.options().connect_timeout,
+            [self = impl_.get(), to = peer{std::string{host}, std::string{service}, {}}]() mutable
+            { return self->handshake_on_next_layer(std::move(to)); },
+            std::forward<Token>(token));
+    }
+
+    /** Connect again to the same peer, resuming the last session if one is usable.
+
+        Builds a fresh TLS stream (the old one keeps state of its last connection), connects and offers the session. A
+        connection that the peer has closed or reset need not be shut down first.
+
+        Completion, cancellation and errors as for async_connect, and
+        @li `errc::never_connected`, if there is no peer yet;
+        @li `errc::already_connected`, if the connection is alive. Shut it down first.
+    */
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    auto async_reconnect(Token&& token = {})
+    {
+        return detail::initiate<handshake_info>(
+            any_executor(), impl_->connection.options().connect_timeout,
+            [self = impl_.get()] { return self->reconnect(); }, std::forward<Token>(token));
+    }
+
+    /** Capture the session, send close_notify, wait for the peer's, close the socket.
+
+        The wait is bounded by `client_options::shutdown_timeout` and serves a purpose: tickets that are still on their way
+        are read meanwhile. How the peer takes the end is its business: that it closes without an answer, resets, sends data
+        that nobody will read, or does nothing until the time is up, is success.
+
+        @par Completion Signature
+        @code void(error_code) @endcode
+
+        @par Per-Operation Cancellation
+        `terminal`. The socket is closed at once, and the operation fails with `asio::error::operation_aborted`.
+    */
+    template <asio::completion_token_for<void(error_code)> Token = asio::use_awaitable_t<>>
+    auto async_shutdown(Token&& token = {})
+    {
+        return detail::initiate<void>(
+            any_executor(), {}, [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
+    }
+
+    /// Close the socket at once, without close_notify. What had arrived stays in the store.
+    void close() noexcept { impl_->close(); }
+
+    /// As AsyncReadStream. Tickets that come with the data go to the store.
+    template <class MutableBufferSequence,
+              asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
+    auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
+    {
+        return impl_->tls->async_read_some(buffers, std::forward<Token>(token));
+    }
+
+    /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
+    template <class ConstBufferSequence,
+              asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
+    auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
+    {
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            [self = impl_.get()](auto handler, ConstBufferSequence const& data)
+            { self->tls->async_write_some(asio::const_buffer{self->joined(data)}, std::move(handler)); },
+            token, buffers);
+    }
+
+private:
+    struct peer
+    {
+        std::string host;
+        std::string service;
+        std::vector<asio::ip::tcp::endpoint> endpoints; // empty: to be resolved
+    };
+
+    struct impl
+    {
+        impl(NextLayer next, asio::ssl::context& context, std::shared_ptr<session_store> store, client_options options)
+            : connection(context.native_handle(), std::move(store), std::move(options)),
+              tls(std::in_place, std::move(next), context)
+        {
+        }
+
+        detail::client_connection connection;            // outlives each SSL, which points to it
+        std::optional<asio::ssl::stream<NextLayer>> tls; // empty for a moment only, in renew()
+        detail::coalescer joined;
+        std::optional<peer> to;
+        bool open = false;
+
+        NextLayer& next_layer() noexcept { return tls->next_layer(); }
+        NextLayer const& next_layer() const noexcept { return tls->next_layer(); }
+        auto& socket() noexcept { return detail::lowest_socket(next_layer()); }
+
+        void close() noexcept
+        {
+            error_code ignored;
+            socket().close(ignored);
+            open = false;
+        }
+
+        // A handshake needs an ssl::stream that has seen none before.
+        void renew()
+        {
+            auto ssl = connection.begin(to->host, to->service);
+            NextLayer next = std::move(tls->next_layer());
+            tls.reset();
+            tls.emplace(std::move(next), ssl.release());
+        }
+
+        [[nodiscard]] bool is_open() noexcept { return open && detail::is_alive(socket().native_handle()); }
+
+        using result = detail::outcome<handshake_info>;
+
+        // Said explicitly, for a token in its place would be ambiguous with a socket that has a default token.
+        static constexpr auto any_endpoint = [](error_code const&, auto const&) { return true; };
+
+        asio::awaitable<result> connect(peer next_peer, std::optional<session> exactly)
+        {
+            if (is_open())
+                co_return result{errc::already_connected};
+            close();
+            to = std::move(next_peer);
+            connection.offer_exactly(std::move(exactly)); // of an earlier attempt nothing may be left
+            co_return co_await connect_and_shake_hands();
+        }
+
+        asio::awaitable<result> reconnect()
+        {
+            if (!to)
+                co_return result{errc::never_connected};
+            if (is_open())
+                co_return result{errc::already_connected};
+            close();
+            co_return co_await connect_and_shake_hands();
+        }
+
+        asio::awaitable<result> handshake_on_next_layer(peer next_peer)
+        {
+            if (open)
+                co_return result{errc::already_connected};
+            to = std::move(next_peer);
+            co_return co_await closing_on_error(shake_hands());
+        }
+
+        asio::awaitable<result> connect_and_shake_hands()
+        {
+            co_return co_await closing_on_error(
+                [](impl* self) -> asio::awaitable<void>
+                {
+                    if (self->to->endpoints.empty())
+                    {
+                        asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
+                        auto const found = co_await resolver.async_resolve(self->to->host, self->to->service,
+                                                                           asio::use_awaitable);
+                        co_await asio::async_connect(self->socket(), found, any_endpoint, asio::use_awaitable);
+                    }
+                    else
+                        co_await asio::async_connect(self->socket(), self->to->endpoints, any_endpoint,
+                                                     asio::use_awaitable);
+                    co_await self->shake_hands();
+                }(this));
+        }
+
+        asio::awaitable<result> closing_on_error(asio::awaitable<void> steps)
+        {
+            try
+            {
+                co_await std::move(steps);
+            }
+            catch (...)
+            {
+                close();
+                throw;
+            }
+            co_return result{{}, connection.info()};
+        }
+
+        asio::awaitable<void> shake_hands()
+        {
+            if (connection.options().no_delay)
+            {
+                error_code ignored; // an optimisation; not every socket is TCP
+                socket().set_option(asio::ip::tcp::no_delay{true}, ignored);
+            }
+            renew();
+            co_await choose_session();
+            auto const [ec] =
+                co_await tls->async_handshake(asio::ssl::stream_base::client, asio::as_tuple(asio::use_awaitable));
+            if (ec)
+            {
+                // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
+                if (connection.handshake_failed() && ec.category() == asio::error::get_ssl_category())
+                    co_await connection.store()->remove(connection.key());
+                throw system_error{ec};
+            }
+            connection.handshake_done(tls->native_handle());
+            open = true;
+        }
+
+        asio::awaitable<void> choose_session()
+        {
+            if (auto const exact = connection.exact())
+                co_return connection.offer(tls->native_handle(), *exact);
+            session_store* const store = connection.store();
+            if (store == nullptr)
+                co_return;
+            auto const found =
+                co_await detail::within(connection.options().lookup_deadline, store->take(connection.key()));
+            if (found.status == detail::lookup_status::late)
+                connection.offer_nothing(full_reason::lookup_late);
+            else if (found.status == detail::lookup_status::failed)
+                connection.offer_nothing(full_reason::lookup_failed);
+            else if (*found.value)
+                connection.offer(tls->native_handle(), **found.value);
+        }
+
+        asio::awaitable<detail::outcome<void>> shutdown()
+        {
+            if (!open)
+                co_return detail::outcome<void>{};
+            connection.capture_before_shutdown(tls->native_handle());
+            co_await detail::initiate<void>(
+                co_await asio::this_coro::executor, connection.options().shutdown_timeout,
+                [this]() -> asio::awaitable<detail::outcome<void>>
+                {
+                    auto const [ec] = co_await tls->async_shutdown(asio::as_tuple(asio::use_awaitable));
+                    co_return detail::outcome<void>{ec};
+                },
+                asio::as_tuple(asio::use_awaitable));
+            close();
+            asio::cancellation_state const caller = co_await asio::this_coro::cancellation_state;
+            bool const cancelled = caller.cancelled() != asio::cancellation_type::none;
+            co_return detail::outcome<void>{cancelled ? error_code{asio::error::operation_aborted} : error_code{}};
+        }
+    };
+
+    [[nodiscard]] asio::any_io_executor any_executor() { return impl_->next_layer().get_executor(); }
+
+    template <class Token>
+    auto connect(peer to, std::optional<session> exactly, Token&& token)
+    {
+        return detail::initiate<handshake_info>(
+            any_executor(), impl_->connection.options().connect_timeout,
+            [self = impl_.get(), to = std::move(to), exactly = std::move(exactly)]() mutable
+            { return self->connect(std::move(to), std::move(exactly)); },
+            std::forward<Token>(token));
+    }
+
+    std::unique_ptr<impl> impl_; // operations and OpenSSL hold its address, so that the stream can be moved
+};
+
+/// Closes the transport when a WebSocket on top has said goodbye: capture, close_notify, bounded wait.
+template <class NextLayer, class Handler>
+void async_teardown(boost::beast::role_type, client_stream<NextLayer>& stream, Handler&& handler)
+{
+    stream.async_shutdown(std::forward<Handler>(handler));
+}
+
+/// The same where nobody waits: the socket is closed at once.
+template <class NextLayer>
+void teardown(boost::beast::role_type, client_stream<NextLayer>& stream, error_code& ec)
+{
+    ec = {};
+    stream.close();
+}
+
+} // namespace reprise

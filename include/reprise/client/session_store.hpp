@@ -1,0 +1,70 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/client/session_key.hpp>
+#include <reprise/tls/session.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+
+namespace reprise {
+
+namespace asio = boost::asio;
+
+/** Where a client keeps the sessions of its connections: one for the whole program is meant.
+
+    TLS 1.3 tickets are handed out once each, newest first (RFC 8446, C.4); a TLS 1.2 session may be used again. A store
+    is bounded and may drop any session at any time: forgetting is a promise, keeping is not.
+
+    A store is always held by shared ownership, for a connection may deliver a ticket after everybody else has let go.
+
+    @par Cancellation
+    Every awaitable operation may be cancelled (`terminal`) and then throws `asio::error::operation_aborted`.
+
+    @par Thread Safety
+    Distinct and shared objects: safe.
+*/
+class session_store : public std::enable_shared_from_this<session_store>
+{
+public:
+    session_store(session_store const&) = delete;
+    session_store& operator=(session_store const&) = delete;
+    virtual ~session_store() = default;
+
+    /** Keep a session that a connection has just received.
+
+        Called from inside a TLS read: it must not block, and a `take` that follows in this process finds the session. A
+        store that writes to a disk or a network queues it; `drain` waits for that.
+    */
+    virtual void capture(session_key const& key, session ticket) noexcept = 0;
+
+    /// Hand out one usable session, and forget it if it is a TLS 1.3 ticket. Nothing on a miss.
+    virtual asio::awaitable<std::optional<session>> take(session_key key) = 0;
+
+    /// Forget all sessions under this key; returns how many there were.
+    virtual asio::awaitable<std::size_t> remove(session_key key) = 0;
+
+    /// Forget everything.
+    virtual asio::awaitable<void> clear() = 0;
+
+    /// Wait until everything that was captured is where it is to be kept.
+    virtual asio::awaitable<void> drain() = 0;
+
+    /// How many sessions it holds now.
+    [[nodiscard]] virtual std::size_t size() const = 0;
+
+    /// `capture`, then `drain`.
+    asio::awaitable<void> insert(session_key key, session ticket)
+    {
+        capture(key, std::move(ticket));
+        co_await drain();
+    }
+
+protected:
+    session_store() = default;
+};
+
+} // namespace reprise

@@ -1,0 +1,18 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+namespace reprise::detail {
+
+/// The socket at the bottom of a stack of layers: asio's own, or the one in a beast::basic_stream.
+template <class Layer>
+auto& lowest_socket(Layer& layer)
+{
+    if constexpr (requires { layer.next_layer(); })
+        return lowest_socket(layer.next_layer());
+    else if constexpr (requires { layer.socket(); })
+        return layer.socket();
+    else
+        return layer;
+}
+
+} // namespace reprise::detail

@@ -1,0 +1,148 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/base/error.hpp>
+#include <reprise/io/within.hpp>
+#include <reprise/server/session_cache.hpp>
+#include <reprise/tls/bio_handover.hpp>
+#include <reprise/tls/client_hello.hpp>
+#include <reprise/tls/handshake_info.hpp>
+#include <reprise/tls/session.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace reprise::detail {
+
+/// What the accept loop does next.
+enum class accept_step
+{
+    read,        ///< feed more ciphertext, then ask again
+    choose_host, ///< ask the selector, then `use_host` or `refuse_host`
+    look_up,     ///< ask the storage, then `found`
+    done,        ///< the handshake is complete; output may be left: tickets
+    failed,      ///< `error()` says why; output may be left: an alert
+};
+
+/// Which question to the storage can help a connection.
+enum class lookup_kind
+{
+    none, ///< no session is offered, or one that a ticket key opens
+    get,  ///< a TLS 1.2 session id, which may be used again
+    take, ///< a TLS 1.3 stateful ticket, which may not (RFC 8446, C.4)
+};
+
+struct lookup_plan
+{
+    lookup_kind kind = lookup_kind::none;
+    std::string name{};
+    full_reason otherwise = full_reason::not_offered; ///< why the handshake runs in full if nothing else is found out
+};
+
+/// How a server is set up, as far as it decides what a ClientHello can be looked up by.
+struct lookup_policy
+{
+    bool speaks_tls13 = true;
+    bool tickets = true;
+    bool storage = true;
+    bool remembers = true; ///< a storage, or OpenSSL's own table
+};
+
+/// The session that OpenSSL will ask for when it goes on, and nothing else: a wasted look-up costs a round trip.
+[[nodiscard]] lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy);
+
+/** One server handshake, without its socket: a state machine that is fed ciphertext and says what it needs.
+
+    OpenSSL's callbacks find it through the SSL, so its address is fixed and it outlives the SSL.
+*/
+class acceptor
+{
+public:
+    explicit acceptor(session_cache cache) : cache_(std::move(cache)) {}
+    acceptor(acceptor const&) = delete;
+    acceptor& operator=(acceptor const&) = delete;
+
+    /// A new SSL for this connection, in accept state.
+    [[nodiscard]] ssl_ptr make_ssl();
+
+    /// Take the SSL's BIOs over. The selector is asked if `has_hosts`.
+    void begin(SSL* ssl, bool has_hosts);
+
+    [[nodiscard]] accept_step next();
+
+    void feed(byte_view ciphertext) { bios_->feed(ciphertext); }
+    [[nodiscard]] byte_view output() const noexcept { return bios_->output(); }
+    void drop_output() noexcept { bios_->drop_output(); }
+
+    [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
+    void use_host(session_cache const& cache);
+    void refuse_host() noexcept;
+
+    /// The question to the storage, to be awaited for at most `lookup_deadline`.
+    [[nodiscard]] asio::awaitable<std::optional<secret_bytes>> question() const;
+    [[nodiscard]] std::chrono::milliseconds lookup_deadline() const noexcept;
+    void found(lookup<std::optional<secret_bytes>> answer);
+
+    /// Write the sessions that were made meanwhile to the storage, behind the handshake.
+    void store_new_sessions(asio::any_io_executor const& ex);
+
+    /// Give the SSL back to its stream, with what was read too far.
+    void hand_back() noexcept { bios_.reset(); }
+
+    [[nodiscard]] error_code error() const noexcept { return error_; }
+    [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
+
+    /// The handshake ended by the socket or the clock rather than by TLS.
+    void abandon() noexcept;
+
+    /// @name What OpenSSL's callbacks call
+    /// @{
+    int on_client_hello(SSL* ssl, int* alert);
+    SSL_SESSION* on_get_session(byte_view id) const noexcept;
+    void on_new_session(SSL_SESSION const* live);
+    [[nodiscard]] full_reason check_policy(SSL_SESSION* candidate, session_origin const& origin) const;
+    void on_ticket(full_reason judgement, session_origin const& origin) noexcept;
+    [[nodiscard]] session_origin const& origin();
+    [[nodiscard]] cache_core& core() const noexcept { return *cache_.core(); }
+    /// @}
+
+private:
+    void apply_host();
+    void finish();
+
+    enum class phase
+    {
+        hello,       // the ClientHello has not been read
+        host_wanted, // paused for the selector
+        host_known,
+        look_up,     // paused for the storage
+        answered,
+        over,        // the handshake is complete
+    };
+
+    session_cache cache_; // of the current host
+    std::optional<bio_handover> bios_;
+    SSL* ssl_ = nullptr;
+    bool has_hosts_ = false;
+    bool host_changed_ = false;
+    bool host_refused_ = false;
+    phase phase_ = phase::hello;
+    client_hello hello_;
+    lookup_plan plan_;
+    ssl_session_ptr fetched_;
+    full_reason reason_ = full_reason::not_offered;
+    std::optional<session_origin> origin_; // of the session that was accepted, or of this full handshake
+    bool is_fresh_ = false;                // origin_ is of this full handshake
+    bool opened_ticket_ = false;
+    std::array<unsigned char, 32> policy_{};
+    std::vector<session> new_sessions_;
+    error_code error_;
+    handshake_info info_;
+};
+
+} // namespace reprise::detail

@@ -1,0 +1,292 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/base/error.hpp>
+#include <reprise/io/coalesce.hpp>
+#include <reprise/io/default_socket.hpp>
+#include <reprise/io/initiate.hpp>
+#include <reprise/io/lowest_socket.hpp>
+#include <reprise/io/within.hpp>
+#include <reprise/server/accept.hpp>
+#include <reprise/server/server_options.hpp>
+#include <reprise/server/session_cache.hpp>
+#include <reprise/tls/handshake_info.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
+#include <exception>
+#include <memory>
+#include <utility>
+
+namespace boost::beast {
+enum class role_type;
+}
+
+namespace reprise {
+
+/** A TLS server stream that resumes: asio::ssl::stream, whose handshake asks the session_cache's storage.
+
+    It satisfies Asio's AsyncReadStream and AsyncWriteStream, so that asio::async_read, Beast's HTTP and WebSocket work on
+    it.
+
+    @tparam NextLayer A connected TCP socket, or layers on top of one, such as beast::tcp_stream.
+
+    Every operation takes any completion token and awaits where none is given; it supports `terminal` cancellation, after
+    which the stream is of no use.
+
+    @par Object Lifetimes
+    The stream keeps the cache and the SSL_CTX. It must outlive its operations.
+
+    @par Thread Safety
+    Distinct objects: safe. Shared objects: unsafe; with several threads running the io_context use a strand as executor.
+*/
+template <class NextLayer = default_socket>
+class server_stream
+{
+public:
+    using next_layer_type = NextLayer;
+    using executor_type = typename NextLayer::executor_type;
+    using lowest_layer_type = std::remove_reference_t<decltype(detail::lowest_socket(std::declval<NextLayer&>()))>;
+    using native_handle_type = SSL*;
+
+    /// A stream on an accepted connection. With `server_options::select_host` the cache is only the start: it supplies
+    /// OpenSSL's callbacks and its built-in ticket key.
+    server_stream(NextLayer next, session_cache const& cache, server_options options = {})
+        : impl_(std::make_unique<impl>(std::move(next), cache, std::move(options)))
+    {
+    }
+
+    server_stream(server_stream&&) noexcept = default;
+    server_stream& operator=(server_stream&&) noexcept = default;
+    ~server_stream() = default;
+
+    [[nodiscard]] executor_type get_executor() noexcept { return impl_->tls.get_executor(); }
+    [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->tls.next_layer(); }
+    [[nodiscard]] next_layer_type const& next_layer() const noexcept { return impl_->tls.next_layer(); }
+
+    /// The TCP socket at the bottom.
+    [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return detail::lowest_socket(next_layer()); }
+    [[nodiscard]] native_handle_type native_handle() noexcept { return impl_->tls.native_handle(); }
+
+    /// How the handshake went: resumed or not, and why not.
+    [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->accept.info(); }
+
+    /// What the client asked for.
+    [[nodiscard]] client_hello const& hello() const noexcept { return impl_->accept.hello(); }
+
+    /** Accept the TLS connection: read the ClientHello, choose the host, look its session up, shake hands.
+
+        A storage that is slow or broken costs only time: after `session_cache_options::lookup_deadline` the handshake runs
+        in full. A client that has finished its handshake and goes away before it reads its tickets is not a failure: what
+        it wrote can be read.
+
+        @par Completion Signature
+        @code void(error_code, handshake_info) @endcode
+
+        @par Errors
+        @li `asio::error::timed_out` after `server_options::handshake_timeout`.
+        @li `errc::unknown_host`, if the selector knows no such host.
+        @li `asio::ssl::error::stream_truncated`, if the client closed during the handshake.
+        @li Socket and OpenSSL errors, unchanged; `http request` for plain HTTP on the TLS port. The alert was sent.
+    */
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    auto async_handshake(Token&& token = {})
+    {
+        return detail::initiate<handshake_info>(
+            get_executor(), impl_->options.handshake_timeout, [self = impl_.get()] { return self->handshake(); },
+            std::forward<Token>(token));
+    }
+
+    /** Send close_notify, wait for the peer's, close the socket; bounded by `server_options::shutdown_timeout`.
+
+        How the peer takes it is its business, so everything but cancellation is success.
+
+        @par Completion Signature
+        @code void(error_code) @endcode
+    */
+    template <asio::completion_token_for<void(error_code)> Token = asio::use_awaitable_t<>>
+    auto async_shutdown(Token&& token = {})
+    {
+        return detail::initiate<void>(
+            get_executor(), {}, [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
+    }
+
+    /// Close the socket at once, without close_notify.
+    void close() noexcept { impl_->close(); }
+
+    /// As AsyncReadStream.
+    template <class MutableBufferSequence,
+              asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
+    auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
+    {
+        return impl_->tls.async_read_some(buffers, std::forward<Token>(token));
+    }
+
+    /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
+    template <class ConstBufferSequence,
+              asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
+    auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
+    {
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            [self = impl_.get()](auto handler, ConstBufferSequence const& data)
+            { self->tls.async_write_some(asio::const_buffer{self->joined(data)}, std::move(handler)); },
+            token, buffers);
+    }
+
+private:
+    struct impl
+    {
+        impl(NextLayer next, session_cache const& cache, server_options o)
+            : options(std::move(o)), accept(cache), tls(std::move(next), accept.make_ssl().release())
+        {
+        }
+
+        server_options options;
+        detail::acceptor accept; // outlives the SSL, which points to it
+        asio::ssl::stream<NextLayer> tls;
+        detail::coalescer joined;
+
+        void close() noexcept
+        {
+            error_code ignored;
+            detail::lowest_socket(tls.next_layer()).close(ignored);
+        }
+
+        using result = detail::outcome<handshake_info>;
+
+        asio::awaitable<result> handshake()
+        {
+            if (options.no_delay)
+            {
+                error_code ignored; // an optimisation; not every socket is TCP
+                detail::lowest_socket(tls.next_layer()).set_option(asio::ip::tcp::no_delay{true}, ignored);
+            }
+            accept.begin(tls.native_handle(), options.select_host != nullptr);
+            std::exception_ptr failure;
+            error_code ec;
+            try
+            {
+                ec = co_await run();
+            }
+            catch (...)
+            {
+                failure = std::current_exception();
+                accept.abandon();
+            }
+            accept.hand_back();
+            if (failure)
+                std::rethrow_exception(failure);
+            co_return result{ec, accept.info()};
+        }
+
+        asio::awaitable<error_code> run()
+        {
+            for (;;)
+            {
+                auto const step = accept.next();
+                accept.store_new_sessions(co_await asio::this_coro::executor);
+                auto const written = co_await flush();
+                switch (step)
+                {
+                case detail::accept_step::done:
+                    // In TLS 1.3 only tickets are left to be written. A client that has closed meanwhile does not want
+                    // them; what it wrote before can still be read.
+                    co_return accept.info().protocol == tls_version::tls13 ? error_code{} : written;
+                case detail::accept_step::failed: co_return accept.error();
+                case detail::accept_step::choose_host: co_await choose_host(); break;
+                case detail::accept_step::look_up:
+                    accept.found(co_await detail::within(accept.lookup_deadline(), accept.question()));
+                    break;
+                case detail::accept_step::read:
+                    if (written)
+                        throw system_error{written};
+                    co_await read();
+                }
+            }
+        }
+
+        asio::awaitable<error_code> flush()
+        {
+            auto const output = accept.output();
+            if (output.empty())
+                co_return error_code{};
+            auto const [ec, ignored] = co_await asio::async_write(
+                tls.next_layer(), asio::buffer(output.data(), output.size()), asio::as_tuple(asio::use_awaitable));
+            accept.drop_output();
+            if (ec == asio::error::operation_aborted)
+                throw system_error{ec};
+            co_return ec;
+        }
+
+        asio::awaitable<void> read()
+        {
+            std::array<unsigned char, 4096> buffer;
+            auto const [ec, size] = co_await tls.next_layer().async_read_some(asio::buffer(buffer),
+                                                                              asio::as_tuple(asio::use_awaitable));
+            if (ec == asio::error::eof)
+                throw system_error{asio::ssl::error::stream_truncated};
+            if (ec)
+                throw system_error{ec};
+            accept.feed({buffer.data(), size});
+        }
+
+        asio::awaitable<void> choose_host()
+        {
+            auto const hello = accept.hello();
+            std::optional<session_cache> host;
+            try
+            {
+                host = co_await options.select_host(hello);
+            }
+            catch (std::exception const&)
+            {
+                // A selector that fails knows no host; its own log says why. Cancellation shows at the next await.
+            }
+            if (host)
+                accept.use_host(*host);
+            else
+                accept.refuse_host();
+        }
+
+        asio::awaitable<detail::outcome<void>> shutdown()
+        {
+            co_await detail::initiate<void>(
+                co_await asio::this_coro::executor, options.shutdown_timeout,
+                [this]() -> asio::awaitable<detail::outcome<void>>
+                {
+                    auto const [ec] = co_await tls.async_shutdown(asio::as_tuple(asio::use_awaitable));
+                    co_return detail::outcome<void>{ec};
+                },
+                asio::as_tuple(asio::use_awaitable));
+            close();
+            asio::cancellation_state const caller = co_await asio::this_coro::cancellation_state;
+            bool const cancelled = caller.cancelled() != asio::cancellation_type::none;
+            co_return detail::outcome<void>{cancelled ? error_code{asio::error::operation_aborted} : error_code{}};
+        }
+    };
+
+    std::unique_ptr<impl> impl_; // operations and OpenSSL hold its address, so that the stream can be moved
+};
+
+/// Closes the transport when a WebSocket on top has said goodbye.
+template <class NextLayer, class Handler>
+void async_teardown(boost::beast::role_type, server_stream<NextLayer>& stream, Handler&& handler)
+{
+    stream.async_shutdown(std::forward<Handler>(handler));
+}
+
+/// The same where nobody waits: the socket is closed at once.
+template <class NextLayer>
+void teardown(boost::beast::role_type, server_stream<NextLayer>& stream, error_code& ec)
+{
+    ec = {};
+    stream.close();
+}
+
+} // namespace reprise

@@ -1,0 +1,163 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/base/clock.hpp>
+#include <reprise/storage/storage.hpp>
+#include <reprise/tls/handshake_info.hpp>
+#include <reprise/tls/ssl_handles.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ssl/context.hpp>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace reprise {
+
+namespace asio = boost::asio;
+
+namespace detail {
+class cache_core;
+}
+
+/** What the server remembers, and where; the bits combine with `|`. SSL_CTX_set_session_cache_mode(3).
+
+    | reprise | OpenSSL | meaning |
+    |---|---|---|
+    | `off` | `SSL_SESS_CACHE_OFF` | nothing is remembered; tickets, if on, still resume |
+    | `server` | `SSL_SESS_CACHE_SERVER` with `NO_INTERNAL` | sessions go to `storage` |
+    | `openssl_internal` | `SSL_SESS_CACHE_SERVER` | OpenSSL's own table instead of a storage: one lock, one process |
+    | `no_auto_flush` | `SSL_SESS_CACHE_NO_AUTO_CLEAR` | OpenSSL's table is not swept every 255 connections: call `flush` |
+    | `no_internal_lookup` | `SSL_SESS_CACHE_NO_INTERNAL_LOOKUP` | OpenSSL's table is filled, never asked |
+    | `no_internal_store` | `SSL_SESS_CACHE_NO_INTERNAL_STORE` | OpenSSL's table is asked, never filled |
+    | `no_internal` | `SSL_SESS_CACHE_NO_INTERNAL` | neither; with `server` that is so already |
+
+    A storage drops what has expired by itself, in small steps, so `no_auto_flush` only concerns OpenSSL's table.
+*/
+enum class cache_mode : unsigned
+{
+    off = 0,
+    server = 1,
+    openssl_internal = 2,
+    no_auto_flush = 4,
+    no_internal_lookup = 8,
+    no_internal_store = 16,
+    no_internal = no_internal_lookup | no_internal_store,
+};
+
+[[nodiscard]] constexpr cache_mode operator|(cache_mode a, cache_mode b) noexcept
+{
+    return static_cast<cache_mode>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+
+[[nodiscard]] constexpr bool has(cache_mode mode, cache_mode bits) noexcept
+{
+    return (static_cast<unsigned>(mode) & static_cast<unsigned>(bits)) == static_cast<unsigned>(bits);
+}
+
+struct session_cache_options
+{
+    /// Whose sessions these are: 1 to 32 bytes, unique to the purpose, for example "shop/v1". Mandatory. What goes on the
+    /// wire is derived from it, the certificate, the client-CA list and the verification mode, so a session resumes only
+    /// where all of them are equal (SSL_CTX_set_session_id_context(3)).
+    std::string id_context{};
+
+    /// How long a session may be resumed after it was issued. 1 s to 7 days. OpenSSL's own default is 2 hours for TLS 1.3
+    /// and 5 minutes for what this library grew from; short is safe.
+    std::chrono::seconds timeout = std::chrono::minutes{5};
+
+    cache_mode mode = cache_mode::server;
+
+    /// Seal sessions into tickets for clients that take them, and remember nothing of those (RFC 5077; RFC 8446, 4.6.1).
+    /// False: TLS 1.2 uses session ids, and a TLS 1.3 ticket is the name of a session in the storage, good for one use.
+    bool tickets = true;
+
+    /// TLS 1.3 tickets after a full handshake, 0 to 16; a resumption always renews one. Each costs the server about 50 us.
+    /// Clients that open several connections at once want as many.
+    unsigned num_tickets = 1;
+
+    /// Where sessions are remembered. Empty: in memory, 64 MiB, for modes that need one.
+    storage_ptr storage{};
+
+    /// Longest wait for the storage; after it the handshake runs in full. At least 1 ms.
+    std::chrono::milliseconds lookup_deadline{50};
+
+    /// Longest reuse since the certificates were last verified; renewals do not extend it. Above 0 s, at most 7 days.
+    std::chrono::seconds max_session_age = std::chrono::hours{24};
+
+    /// Sessions that may wait to be written to the storage; further ones are dropped and counted. At least 1.
+    std::size_t max_pending_writes = 4096;
+
+    /// Where "now" comes from, for what OpenSSL does not time itself: max_session_age and the storage's expiry.
+    clock now = system_clock();
+};
+
+/// Counters of one cache. Each is exact; together they are not one snapshot.
+struct session_cache_stats
+{
+    std::uint64_t full = 0;    ///< handshakes that ran in full
+    std::uint64_t resumed = 0; ///< handshakes that resumed
+    std::uint64_t failed = 0;  ///< handshakes that failed
+
+    /// Resumed handshakes, by `resumption_kind`.
+    std::array<std::uint64_t, 6> resumed_by_kind{};
+
+    /// Full handshakes, by `full_reason`.
+    std::array<std::uint64_t, full_reason_count> full_by_reason{};
+
+    std::uint64_t lookups = 0;        ///< times the storage was asked
+    std::uint64_t stored = 0;         ///< sessions handed to the storage or to OpenSSL's table
+    std::uint64_t dropped = 0;        ///< sessions not handed over: too many writes were pending
+    std::uint64_t storage_errors = 0; ///< reads and writes that the storage failed
+    std::uint64_t expired = 0;        ///< dropped by the storage or the table when their time had come
+    std::uint64_t evicted = 0;        ///< dropped early, for lack of room
+    std::uint64_t entries = 0;        ///< held now
+    std::uint64_t bytes = 0;          ///< that they take; 0 for OpenSSL's table, which does not tell
+};
+
+/** Makes a server's ssl::context resume sessions: id context, timeout, cache mode, tickets, storage.
+
+    Configure the context first (certificate, client CAs, verification), then attach one cache to it. Connections are made
+    with `server_stream`, whose ClientHello pause asks the storage without blocking the thread. A plain asio::ssl::stream on
+    the context still resumes by ticket, or from OpenSSL's own table.
+
+    A session_cache is a handle: copies share one cache.
+
+    @par Object Lifetimes
+    Any order of destruction is safe: the context keeps what its callbacks need, the cache keeps the SSL_CTX. (Asio's
+    verify callback, though, goes with the asio::ssl::context.)
+
+    @par Thread Safety
+    Distinct and shared objects: safe. Construct it before the context is used.
+*/
+class session_cache
+{
+public:
+    /** Attach to a context.
+
+        @throws system_error `errc::id_context_missing`, `errc::id_context_too_long`, `errc::bad_option`,
+            `errc::already_attached`, `errc::callback_taken`. The context is then as it was.
+    */
+    session_cache(asio::ssl::context& tls, session_cache_options options);
+
+    /// Drop what has expired, from the storage or from OpenSSL's table; returns how many there were.
+    asio::awaitable<std::size_t> flush();
+
+    /// Wait until every session that was handed over is in the storage.
+    asio::awaitable<void> drain();
+
+    [[nodiscard]] session_cache_stats stats() const;
+    [[nodiscard]] SSL_CTX* native_handle() const noexcept { return context_.get(); }
+    [[nodiscard]] std::shared_ptr<detail::cache_core> const& core() const noexcept { return core_; }
+
+private:
+    std::shared_ptr<SSL_CTX> context_;
+    std::shared_ptr<detail::cache_core> core_;
+};
+
+} // namespace reprise

@@ -1,0 +1,78 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/base/clock.hpp>
+#include <reprise/base/secret_bytes.hpp>
+
+#include <boost/asio/awaitable.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace reprise {
+
+namespace asio = boost::asio;
+
+/// What a storage has counted since it was made. Each number is exact; together they are not one snapshot.
+struct storage_stats
+{
+    std::uint64_t entries = 0;  ///< held now, expired ones that were not swept yet included
+    std::uint64_t bytes = 0;    ///< memory or disk that they take now, as the storage's bound counts it
+    std::uint64_t expired = 0;  ///< dropped because their time had come
+    std::uint64_t evicted = 0;  ///< dropped early, for lack of room
+};
+
+/** Bytes in, bytes out, with an expiry: where a session_cache keeps what it must remember.
+
+    A storage is bounded and may drop any entry at any time, but it never serves an expired one, and it hands one out at
+    most once through `take`. It knows nothing of TLS: names and values are opaque, and values are secrets.
+    `reprise/testing/storage_contract.hpp` holds the tests that every implementation has to pass.
+
+    @par Failures
+    A miss is an answer (`nullopt`, `false`), not an error. A storage that cannot answer throws
+    `boost::system::system_error`; the caller counts it and the handshake runs in full.
+
+    @par Cancellation
+    Every operation may be cancelled (`terminal`, and `total` where nothing was changed yet), and then throws
+    `asio::error::operation_aborted`. A cancelled `take` may have removed the entry; it never leaves it to be taken twice.
+
+    @par Object Lifetimes
+    Arguments are taken by value and the storage is held by shared ownership: an operation that was abandoned after a
+    deadline may run to its end on its own.
+
+    @par Thread Safety
+    Distinct and shared objects: safe. An operation must not block the thread that awaits it.
+*/
+class storage
+{
+public:
+    virtual ~storage() = default;
+
+    /// The value under `name`, or nothing.
+    virtual asio::awaitable<std::optional<secret_bytes>> get(std::string name) = 0;
+
+    /// Keep `value` under `name` until `expiry`, in place of what was there. An `expiry` in the past erases.
+    virtual asio::awaitable<void> put(std::string name, secret_bytes value, time_point expiry) = 0;
+
+    /// Read and delete in one step: of all callers, in all processes, one gets the value.
+    virtual asio::awaitable<std::optional<secret_bytes>> take(std::string name) = 0;
+
+    /// Keep `value` unless an unexpired entry is there. True if it was kept. Of all callers one gets true.
+    virtual asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) = 0;
+
+    /// Forget the entry. True if there was an unexpired one.
+    virtual asio::awaitable<bool> erase(std::string name) = 0;
+
+    /// Drop what has expired, now, and return how much it was. A storage that expires by itself has nothing to do.
+    virtual asio::awaitable<std::size_t> flush() = 0;
+
+    /// Counters, without waiting.
+    [[nodiscard]] virtual storage_stats stats() const = 0;
+};
+
+using storage_ptr = std::shared_ptr<storage>;
+
+} // namespace reprise

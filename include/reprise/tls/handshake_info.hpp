@@ -1,0 +1,108 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/tls/session.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace reprise {
+
+enum class handshake_kind
+{
+    full,
+    resumed,
+};
+
+/// How a connection was resumed. A client cannot tell the two TLS 1.3 kinds apart: to it a ticket is a ticket.
+enum class resumption_kind
+{
+    none,             ///< it was a full handshake
+    tls12_session_id, ///< the server remembered it (RFC 5246, 7.3)
+    tls12_ticket,     ///< the client brought it, sealed (RFC 5077)
+    tls13_ticket,     ///< a TLS 1.3 ticket, seen from the client (RFC 8446, 2.2)
+    tls13_stateless,  ///< the same on the server, sealed in the ticket
+    tls13_stateful,   ///< the same on the server, remembered under the ticket's name
+};
+
+/// Why a handshake ran in full. Numbers are stable: new ones are appended.
+enum class full_reason
+{
+    none = 0, ///< it did not: it resumed
+
+    // Either end
+    disabled = 1,       ///< this end was configured not to resume
+    expired = 2,        ///< the session's lifetime is over, or its issue time lies in the future
+    age_cap = 3,        ///< the certificate was verified longer ago than max_session_age
+    chain_expired = 4,  ///< a certificate of the verified chain has expired since
+    record_corrupt = 5, ///< what was stored did not decode
+    lookup_late = 6,    ///< the store did not answer before the lookup deadline
+    lookup_failed = 7,  ///< the store reported an error
+
+    // Client
+    nothing_stored = 8, ///< no session for this peer under this policy
+    unverified = 9,     ///< the session was made without the verification that this stream requires
+    declined = 10,      ///< a session was offered and the server chose a full handshake
+
+    // Server
+    not_offered = 11,        ///< the client offered none
+    unknown_session = 12,    ///< the storage has no such session: expired, evicted, used, or never there
+    unknown_ticket_key = 13, ///< the ticket opens with no key that this server has
+    policy_differs = 14,     ///< made under another id context, certificate, client-CA list or verification mode
+    not_acceptable = 15,     ///< found, but OpenSSL could not use it: another version, cipher hash or extended master secret
+};
+
+/// The number of `full_reason` values, for arrays of counters.
+inline constexpr std::size_t full_reason_count = 16;
+
+enum class early_data_status
+{
+    not_offered,
+    rejected,
+    accepted,
+};
+
+/// The outcome of one handshake, the same on both ends.
+struct handshake_info
+{
+    handshake_kind kind = handshake_kind::full;
+    resumption_kind resumption = resumption_kind::none;
+
+    /// Why not, if it did not resume.
+    full_reason reason = full_reason::none;
+
+    tls_version protocol = tls_version::tls13;
+
+    /// The cipher suite, by its standard name.
+    std::string_view cipher;
+
+    /// The protocol that ALPN selected, or empty.
+    std::string alpn;
+
+    /// How long ago the peer's certificate was verified, if the connection resumed.
+    std::optional<std::chrono::seconds> session_age;
+
+    early_data_status early_data = early_data_status::not_offered;
+
+    [[nodiscard]] bool resumed() const noexcept { return kind == handshake_kind::resumed; }
+};
+
+[[nodiscard]] std::string_view to_string(handshake_kind kind) noexcept;
+[[nodiscard]] std::string_view to_string(resumption_kind kind) noexcept;
+[[nodiscard]] std::string_view to_string(full_reason reason) noexcept;
+[[nodiscard]] std::string_view to_string(tls_version version) noexcept;
+
+/// What an SSL object can say of its own finished handshake: protocol, cipher, ALPN, resumed or not.
+[[nodiscard]] handshake_info describe_handshake(SSL const* ssl);
+
+/** Whether a session that has these times may still be used at `now`, by the rules that OpenSSL does not apply.
+
+    @param max_age Longest use after the verification, `origin.verified_at`.
+    @return `full_reason::none`, or why not.
+*/
+[[nodiscard]] full_reason check_age(session_origin const& origin, time_point now, std::chrono::seconds max_age) noexcept;
+
+} // namespace reprise

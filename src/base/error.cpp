@@ -1,0 +1,43 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/base/error.hpp>
+
+#include <string>
+
+namespace reprise {
+
+namespace {
+
+class category final : public boost::system::error_category
+{
+public:
+    char const* name() const noexcept override { return "reprise"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<errc>(value))
+        {
+        case errc::already_connected: return "the stream is connected: shut it down or close it first";
+        case errc::never_connected: return "the stream has no peer yet: call async_connect before async_reconnect";
+        case errc::session_corrupt: return "not a serialised TLS session of a known version";
+        case errc::id_context_missing: return "the session id context is empty: give it 1 to 32 bytes";
+        case errc::id_context_too_long: return "the session id context is longer than 32 bytes";
+        case errc::already_attached:
+            return "this ssl::context already has a session_cache: use that one, or another context";
+        case errc::bad_option: return "an option is outside its bounds";
+        case errc::callback_taken: return "the ssl::context has a session callback that somebody else has set";
+        case errc::foreign_bio: return "the SSL does not use the BIO pair of an asio::ssl::stream";
+        case errc::unknown_host: return "no virtual host of this name";
+        }
+        return "unknown reprise error";
+    }
+};
+
+} // namespace
+
+boost::system::error_category const& reprise_category() noexcept
+{
+    static category const instance;
+    return instance;
+}
+
+} // namespace reprise

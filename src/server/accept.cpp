@@ -1,0 +1,293 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "cache_core.hpp"
+
+#include <reprise/base/error.hpp>
+#include <reprise/server/accept.hpp>
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/ssl/error.hpp>
+
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace reprise::detail {
+
+namespace {
+
+constexpr std::size_t stateful_ticket_size = 32; // the session id that OpenSSL gives, SSL_MAX_SSL_SESSION_ID_LENGTH
+
+error_code last_error(int ssl_error)
+{
+    auto const code = ::ERR_get_error();
+    ::ERR_clear_error();
+    if (code != 0)
+        return {static_cast<int>(code), asio::error::get_ssl_category()};
+    return ssl_error == SSL_ERROR_SYSCALL ? error_code{asio::ssl::error::unspecified_system_error}
+                                          : error_code{asio::ssl::error::unexpected_result};
+}
+
+bool speaks_tls13(SSL* ssl)
+{
+    auto const highest = SSL_get_max_proto_version(ssl);
+    return (highest == 0 || highest >= TLS1_3_VERSION) && (::SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3) == 0;
+}
+
+// SSL_set_SSL_CTX(3) changes the certificate and little else.
+void switch_context(SSL* ssl, SSL_CTX* to)
+{
+    if (::SSL_set_SSL_CTX(ssl, to) == nullptr)
+        throw std::bad_alloc{};
+    ::SSL_set_verify(ssl, ::SSL_CTX_get_verify_mode(to), ::SSL_CTX_get_verify_callback(to));
+    ::SSL_set_verify_depth(ssl, ::SSL_CTX_get_verify_depth(to));
+    ::X509_VERIFY_PARAM_set1(::SSL_get0_param(ssl), ::SSL_CTX_get0_param(to));
+    ::SSL_clear_options(ssl, ::SSL_get_options(ssl));
+    ::SSL_set_options(ssl, ::SSL_CTX_get_options(to));
+    SSL_set_min_proto_version(ssl, SSL_CTX_get_min_proto_version(to));
+    SSL_set_max_proto_version(ssl, SSL_CTX_get_max_proto_version(to));
+    ::SSL_set_num_tickets(ssl, ::SSL_CTX_get_num_tickets(to));
+}
+
+} // namespace
+
+lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
+{
+    auto const missing = policy.remembers ? full_reason::unknown_session : full_reason::disabled;
+    if (hello.offers_tls13 && policy.speaks_tls13)
+    {
+        // The legacy session id is random filler here (RFC 8446, D.4): the name of the session is in the PSK extension.
+        if (hello.psk_identities.empty())
+            return {};
+        if (policy.tickets)
+            return {lookup_kind::none, {}, full_reason::unknown_ticket_key};
+        for (auto const& identity : hello.psk_identities)
+            if (policy.storage && identity.size() == stateful_ticket_size)
+                return {lookup_kind::take, identity, missing};
+        return {lookup_kind::none, {}, missing};
+    }
+    // A client that takes tickets was never given an id. With a ticket, the id that it sends is its way to see whether the
+    // ticket was accepted (RFC 5077, 3.4); without one, it is the filler of a client that also offers TLS 1.3.
+    if (policy.tickets && hello.takes_tickets)
+        return {lookup_kind::none,
+                {},
+                hello.offers_ticket ? full_reason::unknown_ticket_key : full_reason::not_offered};
+    if (hello.session_id.empty())
+        return {};
+    return {policy.storage ? lookup_kind::get : lookup_kind::none, hello.session_id, missing};
+}
+
+ssl_ptr acceptor::make_ssl()
+{
+    ssl_ptr ssl{::SSL_new(cache_.native_handle())};
+    if (!ssl)
+        throw system_error{last_error(SSL_ERROR_SSL), "SSL_new"};
+    set_acceptor(ssl.get(), this);
+    ::SSL_set_accept_state(ssl.get());
+    return ssl;
+}
+
+void acceptor::begin(SSL* ssl, bool has_hosts)
+{
+    ssl_ = ssl;
+    has_hosts_ = has_hosts;
+    bios_.emplace(ssl);
+}
+
+accept_step acceptor::next()
+{
+    ::ERR_clear_error();
+    int const result = ::SSL_accept(ssl_);
+    if (result == 1)
+    {
+        finish();
+        return accept_step::done;
+    }
+    switch (int const error = ::SSL_get_error(ssl_, result))
+    {
+    case SSL_ERROR_WANT_READ: return accept_step::read;
+    case SSL_ERROR_WANT_CLIENT_HELLO_CB:
+        return phase_ == phase::host_wanted ? accept_step::choose_host : accept_step::look_up;
+    default:
+        error_ = host_refused_ ? make_error_code(errc::unknown_host) : last_error(error);
+        ::ERR_clear_error();
+        core().failed.fetch_add(1, std::memory_order_relaxed);
+        return accept_step::failed;
+    }
+}
+
+int acceptor::on_client_hello(SSL* ssl, int* alert)
+{
+    if (phase_ == phase::hello)
+    {
+        hello_ = read_client_hello(ssl);
+        phase_ = has_hosts_ ? phase::host_wanted : phase::host_known;
+    }
+    if (host_refused_)
+    {
+        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    if (phase_ == phase::host_known)
+    {
+        apply_host();
+        auto const& options = core().options;
+        plan_ = plan_lookup(hello_, {.speaks_tls13 = speaks_tls13(ssl),
+                                     .tickets = options.tickets,
+                                     .storage = core().uses_storage(),
+                                     .remembers = options.mode != cache_mode::off});
+        reason_ = plan_.otherwise;
+        phase_ = plan_.kind == lookup_kind::none ? phase::answered : phase::look_up;
+    }
+    // Asked again before the answer is there, OpenSSL is told to wait again.
+    return phase_ == phase::host_wanted || phase_ == phase::look_up ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
+}
+
+void acceptor::use_host(session_cache const& cache)
+{
+    host_changed_ = cache.native_handle() != cache_.native_handle();
+    cache_ = cache;
+    phase_ = phase::host_known;
+}
+
+void acceptor::refuse_host() noexcept
+{
+    host_refused_ = true;
+    phase_ = phase::answered;
+}
+
+void acceptor::apply_host()
+{
+    if (host_changed_)
+        switch_context(ssl_, cache_.native_handle());
+    policy_ = core().policy_of(ssl_);
+    ::SSL_set_session_id_context(ssl_, policy_.data(), static_cast<unsigned>(policy_.size()));
+}
+
+full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const& origin) const
+{
+    unsigned size = 0;
+    auto const* const id_context = ::SSL_SESSION_get0_id_context(candidate, &size);
+    if (!std::ranges::equal(byte_view{id_context, size}, policy_))
+        return full_reason::policy_differs;
+    // The verify result alone says nothing: it is X509_V_OK as well where there was nothing to verify.
+    int const mode = ::SSL_get_verify_mode(ssl_);
+    bool const has_peer = ::SSL_SESSION_get0_peer(candidate) != nullptr;
+    if ((mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0 && !has_peer)
+        return full_reason::unverified;
+    if ((mode & SSL_VERIFY_PEER) != 0 && origin.verify_result != X509_V_OK)
+        return full_reason::unverified;
+    return full_reason::none;
+}
+
+asio::awaitable<std::optional<secret_bytes>> acceptor::question() const
+{
+    core().lookups.fetch_add(1, std::memory_order_relaxed);
+    auto& storage = *core().options.storage;
+    return plan_.kind == lookup_kind::take ? storage.take(plan_.name) : storage.get(plan_.name);
+}
+
+std::chrono::milliseconds acceptor::lookup_deadline() const noexcept
+{
+    return core().options.lookup_deadline;
+}
+
+void acceptor::found(lookup<std::optional<secret_bytes>> answer)
+{
+    phase_ = phase::answered;
+    if (answer.status == lookup_status::failed)
+        core().storage_errors.fetch_add(1, std::memory_order_relaxed);
+    if (answer.status != lookup_status::answered)
+    {
+        reason_ = answer.status == lookup_status::late ? full_reason::lookup_late : full_reason::lookup_failed;
+        return;
+    }
+    auto const& record = *answer.value;
+    if (!record)
+        return; // unknown_session
+    auto const stored = session::parse(*record);
+    if (!stored)
+    {
+        reason_ = full_reason::record_corrupt;
+        return;
+    }
+    auto copy = stored->copy();
+    reason_ = core().judge(copy.get(), stored->origin());
+    if (reason_ == full_reason::none)
+        reason_ = check_policy(copy.get(), stored->origin());
+    if (reason_ != full_reason::none)
+        return;
+    origin_ = stored->origin();
+    fetched_ = std::move(copy);
+}
+
+SSL_SESSION* acceptor::on_get_session(byte_view id) const noexcept
+{
+    return fetched_ && std::ranges::equal(id, as_bytes(plan_.name)) ? fetched_.get() : nullptr;
+}
+
+void acceptor::on_ticket(full_reason judgement, session_origin const& origin) noexcept
+{
+    reason_ = judgement;
+    if (judgement != full_reason::none)
+        return;
+    opened_ticket_ = true;
+    origin_ = origin;
+}
+
+session_origin const& acceptor::origin()
+{
+    // What was found counts only if OpenSSL took it; otherwise the client has just been verified anew.
+    if (!origin_ || (::SSL_session_reused(ssl_) != 1 && !is_fresh_))
+    {
+        origin_ = session_origin::of_full_handshake(ssl_, core().options.now());
+        is_fresh_ = true;
+    }
+    return *origin_;
+}
+
+void acceptor::on_new_session(SSL_SESSION const* live)
+{
+    // OpenSSL also tells of TLS 1.3 sessions that it has sealed into a ticket: nobody will ever ask for those.
+    bool const sealed = ::SSL_SESSION_get_protocol_version(live) == TLS1_3_VERSION &&
+                        (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) == 0;
+    if (sealed || !core().uses_storage())
+        return;
+    if (auto made = session::snapshot(live, origin()))
+        new_sessions_.push_back(std::move(*made));
+}
+
+void acceptor::store_new_sessions(asio::any_io_executor const& ex)
+{
+    for (auto const& made : std::exchange(new_sessions_, {}))
+        core().write_behind(ex, made);
+}
+
+void acceptor::finish()
+{
+    phase_ = phase::over;
+    info_ = describe_handshake(ssl_);
+    if (info_.resumed())
+    {
+        bool const stateful = (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) != 0;
+        if (info_.protocol == tls_version::tls13)
+            info_.resumption = stateful ? resumption_kind::tls13_stateful : resumption_kind::tls13_stateless;
+        else
+            info_.resumption = opened_ticket_ ? resumption_kind::tls12_ticket : resumption_kind::tls12_session_id;
+        if (origin_)
+            info_.session_age = std::chrono::floor<std::chrono::seconds>(core().options.now() - origin_->verified_at);
+    }
+    else
+        info_.reason = reason_ == full_reason::none ? full_reason::not_acceptable : reason_;
+    core().count(info_);
+}
+
+void acceptor::abandon() noexcept
+{
+    if (phase_ != phase::over)
+        core().failed.fetch_add(1, std::memory_order_relaxed);
+}
+
+} // namespace reprise::detail

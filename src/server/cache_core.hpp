@@ -1,0 +1,84 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/server/session_cache.hpp>
+#include <reprise/tls/session.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <array>
+#include <atomic>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace reprise::detail {
+
+class acceptor;
+
+/// The part of a cache that its context's callbacks need, and that therefore lives as long as the context.
+class cache_core : public std::enable_shared_from_this<cache_core>
+{
+public:
+    explicit cache_core(session_cache_options o) : options(std::move(o)) {}
+
+    session_cache_options const options;
+
+    [[nodiscard]] bool uses_storage() const noexcept { return options.storage != nullptr; }
+
+    /// The session id context for an SSL of this cache: who resumes what (design rule 3).
+    [[nodiscard]] std::array<unsigned char, 32> policy_of(SSL* ssl);
+
+    /// Whether a session of these times may be resumed now, by the rules that OpenSSL does not apply.
+    [[nodiscard]] full_reason judge(SSL_SESSION const* candidate, session_origin const& origin) const;
+
+    /// How long a session that is issued now may be resumed.
+    [[nodiscard]] std::chrono::seconds lifetime(session_origin const& origin) const;
+
+    /// Hand a session to the storage without waiting for it.
+    void write_behind(asio::any_io_executor const& ex, session const& made);
+    asio::awaitable<void> drain();
+
+    void count(handshake_info const& info) noexcept;
+
+    std::atomic<std::uint64_t> failed{0};
+    std::atomic<std::uint64_t> lookups{0};
+    std::atomic<std::uint64_t> stored{0};
+    std::atomic<std::uint64_t> dropped{0};
+    std::atomic<std::uint64_t> storage_errors{0};
+    std::array<std::atomic<std::uint64_t>, 6> resumed_by_kind{};
+    std::array<std::atomic<std::uint64_t>, full_reason_count> full_by_reason{};
+
+private:
+    void write_ended();
+
+    // Inputs of the last fingerprint, to see cheaply that nothing has changed since.
+    struct fingerprint
+    {
+        int verify_mode = -1;
+        x509_ptr certificate;
+        std::size_t ca_count = 0;
+        void const* ca_list = nullptr;
+        std::array<unsigned char, 32> digest{};
+    };
+
+    std::mutex policy_mutex_;
+    fingerprint last_;
+
+    std::mutex writes_mutex_;
+    std::size_t pending_writes_ = 0;
+    std::vector<std::shared_ptr<asio::steady_timer>> drains_;
+};
+
+/// The acceptor of a connection, or null for one that is not a server_stream's.
+[[nodiscard]] acceptor* acceptor_of(SSL const* ssl) noexcept;
+void set_acceptor(SSL* ssl, acceptor* a);
+
+/// The cache that is attached to a context, or null.
+[[nodiscard]] cache_core* core_of(SSL_CTX const* context) noexcept;
+
+/// Let the context own the core and call it. @throws system_error `errc::already_attached`, `errc::callback_taken`.
+void attach(SSL_CTX* context, std::shared_ptr<cache_core> const& core);
+
+} // namespace reprise::detail

@@ -1,0 +1,199 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "cache_core.hpp"
+
+#include <reprise/base/error.hpp>
+#include <reprise/server/accept.hpp>
+
+#include <cstring>
+#include <new>
+
+// What OpenSSL calls. Nothing may be thrown through it: what fails here costs a full handshake.
+
+namespace reprise::detail {
+
+namespace {
+
+using new_session_callback = int (*)(SSL*, SSL_SESSION*);
+
+struct attachment
+{
+    std::shared_ptr<cache_core> core;
+    new_session_callback previous;
+};
+
+void free_attachment(void*, void* data, CRYPTO_EX_DATA*, int, long, void*)
+{
+    delete static_cast<attachment*>(data);
+}
+
+// Asio owns the app-data slots of SSL and SSL_CTX, so these are slots of our own.
+int context_index()
+{
+    static int const index = ::SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_attachment);
+    return index;
+}
+
+int acceptor_index()
+{
+    static int const index = ::SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return index;
+}
+
+attachment* attachment_of(SSL_CTX const* context) noexcept
+{
+    return static_cast<attachment*>(::SSL_CTX_get_ex_data(context, context_index()));
+}
+
+/* What a ticket carries beside the session: the times that OpenSSL resets when it renews one, and the verify result. The
+   ticket is sealed, so nobody but this server's keys can have written it. */
+struct ticket_appdata
+{
+    std::int64_t verified_at;
+    std::int64_t chain_expiry;
+    std::int64_t verify_result;
+};
+
+std::optional<session_origin> read_appdata(SSL_SESSION* from)
+{
+    void* data = nullptr;
+    std::size_t size = 0;
+    ticket_appdata appdata{};
+    if (::SSL_SESSION_get0_ticket_appdata(from, &data, &size) != 1 || size != sizeof appdata)
+        return std::nullopt;
+    std::memcpy(&appdata, data, sizeof appdata);
+    return session_origin{time_point{time_point::duration{appdata.verified_at}},
+                          time_point{time_point::duration{appdata.chain_expiry}},
+                          static_cast<long>(appdata.verify_result)};
+}
+
+int on_client_hello(SSL* ssl, int* alert, void*) noexcept
+try
+{
+    auto* const a = acceptor_of(ssl);
+    return a != nullptr ? a->on_client_hello(ssl, alert) : SSL_CLIENT_HELLO_SUCCESS;
+}
+catch (std::exception const&)
+{
+    *alert = SSL_AD_INTERNAL_ERROR;
+    return SSL_CLIENT_HELLO_ERROR;
+}
+
+SSL_SESSION* on_get_session(SSL* ssl, unsigned char const* id, int size, int* copy) noexcept
+{
+    *copy = 1; // the reference stays ours: a HelloRetryRequest asks again
+    auto* const a = acceptor_of(ssl);
+    return a != nullptr ? a->on_get_session({id, static_cast<std::size_t>(size)}) : nullptr;
+}
+
+int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
+try
+{
+    if (auto* const a = acceptor_of(ssl))
+        a->on_new_session(live);
+    else if (auto const* const attached = attachment_of(::SSL_get_SSL_CTX(ssl)); attached && attached->previous)
+        return attached->previous(ssl, live);
+    return 0;
+}
+catch (std::exception const&)
+{
+    return 0;
+}
+
+// On resumption OpenSSL keeps the appdata of the ticket that was opened, so a plain asio::ssl::stream, which has no
+// acceptor, renews its tickets under the original times as well.
+session_origin origin_of(SSL* ssl, cache_core const& core)
+{
+    if (auto* const a = acceptor_of(ssl))
+        return a->origin();
+    if (::SSL_session_reused(ssl) == 1)
+        if (auto const origin = read_appdata(::SSL_get_session(ssl)))
+            return *origin;
+    return session_origin::of_full_handshake(ssl, core.options.now());
+}
+
+int on_ticket_sealing(SSL* ssl, void*) noexcept
+try
+{
+    auto* const a = acceptor_of(ssl);
+    auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
+    if (core == nullptr)
+        return 1;
+    auto const origin = origin_of(ssl, *core);
+    ticket_appdata const appdata{origin.verified_at.time_since_epoch().count(),
+                                 origin.chain_expiry.time_since_epoch().count(), origin.verify_result};
+    SSL_SESSION* const made = ::SSL_get_session(ssl);
+    ::SSL_SESSION_set_timeout(made, static_cast<long>(core->lifetime(origin).count()));
+    return ::SSL_SESSION_set1_ticket_appdata(made, &appdata, sizeof appdata);
+}
+catch (std::exception const&)
+{
+    return 0;
+}
+
+SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* opened, unsigned char const*, std::size_t,
+                                   SSL_TICKET_STATUS status, void*) noexcept
+try
+{
+    auto* const a = acceptor_of(ssl);
+    auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
+    bool const is_open = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
+    if (core == nullptr || !is_open)
+    {
+        if (a != nullptr && status == SSL_TICKET_NO_DECRYPT)
+            a->on_ticket(full_reason::unknown_ticket_key, {});
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    }
+    auto const origin = read_appdata(opened);
+    auto judgement = origin ? core->judge(opened, *origin) : full_reason::record_corrupt;
+    if (judgement == full_reason::none && a != nullptr)
+        judgement = a->check_policy(opened, *origin);
+    if (a != nullptr)
+        a->on_ticket(judgement, origin.value_or(session_origin{}));
+    if (judgement != full_reason::none)
+        return SSL_TICKET_RETURN_IGNORE_RENEW;
+    // A TLS 1.3 client uses a ticket once, so it needs the next one.
+    bool const renew =
+        ::SSL_SESSION_get_protocol_version(opened) == TLS1_3_VERSION || status == SSL_TICKET_SUCCESS_RENEW;
+    return renew ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
+}
+catch (std::exception const&)
+{
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+}
+
+} // namespace
+
+acceptor* acceptor_of(SSL const* ssl) noexcept
+{
+    return static_cast<acceptor*>(::SSL_get_ex_data(ssl, acceptor_index()));
+}
+
+void set_acceptor(SSL* ssl, acceptor* a)
+{
+    if (::SSL_set_ex_data(ssl, acceptor_index(), a) != 1)
+        throw std::bad_alloc{};
+}
+
+cache_core* core_of(SSL_CTX const* context) noexcept
+{
+    auto const* const attached = attachment_of(context);
+    return attached != nullptr ? attached->core.get() : nullptr;
+}
+
+void attach(SSL_CTX* context, std::shared_ptr<cache_core> const& core)
+{
+    if (core_of(context) != nullptr)
+        throw system_error{errc::already_attached};
+    if (::SSL_CTX_sess_get_get_cb(context) != nullptr)
+        throw system_error{errc::callback_taken, "SSL_CTX_sess_set_get_cb"};
+    auto attached = std::make_unique<attachment>(attachment{core, ::SSL_CTX_sess_get_new_cb(context)});
+    if (::SSL_CTX_set_ex_data(context, context_index(), attached.get()) != 1)
+        throw std::bad_alloc{};
+    (void)attached.release(); // the context's now
+    ::SSL_CTX_set_client_hello_cb(context, on_client_hello, nullptr);
+    ::SSL_CTX_sess_set_get_cb(context, on_get_session);
+    ::SSL_CTX_sess_set_new_cb(context, on_new_session);
+    ::SSL_CTX_set_session_ticket_cb(context, on_ticket_sealing, on_ticket_opened, nullptr);
+}
+
+} // namespace reprise::detail

@@ -1,0 +1,144 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "cache_core.hpp"
+
+#include <reprise/base/error.hpp>
+#include <reprise/server/session_cache.hpp>
+#include <reprise/storage/memory_storage.hpp>
+
+#include <numeric>
+
+namespace reprise {
+
+namespace {
+
+void require(bool ok, char const* what)
+{
+    if (!ok)
+        throw system_error{errc::bad_option, what};
+}
+
+session_cache_options checked(session_cache_options o)
+{
+    if (o.id_context.empty())
+        throw system_error{errc::id_context_missing};
+    if (o.id_context.size() > SSL_MAX_SID_CTX_LENGTH)
+        throw system_error{errc::id_context_too_long, std::to_string(o.id_context.size()) + " bytes"};
+
+    constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
+    require(o.timeout.count() >= 1 && o.timeout <= week, "session_cache_options::timeout: 1 s to 7 days");
+    require(o.max_session_age.count() >= 1 && o.max_session_age <= week,
+            "session_cache_options::max_session_age: 1 s to 7 days");
+    require(o.num_tickets <= 16, "session_cache_options::num_tickets: 0 to 16");
+    require(o.lookup_deadline.count() >= 1, "session_cache_options::lookup_deadline: at least 1 ms");
+    require(o.max_pending_writes >= 1, "session_cache_options::max_pending_writes: at least 1");
+    require(o.now != nullptr, "session_cache_options::now: a clock");
+
+    bool const storage = has(o.mode, cache_mode::server);
+    bool const internal = has(o.mode, cache_mode::openssl_internal);
+    require(!(storage && internal), "session_cache_options::mode: server or openssl_internal, not both");
+    require(storage || internal || o.mode == cache_mode::off,
+            "session_cache_options::mode: no_auto_flush and no_internal go with server or openssl_internal");
+    require(storage || !o.storage, "session_cache_options::storage: goes with cache_mode::server");
+    if (storage && !o.storage)
+        o.storage = memory_storage::make({.now = o.now});
+    return o;
+}
+
+long openssl_mode(cache_mode mode)
+{
+    if (mode == cache_mode::off)
+        return SSL_SESS_CACHE_OFF;
+    long result = SSL_SESS_CACHE_SERVER;
+    if (has(mode, cache_mode::server))
+        return result | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR;
+    if (has(mode, cache_mode::no_auto_flush))
+        result |= SSL_SESS_CACHE_NO_AUTO_CLEAR;
+    if (has(mode, cache_mode::no_internal_lookup))
+        result |= SSL_SESS_CACHE_NO_INTERNAL_LOOKUP;
+    if (has(mode, cache_mode::no_internal_store))
+        result |= SSL_SESS_CACHE_NO_INTERNAL_STORE;
+    return result;
+}
+
+void configure(SSL_CTX* context, session_cache_options const& o)
+{
+    long const client_side = ::SSL_CTX_get_session_cache_mode(context) & SSL_SESS_CACHE_CLIENT;
+    ::SSL_CTX_set_session_cache_mode(context, openssl_mode(o.mode) | client_side);
+    ::SSL_CTX_set_timeout(context, static_cast<long>(o.timeout.count()));
+    if (o.tickets)
+        ::SSL_CTX_clear_options(context, SSL_OP_NO_TICKET);
+    else
+        ::SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+    // Without a memory and without sealing there is nothing that a TLS 1.3 ticket could name.
+    bool const can_resume = o.tickets || o.mode != cache_mode::off;
+    ::SSL_CTX_set_num_tickets(context, can_resume ? o.num_tickets : 0);
+}
+
+} // namespace
+
+session_cache::session_cache(asio::ssl::context& tls, session_cache_options options)
+    : context_(share(tls.native_handle())), core_(std::make_shared<detail::cache_core>(checked(std::move(options))))
+{
+    detail::attach(context_.get(), core_);
+    configure(context_.get(), core_->options);
+    // For plain streams on this context; a server_stream sets its own, for its SSL may have another policy.
+    ssl_ptr const probe{::SSL_new(context_.get())};
+    if (!probe)
+        throw std::bad_alloc{};
+    auto const policy = core_->policy_of(probe.get());
+    ::SSL_CTX_set_session_id_context(context_.get(), policy.data(), static_cast<unsigned>(policy.size()));
+}
+
+asio::awaitable<std::size_t> session_cache::flush()
+{
+    auto const keep = *this;
+    if (keep.core_->uses_storage())
+        co_return co_await keep.core_->options.storage->flush();
+    auto const before = ::SSL_CTX_sess_number(keep.context_.get());
+    ::SSL_CTX_flush_sessions(keep.context_.get(), std::chrono::system_clock::to_time_t(keep.core_->options.now()));
+    auto const after = ::SSL_CTX_sess_number(keep.context_.get());
+    co_return static_cast<std::size_t>(before > after ? before - after : 0);
+}
+
+asio::awaitable<void> session_cache::drain()
+{
+    auto const core = core_;
+    co_await core->drain();
+}
+
+session_cache_stats session_cache::stats() const
+{
+    session_cache_stats result;
+    auto const& core = *core_;
+    for (std::size_t i = 0; i < result.resumed_by_kind.size(); ++i)
+        result.resumed_by_kind[i] = core.resumed_by_kind[i].load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < result.full_by_reason.size(); ++i)
+        result.full_by_reason[i] = core.full_by_reason[i].load(std::memory_order_relaxed);
+    result.resumed =
+        std::accumulate(result.resumed_by_kind.begin(), result.resumed_by_kind.end(), std::uint64_t{0});
+    result.full = std::accumulate(result.full_by_reason.begin(), result.full_by_reason.end(), std::uint64_t{0});
+    result.failed = core.failed.load(std::memory_order_relaxed);
+    result.lookups = core.lookups.load(std::memory_order_relaxed);
+    result.dropped = core.dropped.load(std::memory_order_relaxed);
+    result.storage_errors = core.storage_errors.load(std::memory_order_relaxed);
+    if (core.uses_storage())
+    {
+        auto const storage = core.options.storage->stats();
+        result.stored = core.stored.load(std::memory_order_relaxed);
+        result.expired = storage.expired;
+        result.evicted = storage.evicted;
+        result.entries = storage.entries;
+        result.bytes = storage.bytes;
+    }
+    else
+    {
+        auto const count = [](long n) { return static_cast<std::uint64_t>(n); };
+        result.entries = count(::SSL_CTX_sess_number(context_.get()));
+        result.expired = count(::SSL_CTX_sess_timeouts(context_.get()));
+        result.evicted = count(::SSL_CTX_sess_cache_full(context_.get()));
+        result.stored = result.entries + result.expired + result.evicted;
+    }
+    return result;
+}
+
+} // namespace reprise

@@ -1,0 +1,128 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/tls/client_hello.hpp>
+
+#include <openssl/tls1.h>
+
+namespace reprise {
+
+namespace {
+
+// Reads length-prefixed fields. A length that points past the end makes everything after it absent.
+class reader
+{
+public:
+    explicit reader(byte_view bytes) noexcept : rest_(bytes) {}
+
+    [[nodiscard]] bool empty() const noexcept { return rest_.empty(); }
+
+    std::optional<unsigned> number(std::size_t width) noexcept
+    {
+        auto const bytes = take(width);
+        if (!bytes)
+            return std::nullopt;
+        unsigned value = 0;
+        for (auto const byte : *bytes)
+            value = value << 8 | byte;
+        return value;
+    }
+
+    std::optional<byte_view> take(std::size_t size) noexcept
+    {
+        if (size > rest_.size())
+            return std::nullopt;
+        auto const result = rest_.first(size);
+        rest_ = rest_.subspan(size);
+        return result;
+    }
+
+    std::optional<byte_view> prefixed(std::size_t width) noexcept
+    {
+        auto const size = number(width);
+        return size ? take(*size) : std::nullopt;
+    }
+
+private:
+    byte_view rest_;
+};
+
+std::string text(byte_view bytes)
+{
+    return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
+}
+
+std::optional<byte_view> extension(SSL* ssl, unsigned type)
+{
+    unsigned char const* data = nullptr;
+    std::size_t size = 0;
+    if (::SSL_client_hello_get0_ext(ssl, type, &data, &size) != 1)
+        return std::nullopt;
+    return byte_view{data, size};
+}
+
+} // namespace
+
+std::string read_server_name(byte_view extension)
+{
+    constexpr unsigned host_name = 0;
+    auto const list = reader{extension}.prefixed(2);
+    if (!list)
+        return {};
+    reader names{*list};
+    auto const type = names.number(1);
+    auto const name = names.prefixed(2);
+    if (type != host_name || !name)
+        return {};
+    auto result = text(*name);
+    // A name with a zero byte is an attempt to be taken for two names.
+    return result.find('\0') == std::string::npos ? result : std::string{};
+}
+
+bool read_offers_tls13(byte_view extension)
+{
+    auto const list = reader{extension}.prefixed(1);
+    if (!list)
+        return false;
+    for (reader versions{*list}; auto const version = versions.number(2);)
+        if (*version == TLS1_3_VERSION)
+            return true;
+    return false;
+}
+
+std::vector<std::string> read_psk_identities(byte_view extension)
+{
+    std::vector<std::string> result;
+    auto const list = reader{extension}.prefixed(2);
+    if (!list)
+        return result;
+    for (reader identities{*list}; result.size() < client_hello::max_identities;)
+    {
+        auto const identity = identities.prefixed(2);
+        auto const age = identities.number(4);
+        if (!identity || !age)
+            break;
+        result.push_back(text(*identity));
+    }
+    return result;
+}
+
+client_hello read_client_hello(SSL* ssl)
+{
+    client_hello result;
+    unsigned char const* id = nullptr;
+    auto const id_size = ::SSL_client_hello_get0_session_id(ssl, &id);
+    result.session_id = text({id, id_size});
+    if (auto const name = extension(ssl, TLSEXT_TYPE_server_name))
+        result.server_name = read_server_name(*name);
+    if (auto const versions = extension(ssl, TLSEXT_TYPE_supported_versions))
+        result.offers_tls13 = read_offers_tls13(*versions);
+    if (auto const ticket = extension(ssl, TLSEXT_TYPE_session_ticket))
+    {
+        result.takes_tickets = true;
+        result.offers_ticket = !ticket->empty();
+    }
+    if (auto const psk = extension(ssl, TLSEXT_TYPE_psk))
+        result.psk_identities = read_psk_identities(*psk);
+    return result;
+}
+
+} // namespace reprise

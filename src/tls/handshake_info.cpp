@@ -1,0 +1,76 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/tls/handshake_info.hpp>
+
+namespace reprise {
+
+std::string_view to_string(handshake_kind kind) noexcept
+{
+    return kind == handshake_kind::full ? "full" : "resumed";
+}
+
+std::string_view to_string(resumption_kind kind) noexcept
+{
+    switch (kind)
+    {
+    case resumption_kind::none: return "none";
+    case resumption_kind::tls12_session_id: return "tls12-session-id";
+    case resumption_kind::tls12_ticket: return "tls12-ticket";
+    case resumption_kind::tls13_ticket: return "tls13-ticket";
+    case resumption_kind::tls13_stateless: return "tls13-stateless";
+    case resumption_kind::tls13_stateful: return "tls13-stateful";
+    }
+    return "unknown";
+}
+
+std::string_view to_string(full_reason reason) noexcept
+{
+    switch (reason)
+    {
+    case full_reason::none: return "none";
+    case full_reason::disabled: return "disabled";
+    case full_reason::expired: return "expired";
+    case full_reason::age_cap: return "age-cap";
+    case full_reason::chain_expired: return "chain-expired";
+    case full_reason::record_corrupt: return "record-corrupt";
+    case full_reason::lookup_late: return "lookup-late";
+    case full_reason::lookup_failed: return "lookup-failed";
+    case full_reason::nothing_stored: return "nothing-stored";
+    case full_reason::unverified: return "unverified";
+    case full_reason::declined: return "declined";
+    case full_reason::not_offered: return "not-offered";
+    case full_reason::unknown_session: return "unknown-session";
+    case full_reason::unknown_ticket_key: return "unknown-ticket-key";
+    case full_reason::policy_differs: return "policy-differs";
+    case full_reason::not_acceptable: return "not-acceptable";
+    }
+    return "unknown";
+}
+
+std::string_view to_string(tls_version version) noexcept
+{
+    return version == tls_version::tls13 ? "TLSv1.3" : "TLSv1.2";
+}
+
+handshake_info describe_handshake(SSL const* ssl)
+{
+    handshake_info result;
+    result.kind = ::SSL_session_reused(ssl) == 1 ? handshake_kind::resumed : handshake_kind::full;
+    result.protocol = static_cast<tls_version>(::SSL_version(ssl));
+    if (char const* cipher = ::SSL_CIPHER_standard_name(::SSL_get_current_cipher(ssl)))
+        result.cipher = cipher;
+    unsigned char const* alpn = nullptr;
+    unsigned alpn_size = 0;
+    ::SSL_get0_alpn_selected(ssl, &alpn, &alpn_size);
+    result.alpn.assign(reinterpret_cast<char const*>(alpn), alpn_size);
+    return result;
+}
+
+full_reason check_age(session_origin const& origin, time_point now, std::chrono::seconds max_age) noexcept
+{
+    // Compare durations: verified_at + max_age may lie beyond what the clock can hold.
+    if (now < origin.verified_at || now - origin.verified_at >= max_age)
+        return full_reason::age_cap;
+    return now >= origin.chain_expiry ? full_reason::chain_expired : full_reason::none;
+}
+
+} // namespace reprise

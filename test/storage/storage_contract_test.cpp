@@ -1,0 +1,127 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/storage/memory_storage.hpp>
+#include <reprise/testing/manual_clock.hpp>
+#include <reprise/testing/storage_contract.hpp>
+
+#include <doctest/doctest.h>
+
+#include <map>
+
+using namespace reprise;
+using namespace reprise::testing;
+
+TEST_SUITE_BEGIN("storage contract");
+
+TEST_CASE("memory_storage keeps the contract")
+{
+    auto const results = check_storage_contract(
+        []() -> storage_under_test
+        {
+            manual_clock time;
+            return {memory_storage::make({.now = time}), [time](auto by) mutable { time.advance(by); }};
+        });
+    CHECK(results.size() >= 17);
+    for (auto const& row : results)
+        CHECK_MESSAGE(row.holds(), row.expectation, ": ", row.failure);
+}
+
+namespace {
+
+// A storage with one fault, to see that the contract finds it.
+enum class fault
+{
+    none,
+    take_keeps,
+    expired_served,
+    put_if_absent_replaces,
+    errors,
+};
+
+class faulty_storage final : public storage
+{
+public:
+    faulty_storage(fault f, manual_clock time) : fault_(f), time_(time) {}
+
+    asio::awaitable<std::optional<secret_bytes>> get(std::string name) override
+    {
+        if (fault_ == fault::errors)
+            throw system_error{asio::error::connection_refused};
+        std::lock_guard const lock{mutex_};
+        co_return find(name);
+    }
+
+    asio::awaitable<void> put(std::string name, secret_bytes value, time_point expiry) override
+    {
+        std::lock_guard const lock{mutex_};
+        entries_[name] = {std::move(value), expiry};
+        co_return;
+    }
+
+    asio::awaitable<std::optional<secret_bytes>> take(std::string name) override
+    {
+        std::lock_guard const lock{mutex_};
+        auto value = find(name);
+        if (fault_ != fault::take_keeps)
+            entries_.erase(name);
+        co_return value;
+    }
+
+    asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override
+    {
+        std::lock_guard const lock{mutex_};
+        if (fault_ != fault::put_if_absent_replaces && find(name))
+            co_return false;
+        entries_[name] = {std::move(value), expiry};
+        co_return true;
+    }
+
+    asio::awaitable<bool> erase(std::string name) override
+    {
+        std::lock_guard const lock{mutex_};
+        auto const found = find(name).has_value();
+        entries_.erase(name);
+        co_return found;
+    }
+
+    asio::awaitable<std::size_t> flush() override { co_return 0; }
+    storage_stats stats() const override { return {}; }
+
+private:
+    std::optional<secret_bytes> find(std::string const& name)
+    {
+        auto const at = entries_.find(name);
+        if (at == entries_.end() || (fault_ != fault::expired_served && at->second.second <= time_.now()))
+            return std::nullopt;
+        return at->second.first;
+    }
+
+    fault fault_;
+    manual_clock time_;
+    std::mutex mutex_;
+    std::map<std::string, std::pair<secret_bytes, time_point>> entries_;
+};
+
+std::size_t violations(fault f)
+{
+    auto const results = check_storage_contract(
+        [f]() -> storage_under_test
+        {
+            manual_clock time;
+            return {std::make_shared<faulty_storage>(f, time), [time](auto by) mutable { time.advance(by); }};
+        });
+    return static_cast<std::size_t>(
+        std::count_if(results.begin(), results.end(), [](auto const& row) { return !row.holds(); }));
+}
+
+} // namespace
+
+TEST_CASE("the contract finds a storage that breaks it")
+{
+    CHECK(violations(fault::none) == 0);
+    CHECK(violations(fault::take_keeps) > 0);
+    CHECK(violations(fault::expired_served) > 0);
+    CHECK(violations(fault::put_if_absent_replaces) > 0);
+    CHECK(violations(fault::errors) > 0);
+}
+
+TEST_SUITE_END();

@@ -1,0 +1,109 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/harness.hpp"
+
+namespace test {
+
+reprise::testing::certificate_authority const& authority()
+{
+    static reprise::testing::certificate_authority const made{"reprise test authority"};
+    return made;
+}
+
+asio::ssl::context server_context(std::vector<std::string> const& names)
+{
+    asio::ssl::context tls{asio::ssl::context::tls_server};
+    auto const own = authority().issue(names);
+    tls.use_certificate_chain(asio::buffer(own.certificate));
+    tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem);
+    return tls;
+}
+
+asio::ssl::context client_context()
+{
+    asio::ssl::context tls{asio::ssl::context::tls_client};
+    tls.add_certificate_authority(asio::buffer(authority().pem()));
+    tls.set_verify_mode(asio::ssl::verify_peer);
+    return tls;
+}
+
+void set_versions(asio::ssl::context& tls, int lowest, int highest)
+{
+    REQUIRE(SSL_CTX_set_min_proto_version(tls.native_handle(), lowest) == 1);
+    REQUIRE(SSL_CTX_set_max_proto_version(tls.native_handle(), highest) == 1);
+}
+
+void run(asio::io_context& io, asio::awaitable<void> test, std::chrono::seconds limit)
+{
+    std::exception_ptr failure;
+    bool done = false;
+    asio::co_spawn(io, std::move(test),
+                   [&](std::exception_ptr e)
+                   {
+                       failure = e;
+                       done = true;
+                       io.stop();
+                   });
+    io.run_for(limit);
+    if (failure)
+        std::rethrow_exception(failure);
+    REQUIRE_MESSAGE(done, "the test did not end in time");
+}
+
+using reprise::resumption_kind;
+
+std::vector<kind> const kinds = {
+    {"TLS 1.2 session id", resumption_kind::tls12_session_id, resumption_kind::tls12_session_id, TLS1_2_VERSION, false},
+    {"TLS 1.2 ticket", resumption_kind::tls12_ticket, resumption_kind::tls12_ticket, TLS1_2_VERSION, true},
+    {"TLS 1.3 stateless", resumption_kind::tls13_stateless, resumption_kind::tls13_ticket, TLS1_3_VERSION, true},
+    {"TLS 1.3 stateful", resumption_kind::tls13_stateful, resumption_kind::tls13_ticket, TLS1_3_VERSION, false},
+};
+
+server::server(asio::io_context& io, reprise::session_cache cache, reprise::server_options options)
+    : cache_(std::move(cache)), options_(std::move(options)),
+      acceptor_(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})
+{
+    asio::co_spawn(io, serve(), asio::detached);
+}
+
+asio::awaitable<void> server::serve()
+{
+    for (;;)
+    {
+        auto [ec, socket] = co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
+        if (ec)
+            co_return;
+        asio::co_spawn(acceptor_.get_executor(), session(std::move(socket)),
+                       [](std::exception_ptr e)
+                       {
+                           if (e)
+                               std::rethrow_exception(e);
+                       });
+    }
+}
+
+asio::awaitable<void> server::session(tcp::socket socket)
+{
+    reprise::server_stream<> stream{std::move(socket), cache_, options_};
+    auto [ec, info] = co_await stream.async_handshake(asio::as_tuple(asio::use_awaitable));
+    if (ec)
+    {
+        failures.push_back(ec);
+        co_return;
+    }
+    handshakes.push_back(info);
+    // The client may be gone already: that is its right.
+    (void)co_await asio::async_write(stream, asio::buffer("!", 1), asio::transfer_all(),
+                                     asio::as_tuple(asio::use_awaitable));
+    co_await stream.async_shutdown();
+}
+
+asio::awaitable<void> read_all(reprise::client_stream<>& stream)
+{
+    std::string data;
+    auto const [ec, size] =
+        co_await asio::async_read(stream, asio::dynamic_buffer(data), asio::transfer_all(), asio::as_tuple(asio::use_awaitable));
+    CHECK(ec == asio::error::eof);
+    CHECK(data == "!");
+}
+
+} // namespace test

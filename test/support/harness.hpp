@@ -1,0 +1,74 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/client/client_stream.hpp>
+#include <reprise/client/memory_session_store.hpp>
+#include <reprise/server/server_stream.hpp>
+#include <reprise/server/session_cache.hpp>
+#include <reprise/testing/certificate.hpp>
+#include <reprise/testing/manual_clock.hpp>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/read.hpp>
+
+#include <doctest/doctest.h>
+
+namespace test {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+using asio::ip::tcp;
+using reprise::error_code;
+
+/// The authority that all tests trust, made once.
+reprise::testing::certificate_authority const& authority();
+
+/// A server context with a certificate for a.test, b.test and localhost.
+asio::ssl::context server_context(std::vector<std::string> const& names = {"a.test", "b.test", "localhost",
+                                                                           "127.0.0.1"});
+
+/// A client context that trusts `authority` and verifies.
+asio::ssl::context client_context();
+
+void set_versions(asio::ssl::context& tls, int lowest, int highest);
+
+/// Run to the end on one thread. A test that hangs fails: nothing may take longer than the limit.
+void run(asio::io_context& io, asio::awaitable<void> test, std::chrono::seconds limit = 20s);
+
+/// One kind of resumption, and how a server is set up for it.
+struct kind
+{
+    char const* name;
+    reprise::resumption_kind on_server;
+    reprise::resumption_kind on_client;
+    int version;
+    bool tickets;
+};
+extern std::vector<kind> const kinds;
+
+/// A server on loopback that serves until it is destroyed: it answers each connection with one byte, then shuts down.
+class server
+{
+public:
+    server(asio::io_context& io, reprise::session_cache cache, reprise::server_options options = {});
+
+    [[nodiscard]] std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
+    [[nodiscard]] tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
+    void stop() { acceptor_.close(); }
+
+    std::vector<reprise::handshake_info> handshakes; ///< of all connections, in the order in which they were done
+    std::vector<error_code> failures;                ///< of those that failed
+
+private:
+    asio::awaitable<void> serve();
+    asio::awaitable<void> session(tcp::socket socket);
+
+    reprise::session_cache cache_;
+    reprise::server_options options_;
+    tcp::acceptor acceptor_;
+};
+
+/// Read the server's byte, up to the end of the stream.
+asio::awaitable<void> read_all(reprise::client_stream<>& stream);
+
+} // namespace test
