@@ -57,6 +57,7 @@ check_room_file() # file, its path below include/reprise/ or src/
         return
     fi
     while read -r line kind target; do
+        to=
         [[ -n $room ]] && for prefix in ${foreign[$room]:-}; do
             [[ $target != "$prefix"* ]] || complain "$file:$line" "$room must not include <$target>"
         done

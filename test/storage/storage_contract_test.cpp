@@ -1,11 +1,16 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/base/error.hpp>
 #include <reprise/storage/memory_storage.hpp>
 #include <reprise/testing/manual_clock.hpp>
 #include <reprise/testing/storage_contract.hpp>
 
+#include <boost/asio/error.hpp>
+
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <map>
+#include <mutex>
 
 using namespace reprise;
 using namespace reprise::testing;

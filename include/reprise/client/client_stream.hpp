@@ -15,12 +15,14 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <concepts>
 #include <memory>
 #include <optional>
+#include <ranges>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -135,12 +137,12 @@ public:
     /// The same to endpoints that the caller has resolved, tried in order; the first one's port is the service.
     template <class EndpointSequence,
               asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
-        requires(bool{asio::is_endpoint_sequence<EndpointSequence>::value})
+        requires std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>
     auto async_connect(EndpointSequence const& endpoints, std::string_view host, Token&& token = {})
     {
         peer to{std::string{host}, {}, {}};
-        for (asio::ip::tcp::endpoint const endpoint : endpoints)
-            to.endpoints.push_back(endpoint);
+        for (auto const& endpoint : endpoints)
+            to.endpoints.push_back(static_cast<asio::ip::tcp::endpoint>(endpoint));
         to.service = to.endpoints.empty() ? "" : std::to_string(to.endpoints.front().port());
         return connect(std::move(to), std::nullopt, std::forward<Token>(token));
     }

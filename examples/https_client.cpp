@@ -1,0 +1,253 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+// Fetches URLs, closes, reconnects, and says of each connection whether it resumed.
+
+#include "common/tls_options.hpp"
+
+#include <reprise/client/client_stream.hpp>
+#include <reprise/client/memory_session_store.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/json.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <iomanip>
+#include <iostream>
+
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+namespace json = boost::json;
+using steady = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+struct arguments
+{
+    std::vector<std::string> urls;
+    unsigned repeat = 2;
+    std::string ca;
+    example::tls_options tls;
+    bool no_tickets = false;
+    bool keep_alive = false;
+    unsigned concurrency = 1;
+    bool json = false;
+};
+
+void declare(CLI::App& app, arguments& a)
+{
+    app.add_option("URL", a.urls, "https://HOST[:PORT][/PATH]")->required();
+    app.add_option("--repeat", a.repeat, "Requests to each URL, one after the other")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    app.add_option("--ca", a.ca, "Trust this CA, PEM; the system's when absent")->check(CLI::ExistingFile);
+    example::declare(app, a.tls);
+    app.add_flag("--no-tickets", a.no_tickets, "Take no TLS 1.2 tickets, so that session ids are used");
+    app.add_flag("--keep-alive", a.keep_alive, "Keep the connection for the next request, as long as the server does");
+    app.add_option("--concurrency", a.concurrency, "Workers that each do all this")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    app.add_flag("--json", a.json, "One JSON object per request instead of a line of text");
+}
+
+struct url
+{
+    std::string host;
+    std::string port = "443";
+    std::string target = "/";
+};
+
+url parse_url(std::string const& text)
+{
+    constexpr std::string_view scheme = "https://";
+    if (!text.starts_with(scheme))
+        throw std::runtime_error{"not an https URL: " + text};
+    auto const rest = text.substr(scheme.size());
+    auto const slash = rest.find('/');
+    auto authority = rest.substr(0, slash);
+    url result;
+    if (slash != std::string::npos)
+        result.target = rest.substr(slash);
+    auto const colon = authority.rfind(':');
+    if (colon != std::string::npos && authority.find(']', colon) == std::string::npos)
+    {
+        result.port = authority.substr(colon + 1);
+        authority.resize(colon);
+    }
+    if (authority.size() > 2 && authority.front() == '[')
+        authority = authority.substr(1, authority.size() - 2);
+    if (authority.empty() || result.port.empty())
+        throw std::runtime_error{"no host or port in URL: " + text};
+    result.host = std::move(authority);
+    return result;
+}
+
+// What came of one request; `new_connection` is false for one on a connection that was kept.
+struct outcome
+{
+    std::string error;
+    bool new_connection = true;
+    reprise::handshake_info handshake;
+    unsigned status = 0;
+    steady::duration handshake_time{};
+    steady::duration total_time{};
+
+    [[nodiscard]] bool ok() const { return error.empty() && status >= 200 && status < 400; }
+};
+
+double ms(steady::duration d)
+{
+    return std::chrono::duration<double, std::milli>(d).count();
+}
+
+void print_json(std::string const& address, outcome const& o)
+{
+    json::object line{{"url", address}, {"ok", o.ok()}};
+    if (!o.error.empty())
+        line["error"] = o.error;
+    else
+    {
+        line["new_connection"] = o.new_connection;
+        line["resumed"] = o.handshake.resumed();
+        line["kind"] = to_string(o.handshake.resumption);
+        line["protocol"] = to_string(o.handshake.protocol);
+        line["cipher"] = o.handshake.cipher;
+        line["reason"] = to_string(o.handshake.reason);
+        line["status"] = o.status;
+        line["handshake_ms"] = ms(o.handshake_time);
+    }
+    line["total_ms"] = ms(o.total_time);
+    std::cout << json::serialize(line) << '\n';
+}
+
+void print_text(std::string const& address, outcome const& o)
+{
+    std::cout << address << "  ";
+    if (!o.error.empty())
+        std::cout << "failed: " << o.error << '\n';
+    else
+        std::cout << (o.new_connection ? (o.handshake.resumed() ? "resumed  " : "full     ") : "kept     ")
+                  << std::left << std::setw(17)
+                  << (o.handshake.resumed() ? to_string(o.handshake.resumption) : to_string(o.handshake.reason))
+                  << to_string(o.handshake.protocol) << "  HTTP " << o.status << std::fixed << std::setprecision(2)
+                  << "  handshake " << ms(o.handshake_time) << " ms  total " << ms(o.total_time) << " ms\n";
+}
+
+// One worker's connection to one URL, with its buffer: bytes may be read ahead.
+struct connection
+{
+    reprise::client_stream<> stream;
+    beast::flat_buffer buffer;
+    bool open = false;
+    bool ever_connected = false;
+};
+
+asio::awaitable<outcome> fetch(connection& c, url const& u, bool keep_alive)
+{
+    outcome result;
+    auto const start = steady::now();
+    try
+    {
+        result.new_connection = !c.open;
+        if (!c.open)
+        {
+            c.buffer.clear();
+            result.handshake = c.ever_connected ? co_await c.stream.async_reconnect()
+                                                : co_await c.stream.async_connect(u.host, u.port);
+            c.open = c.ever_connected = true;
+            result.handshake_time = steady::now() - start;
+        }
+        else
+            result.handshake = c.stream.handshake();
+
+        http::request<http::empty_body> request{http::verb::get, u.target, 11};
+        request.set(http::field::host, std::string{u.host}.append(":").append(u.port));
+        request.set(http::field::user_agent, "reprise");
+        request.keep_alive(keep_alive);
+        co_await http::async_write(c.stream, request);
+        http::response<http::string_body> response;
+        co_await http::async_read(c.stream, c.buffer, response);
+        result.status = response.result_int();
+        result.total_time = steady::now() - start;
+        if (!keep_alive || !response.keep_alive())
+        {
+            co_await c.stream.async_shutdown();
+            c.open = false;
+        }
+    }
+    catch (boost::system::system_error const& e)
+    {
+        result.error = e.code().message();
+        result.total_time = steady::now() - start;
+        c.stream.close();
+        c.open = false;
+    }
+    co_return result;
+}
+
+asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise::session_store& store, bool& all_ok)
+{
+    for (auto const& address : a.urls)
+    {
+        auto const u = parse_url(address);
+        connection c{{co_await asio::this_coro::executor, tls, store}, {}};
+        for (unsigned i = 0; i < a.repeat; ++i)
+        {
+            auto const result = co_await fetch(c, u, a.keep_alive && i + 1 < a.repeat);
+            all_ok = all_ok && result.ok();
+            a.json ? print_json(address, result) : print_text(address, result);
+        }
+    }
+}
+
+int run(arguments const& a)
+{
+    for (auto const& address : a.urls)
+        (void)parse_url(address); // before anything is sent
+    asio::ssl::context tls{asio::ssl::context::tls_client};
+    example::apply(a.tls, tls);
+    tls.set_verify_mode(asio::ssl::verify_peer);
+    if (a.ca.empty())
+        tls.set_default_verify_paths();
+    else
+        tls.load_verify_file(a.ca);
+    if (a.no_tickets)
+        ::SSL_CTX_set_options(tls.native_handle(), SSL_OP_NO_TICKET);
+
+    auto const store =
+        reprise::memory_session_store::make({.max_tickets_per_key = std::max<std::size_t>(8, a.concurrency)});
+    asio::io_context io{1};
+    bool all_ok = true;
+    for (unsigned i = 0; i < a.concurrency; ++i)
+        asio::co_spawn(io, work(a, tls, *store, all_ok),
+                       [](std::exception_ptr e)
+                       {
+                           if (e)
+                               std::rethrow_exception(e);
+                       });
+    io.run();
+    return all_ok ? 0 : 1;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+try
+{
+    arguments a;
+    CLI::App app{"Fetches URLs again and again, and resumes TLS sessions."};
+    declare(app, a);
+    CLI11_PARSE(app, argc, argv);
+    return run(a);
+}
+catch (std::exception const& e)
+{
+    std::cerr << "https_client: " << e.what() << '\n';
+    return 1;
+}

@@ -1,0 +1,212 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+// An HTTPS server whose clients reconnect cheaply.
+
+#include "common/service.hpp"
+#include "common/tls_options.hpp"
+
+#include <reprise/storage/memory_storage.hpp>
+#include <reprise/testing/certificate.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/ssl/context.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <fstream>
+#include <iostream>
+#include <thread>
+
+#include <unistd.h>
+
+namespace {
+
+namespace asio = boost::asio;
+using tcp = asio::ip::tcp;
+
+struct arguments
+{
+    std::string listen = "127.0.0.1:8443";
+    std::string cert;
+    std::string key;
+    std::string client_ca;
+    example::tls_options tls;
+    std::string id_context = "https_server/v1";
+    unsigned timeout = 300;
+    std::string mode = "server";
+    std::string tickets = "on";
+    unsigned num_tickets = 1;
+    std::string storage = "memory";
+    unsigned threads = 1;
+    std::string docroot;
+    unsigned handshake_timeout = 10;
+};
+
+void declare(CLI::App& app, arguments& a)
+{
+    app.add_option("--listen", a.listen, "Address and port; port 0 picks one")->capture_default_str();
+    auto* const cert = app.add_option("--cert", a.cert, "Certificate chain, PEM; made on the fly when absent");
+    app.add_option("--key", a.key, "Private key, PEM")->needs(cert);
+    app.add_option("--client-ca", a.client_ca, "Require client certificates signed by this CA, PEM");
+    example::declare(app, a.tls);
+    app.add_option("--id-context", a.id_context, "Whose sessions these are, 1 to 32 bytes")->capture_default_str();
+    app.add_option("--timeout", a.timeout, "Seconds for which a session may be resumed")->capture_default_str();
+    app.add_option("--mode", a.mode,
+                   "What is remembered: off, server or openssl-internal, the last with any of +no-auto-flush, "
+                   "+no-internal, +no-internal-lookup, +no-internal-store")
+        ->capture_default_str();
+    app.add_option("--tickets", a.tickets, "Seal sessions into tickets")
+        ->check(CLI::IsMember({"on", "off"}))
+        ->capture_default_str();
+    app.add_option("--num-tickets", a.num_tickets, "TLS 1.3 tickets after a full handshake")->capture_default_str();
+    app.add_option("--storage", a.storage, "Where sessions are remembered")
+        ->check(CLI::IsMember({"memory"}))
+        ->capture_default_str();
+    app.add_option("--threads", a.threads, "Threads that serve")->check(CLI::Range(1, 256))->capture_default_str();
+    app.add_option("--docroot", a.docroot, "Serve the files below this directory, not the fixed page")
+        ->check(CLI::ExistingDirectory);
+    app.add_option("--handshake-timeout", a.handshake_timeout, "Seconds for a handshake")->capture_default_str();
+}
+
+reprise::cache_mode parse_mode(std::string const& text)
+{
+    using reprise::cache_mode;
+    static std::map<std::string, cache_mode> const names = {
+        {"off", cache_mode::off},
+        {"server", cache_mode::server},
+        {"openssl-internal", cache_mode::openssl_internal},
+        {"no-auto-flush", cache_mode::no_auto_flush},
+        {"no-internal", cache_mode::no_internal},
+        {"no-internal-lookup", cache_mode::no_internal_lookup},
+        {"no-internal-store", cache_mode::no_internal_store},
+    };
+    auto mode = cache_mode::off;
+    for (auto const& part : CLI::detail::split(text, '+'))
+    {
+        auto const at = names.find(part);
+        if (at == names.end())
+            throw std::runtime_error{"--mode: unknown part '" + part + "'"};
+        mode = mode | at->second;
+    }
+    return mode;
+}
+
+tcp::endpoint parse_endpoint(std::string const& text)
+{
+    auto const colon = text.rfind(':');
+    if (colon == std::string::npos)
+        throw std::runtime_error{"--listen: expected ADDR:PORT, got '" + text + "'"};
+    auto host = text.substr(0, colon);
+    if (host.size() > 2 && host.front() == '[')
+        host = host.substr(1, host.size() - 2);
+    boost::system::error_code ec;
+    auto const address = asio::ip::make_address(host, ec);
+    unsigned long const port = std::strtoul(text.c_str() + colon + 1, nullptr, 10);
+    if (ec || port > 65535)
+        throw std::runtime_error{"--listen: not an address and port: '" + text + "'"};
+    return {address, static_cast<unsigned short>(port)};
+}
+
+// Without a certificate of the user's: an authority for this run, whose certificate a client can trust.
+void make_certificate(asio::ssl::context& tls)
+{
+    reprise::testing::certificate_authority const authority{"reprise example authority"};
+    auto const own = authority.issue({"localhost", "127.0.0.1", "::1"});
+    tls.use_certificate_chain(asio::buffer(own.certificate));
+    tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem);
+
+    auto const path = std::filesystem::temp_directory_path() / ("reprise-ca-" + std::to_string(::getpid()) + ".pem");
+    std::ofstream out{path};
+    out << authority.pem();
+    out.close();
+    if (!out)
+        throw std::runtime_error{"cannot write the authority's certificate to " + path.string()};
+    std::cout << "CA certificate: " << path.string() << std::endl;
+}
+
+asio::ssl::context make_context(arguments const& a)
+{
+    asio::ssl::context tls{asio::ssl::context::tls_server};
+    example::apply(a.tls, tls);
+    if (a.cert.empty())
+        make_certificate(tls);
+    else
+    {
+        tls.use_certificate_chain_file(a.cert);
+        tls.use_private_key_file(a.key.empty() ? a.cert : a.key, asio::ssl::context::pem);
+    }
+    if (!a.client_ca.empty())
+    {
+        tls.load_verify_file(a.client_ca);
+        ::SSL_CTX_set_client_CA_list(tls.native_handle(), ::SSL_load_client_CA_file(a.client_ca.c_str()));
+        tls.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
+    }
+    return tls;
+}
+
+void print_summary(reprise::session_cache const& cache, example::service_counters const& counters)
+{
+    auto const stats = cache.stats();
+    std::cout << "connections " << counters.connections << ", requests " << counters.requests << '\n'
+              << "handshakes: full " << stats.full << ", resumed " << stats.resumed << ", failed " << stats.failed
+              << '\n';
+    for (std::size_t i = 0; i < stats.resumed_by_kind.size(); ++i)
+        if (stats.resumed_by_kind[i] != 0)
+            std::cout << "  resumed by " << to_string(static_cast<reprise::resumption_kind>(i)) << ": "
+                      << stats.resumed_by_kind[i] << '\n';
+    for (std::size_t i = 0; i < stats.full_by_reason.size(); ++i)
+        if (stats.full_by_reason[i] != 0)
+            std::cout << "  full because " << to_string(static_cast<reprise::full_reason>(i)) << ": "
+                      << stats.full_by_reason[i] << '\n';
+    std::cout << "sessions: stored " << stats.stored << ", held " << stats.entries << " (" << stats.bytes
+              << " bytes), expired " << stats.expired << ", evicted " << stats.evicted << ", storage errors "
+              << stats.storage_errors << std::endl;
+}
+
+int serve(arguments const& a)
+{
+    auto tls = make_context(a);
+    reprise::session_cache const cache{tls,
+                                       {.id_context = a.id_context,
+                                        .timeout = std::chrono::seconds{a.timeout},
+                                        .mode = parse_mode(a.mode),
+                                        .tickets = a.tickets == "on",
+                                        .num_tickets = a.num_tickets}};
+
+    asio::io_context io{static_cast<int>(a.threads)};
+    tcp::acceptor acceptor{io, parse_endpoint(a.listen)};
+    example::service service{cache,
+                             a.docroot.empty() ? std::optional<std::filesystem::path>{} : a.docroot,
+                             {.handshake_timeout = std::chrono::seconds{a.handshake_timeout}}};
+    asio::co_spawn(io, service.serve(acceptor), asio::detached);
+    asio::signal_set signals{io, SIGINT, SIGTERM};
+    signals.async_wait([&](boost::system::error_code, int) { io.stop(); });
+    std::cout << "listening on https://" << acceptor.local_endpoint() << std::endl;
+
+    std::vector<std::jthread> threads;
+    for (unsigned i = 1; i < a.threads; ++i)
+        threads.emplace_back([&] { io.run(); });
+    io.run();
+    threads.clear();
+    print_summary(cache, service.counters());
+    return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+try
+{
+    arguments a;
+    CLI::App app{"An HTTPS server whose clients resume their TLS sessions."};
+    declare(app, a);
+    CLI11_PARSE(app, argc, argv);
+    return serve(a);
+}
+catch (std::exception const& e)
+{
+    std::cerr << "https_server: " << e.what() << '\n';
+    return 1;
+}

@@ -1,0 +1,41 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+// The smallest client: it connects, says goodbye, reconnects. Usage: tiny_client CA.pem HOST PORT
+#include <reprise/client/client_stream.hpp>
+#include <reprise/client/memory_session_store.hpp>
+
+#include <boost/asio.hpp>
+#include <boost/asio/ssl.hpp>
+
+#include <iostream>
+
+namespace asio = boost::asio;
+
+asio::awaitable<void> visit_twice(asio::ssl::context& tls, reprise::session_store& store, char** argv)
+{
+    reprise::client_stream<> stream{co_await asio::this_coro::executor, tls, store};
+    co_await stream.async_connect(argv[2], argv[3]);
+    for (int i = 0; i < 2; ++i)
+    {
+        std::string line;
+        co_await asio::async_read_until(stream, asio::dynamic_buffer(line), '\n');
+        std::cout << line;
+        co_await stream.async_shutdown();
+        if (i == 0)
+            co_await stream.async_reconnect();
+    }
+}
+
+int main(int, char** argv)
+{
+    asio::io_context io;
+    asio::ssl::context tls{asio::ssl::context::tls_client};
+    tls.load_verify_file(argv[1]);
+    auto const store = reprise::memory_session_store::make();
+    asio::co_spawn(io, visit_twice(tls, *store, argv),
+                   [](std::exception_ptr e)
+                   {
+                       if (e)
+                           std::rethrow_exception(e);
+                   });
+    io.run();
+}

@@ -1,0 +1,37 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+// The smallest server: it remembers its clients' sessions. Usage: tiny_server CERT.pem KEY.pem PORT
+#include <reprise/server/server_stream.hpp>
+
+#include <boost/asio.hpp>
+#include <boost/asio/ssl.hpp>
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+asio::awaitable<void> greet(tcp::socket socket, reprise::session_cache cache)
+{
+    reprise::server_stream<> stream{std::move(socket), cache};
+    co_await stream.async_handshake();
+    std::string const greeting = stream.handshake().resumed() ? "welcome back\n" : "nice to meet you\n";
+    co_await asio::async_write(stream, asio::buffer(greeting));
+    co_await stream.async_shutdown();
+}
+
+asio::awaitable<void> serve(tcp::acceptor acceptor, asio::ssl::context& tls)
+{
+    reprise::session_cache cache{tls, {.id_context = "tiny/v1"}};
+    for (;;)
+        asio::co_spawn(acceptor.get_executor(), greet(co_await acceptor.async_accept(asio::use_awaitable), cache),
+                       asio::detached);
+}
+
+int main(int, char** argv)
+{
+    asio::io_context io;
+    asio::ssl::context tls{asio::ssl::context::tls_server};
+    tls.use_certificate_chain_file(argv[1]);
+    tls.use_private_key_file(argv[2], asio::ssl::context::pem);
+    tcp::endpoint const endpoint{asio::ip::address_v4::loopback(), static_cast<unsigned short>(std::stoi(argv[3]))};
+    asio::co_spawn(io, serve(tcp::acceptor{io, endpoint}, tls), asio::detached);
+    io.run();
+}
