@@ -6,6 +6,10 @@ add_library(reprise_warnings INTERFACE)
 target_compile_options(reprise_warnings INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow
     $<$<BOOL:${REPRISE_WERROR}>:-Werror>)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # GCC 12 mistakes the operator new of Asio's coroutine frames for the global one.
+    target_compile_options(reprise_warnings INTERFACE -Wno-mismatched-new-delete)
+endif()
 
 add_library(reprise_sanitizers INTERFACE)
 if(REPRISE_SANITIZE)

@@ -58,8 +58,8 @@ std::vector<kind> const kinds = {
     {"TLS 1.3 stateful", resumption_kind::tls13_stateful, resumption_kind::tls13_ticket, TLS1_3_VERSION, false},
 };
 
-server::server(asio::io_context& io, reprise::session_cache cache, reprise::server_options options)
-    : cache_(std::move(cache)), options_(std::move(options)),
+server::server(asio::io_context& io, reprise::session_cache cache, reprise::server_options options, conversation talk)
+    : cache_(std::move(cache)), options_(std::move(options)), talk_(std::move(talk)),
       acceptor_(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})
 {
     asio::co_spawn(io, serve(), asio::detached);
@@ -83,7 +83,7 @@ asio::awaitable<void> server::serve()
 
 asio::awaitable<void> server::session(tcp::socket socket)
 {
-    reprise::server_stream<> stream{std::move(socket), cache_, options_};
+    server_side stream{std::move(socket), cache_, options_};
     auto [ec, info] = co_await stream.async_handshake(asio::as_tuple(asio::use_awaitable));
     if (ec)
     {
@@ -91,19 +91,64 @@ asio::awaitable<void> server::session(tcp::socket socket)
         co_return;
     }
     handshakes.push_back(info);
-    // The client may be gone already: that is its right.
+    co_await talk_(stream);
+}
+
+asio::awaitable<void> answer_and_shut_down(server_side& stream)
+{
     (void)co_await asio::async_write(stream, asio::buffer("!", 1), asio::transfer_all(),
                                      asio::as_tuple(asio::use_awaitable));
     co_await stream.async_shutdown();
 }
 
-asio::awaitable<void> read_all(reprise::client_stream<>& stream)
+asio::awaitable<void> read_all(client_side& stream)
 {
     std::string data;
-    auto const [ec, size] =
-        co_await asio::async_read(stream, asio::dynamic_buffer(data), asio::transfer_all(), asio::as_tuple(asio::use_awaitable));
+    auto const [ec, size] = co_await asio::async_read(stream, asio::dynamic_buffer(data), asio::transfer_all(),
+                                                      asio::as_tuple(asio::use_awaitable));
     CHECK(ec == asio::error::eof);
     CHECK(data == "!");
+}
+
+namespace {
+
+asio::ssl::context configured(setup const& s)
+{
+    auto tls = server_context();
+    set_versions(tls, s.of.version, s.of.version);
+    s.configure(tls);
+    return tls;
+}
+
+reprise::session_cache_options completed(setup const& s)
+{
+    auto options = s.cache;
+    if (options.id_context.empty())
+        options.id_context = "test/v1";
+    options.tickets = s.of.tickets;
+    return options;
+}
+
+} // namespace
+
+world::world(setup s)
+    : server_tls(configured(s)), client_tls(client_context()), cache(server_tls, completed(s)),
+      store(reprise::memory_session_store::make()), srv(io, cache, std::move(s.server), std::move(s.talk))
+{
+    set_versions(client_tls, s.of.version, s.of.version);
+}
+
+client_side world::stream(reprise::client_options options)
+{
+    return {io.get_executor(), client_tls, *store, std::move(options)};
+}
+
+asio::awaitable<reprise::handshake_info> world::visit(client_side& stream)
+{
+    auto const info = co_await stream.async_connect("localhost", srv.port());
+    co_await read_all(stream);
+    co_await stream.async_shutdown();
+    co_return info;
 }
 
 } // namespace test

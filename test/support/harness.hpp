@@ -13,6 +13,10 @@
 
 #include <doctest/doctest.h>
 
+#include <functional>
+#include <string>
+#include <vector>
+
 namespace test {
 
 namespace asio = boost::asio;
@@ -46,11 +50,21 @@ struct kind
 };
 extern std::vector<kind> const kinds;
 
-/// A server on loopback that serves until it is destroyed: it answers each connection with one byte, then shuts down.
+using server_side = reprise::server_stream<>;
+using client_side = reprise::client_stream<>;
+
+/// What a server does with a connection after the handshake.
+using conversation = std::function<asio::awaitable<void>(server_side&)>;
+
+/// Answer with one byte, then shut down. A client that is gone already is within its rights.
+asio::awaitable<void> answer_and_shut_down(server_side& stream);
+
+/// A server on loopback that serves until it is destroyed.
 class server
 {
 public:
-    server(asio::io_context& io, reprise::session_cache cache, reprise::server_options options = {});
+    server(asio::io_context& io, reprise::session_cache cache, reprise::server_options options = {},
+           conversation talk = answer_and_shut_down);
 
     [[nodiscard]] std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
     [[nodiscard]] tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
@@ -65,10 +79,42 @@ private:
 
     reprise::session_cache cache_;
     reprise::server_options options_;
+    conversation talk_;
     tcp::acceptor acceptor_;
 };
 
 /// Read the server's byte, up to the end of the stream.
-asio::awaitable<void> read_all(reprise::client_stream<>& stream);
+asio::awaitable<void> read_all(client_side& stream);
+
+/// How a world is made; each part has its default.
+struct setup
+{
+    kind of = kinds[3];
+    reprise::session_cache_options cache{};
+    reprise::server_options server{};
+    conversation talk = answer_and_shut_down;
+    std::function<void(asio::ssl::context&)> configure = [](asio::ssl::context&) {}; ///< the server's context
+};
+
+/// One server, one client context, one store.
+struct world
+{
+    explicit world(setup s = {});
+
+    [[nodiscard]] client_side stream(reprise::client_options options = {});
+
+    /// Connect to "localhost", read the answer, shut down.
+    asio::awaitable<reprise::handshake_info> visit(client_side& stream);
+
+    /// Run a test on this world's io_context.
+    void run(std::function<asio::awaitable<void>()> test) { test::run(io, test()); }
+
+    asio::io_context io;
+    asio::ssl::context server_tls;
+    asio::ssl::context client_tls;
+    reprise::session_cache cache;
+    std::shared_ptr<reprise::memory_session_store> store;
+    server srv;
+};
 
 } // namespace test

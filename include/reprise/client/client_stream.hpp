@@ -64,25 +64,47 @@ public:
 
     /// A stream that keeps its sessions in `store`. @throws system_error `errc::bad_option`.
     template <class Executor>
-        requires std::constructible_from<NextLayer, Executor const&>
-    client_stream(Executor const& ex, asio::ssl::context& tls, session_store& store, client_options options = {})
+        requires(std::constructible_from<NextLayer, Executor const&>)
+    client_stream(Executor const& ex, asio::ssl::context& tls, session_store& store, client_options options)
         : client_stream(NextLayer{ex}, tls, store, std::move(options))
     {
     }
 
     /// The same on a next layer of the caller's, for `async_handshake` if it is connected already.
-    client_stream(NextLayer next, asio::ssl::context& tls, session_store& store, client_options options = {})
+    client_stream(NextLayer next, asio::ssl::context& tls, session_store& store, client_options options)
         : impl_(std::make_unique<impl>(std::move(next), tls, store.shared_from_this(), std::move(options)))
     {
     }
 
     /// A stream that keeps no sessions.
     template <class Executor>
-        requires std::constructible_from<NextLayer, Executor const&>
-    client_stream(Executor const& ex, asio::ssl::context& tls, client_options options = {})
+        requires(std::constructible_from<NextLayer, Executor const&>)
+    client_stream(Executor const& ex, asio::ssl::context& tls, client_options options)
         : impl_(std::make_unique<impl>(NextLayer{ex}, tls, nullptr, std::move(options)))
     {
     }
+
+    /// @name With default options
+    /// Not default arguments: GCC 12 copies an aggregate temporary bit by bit where the same expression awaits.
+    /// @{
+    template <class Executor>
+        requires(std::constructible_from<NextLayer, Executor const&>)
+    client_stream(Executor const& ex, asio::ssl::context& tls, session_store& store)
+        : client_stream(ex, tls, store, client_options{})
+    {
+    }
+
+    client_stream(NextLayer next, asio::ssl::context& tls, session_store& store)
+        : client_stream(std::move(next), tls, store, client_options{})
+    {
+    }
+
+    template <class Executor>
+        requires(std::constructible_from<NextLayer, Executor const&>)
+    client_stream(Executor const& ex, asio::ssl::context& tls) : client_stream(ex, tls, client_options{})
+    {
+    }
+    /// @}
 
     client_stream(client_stream&&) noexcept = default;
     client_stream& operator=(client_stream&&) noexcept = default;
@@ -137,7 +159,7 @@ public:
     /// The same to endpoints that the caller has resolved, tried in order; the first one's port is the service.
     template <class EndpointSequence,
               asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
-        requires std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>
+        requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
     auto async_connect(EndpointSequence const& endpoints, std::string_view host, Token&& token = {})
     {
         peer to{std::string{host}, {}, {}};

@@ -58,8 +58,15 @@ public:
 
     /// A stream on an accepted connection. With `server_options::select_host` the cache is only the start: it supplies
     /// OpenSSL's callbacks and its built-in ticket key.
-    server_stream(NextLayer next, session_cache const& cache, server_options options = {})
+    server_stream(NextLayer next, session_cache const& cache, server_options options)
         : impl_(std::make_unique<impl>(std::move(next), cache, std::move(options)))
+    {
+    }
+
+    /// With default options. Not a default argument: GCC 12 copies an aggregate temporary bit by bit where the same
+    /// expression awaits.
+    server_stream(NextLayer next, session_cache const& cache)
+        : server_stream(std::move(next), cache, server_options{})
     {
     }
 
