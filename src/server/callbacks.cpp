@@ -122,6 +122,7 @@ try
     ticket_appdata const appdata{origin.verified_at.time_since_epoch().count(),
                                  origin.chain_expiry.time_since_epoch().count(), origin.verify_result};
     SSL_SESSION* const made = ::SSL_get_session(ssl);
+    ::SSL_SESSION_set_time(made, static_cast<long>(std::chrono::system_clock::to_time_t(core->options.now())));
     ::SSL_SESSION_set_timeout(made, static_cast<long>(core->lifetime(origin).count()));
     return ::SSL_SESSION_set1_ticket_appdata(made, &appdata, sizeof appdata);
 }

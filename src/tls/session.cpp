@@ -127,8 +127,13 @@ time_point session::issued_at() const noexcept
 
 std::chrono::seconds session::lifetime() const noexcept
 {
-    return std::clamp(std::chrono::seconds{::SSL_SESSION_get_timeout(state_->native.get())}, std::chrono::seconds{0},
-                      longest_lifetime);
+    // On a client OpenSSL keeps what the server said of a ticket apart from what the context assumes. Zero is
+    // "unspecified" in TLS 1.2 (RFC 5077, 3.3) and "discard it" in TLS 1.3 (RFC 8446, 4.6.1).
+    auto const hint = ::SSL_SESSION_get_ticket_lifetime_hint(state_->native.get());
+    bool const has_hint = hint > 0 || (has_ticket() && protocol() == tls_version::tls13);
+    std::chrono::seconds const lifetime{has_hint ? static_cast<long>(hint)
+                                                 : ::SSL_SESSION_get_timeout(state_->native.get())};
+    return std::clamp(lifetime, std::chrono::seconds{0}, longest_lifetime);
 }
 
 session_origin const& session::origin() const noexcept

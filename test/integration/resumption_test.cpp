@@ -11,7 +11,7 @@ TEST_CASE("both ends say that a reconnect resumed, and how")
 {
     for (auto const& k : kinds)
     {
-        CAPTURE(k.name);
+        CAPTURE(std::string{k.name});
         world w{{.of = k}};
         w.run(
             [&]() -> asio::awaitable<void>
@@ -95,7 +95,7 @@ TEST_CASE("servers that verify their clients resume as well")
 {
     for (auto const& k : kinds)
     {
-        CAPTURE(k.name);
+        CAPTURE(std::string{k.name});
         world w{{.of = k,
                  .configure = [](asio::ssl::context& tls)
                  {
@@ -121,7 +121,7 @@ TEST_CASE("a session does not cross to a server with another id context or anoth
 {
     for (auto const& k : kinds)
     {
-        CAPTURE(k.name);
+        CAPTURE(std::string{k.name});
         world w{{.of = k}};
         // The same context, hence the same ticket keys, but another policy from here on.
         w.run(
@@ -142,7 +142,7 @@ TEST_CASE("a handshake that needs a HelloRetryRequest resumes")
 {
     for (auto const& k : {kinds[2], kinds[3]})
     {
-        CAPTURE(k.name);
+        CAPTURE(std::string{k.name});
         world w{{.of = k,
                  .configure = [](auto& tls) { REQUIRE(SSL_CTX_set1_groups_list(tls.native_handle(), "P-384") == 1); }}};
         REQUIRE(SSL_CTX_set1_groups_list(w.client_tls.native_handle(), "X25519:P-384") == 1);
@@ -167,7 +167,7 @@ TEST_CASE("openssl_internal and off do what OpenSSL does")
                                 cache_mode::openssl_internal | cache_mode::no_auto_flush,
                                 cache_mode::openssl_internal | cache_mode::no_internal_store})
         {
-            CAPTURE(k.name);
+            CAPTURE(std::string{k.name});
             CAPTURE(static_cast<unsigned>(mode));
             world w{{.of = k, .cache = {.mode = mode}}};
             bool const remembers = has(mode, cache_mode::openssl_internal) && !has(mode, cache_mode::no_internal_store);

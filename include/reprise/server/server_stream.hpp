@@ -155,6 +155,9 @@ private:
         {
         }
 
+        // A handshake that was abandoned with its io_context still holds the BIOs, and the SSL goes first.
+        ~impl() { accept.hand_back(); }
+
         server_options options;
         detail::acceptor accept; // outlives the SSL, which points to it
         asio::ssl::stream<NextLayer> tls;

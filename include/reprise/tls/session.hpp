@@ -76,7 +76,8 @@ public:
     /// When the server issued it, on this machine's clock; whole seconds.
     [[nodiscard]] time_point issued_at() const noexcept;
 
-    /// How long the server keeps it, from `issued_at`. Never above 7 days (RFC 8446, 4.6.1).
+    /// How long it may be used, from `issued_at`: what the server said of its ticket, else the context's own timeout
+    /// (SSL_CTX_set_timeout(3)). Never above 7 days (RFC 8446, 4.6.1).
     [[nodiscard]] std::chrono::seconds lifetime() const noexcept;
 
     /// When the certificate behind it was verified, with what result, and how long its chain is valid.

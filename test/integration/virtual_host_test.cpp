@@ -1,0 +1,163 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/harness.hpp"
+
+#include <boost/asio/post.hpp>
+
+using namespace test;
+using reprise::full_reason;
+
+TEST_SUITE_BEGIN("virtual hosts");
+
+namespace {
+
+// Two tenants behind one port; the selector awaits before it answers, as one that loads certificates would.
+struct tenants
+{
+    explicit tenants(kind const& k)
+        : a_tls(versioned({"a.test"}, k)), b_tls(versioned({"b.test"}, k)),
+          a(a_tls, {.id_context = "a/v1", .tickets = k.tickets}),
+          b(b_tls, {.id_context = "b/v1", .tickets = k.tickets}),
+          front(versioned({"front.test"}, k)), cache(front, {.id_context = "front/v1", .tickets = k.tickets})
+    {
+    }
+
+    reprise::virtual_host_selector selector()
+    {
+        return [this](reprise::client_hello const& hello) -> asio::awaitable<std::optional<reprise::session_cache>>
+        {
+            auto const name = hello.server_name;
+            co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+            ++asked;
+            if (name == "throws.test")
+                throw std::runtime_error{"no certificate"};
+            if (name == "a.test")
+                co_return a;
+            if (name == "b.test")
+                co_return b;
+            co_return std::nullopt;
+        };
+    }
+
+    static asio::ssl::context versioned(std::vector<std::string> const& names, kind const& k)
+    {
+        auto tls = server_context(names);
+        set_versions(tls, k.version, k.version);
+        return tls;
+    }
+
+    asio::ssl::context a_tls;
+    asio::ssl::context b_tls;
+    reprise::session_cache a;
+    reprise::session_cache b;
+    asio::ssl::context front;
+    reprise::session_cache cache;
+    int asked = 0;
+};
+
+} // namespace
+
+TEST_CASE("each tenant shows its own certificate and resumes its own sessions")
+{
+    for (auto const& k : kinds)
+    {
+        CAPTURE(std::string{k.name});
+        asio::io_context io;
+        tenants hosts{k};
+        server srv{io, hosts.cache, {.select_host = hosts.selector()}};
+        auto client_tls = client_context();
+        auto const store = reprise::memory_session_store::make();
+        run(io,
+            [&]() -> asio::awaitable<void>
+            {
+                client_side stream{io.get_executor(), client_tls, *store};
+                std::vector const endpoints{srv.endpoint()};
+                for (bool const resumed : {false, true})
+                    for (std::string const host : {"a.test", "b.test"})
+                    {
+                        auto const info = co_await stream.async_connect(endpoints, host);
+                        CHECK(info.resumed() == resumed);
+                        co_await read_all(stream);
+                        co_await stream.async_shutdown();
+                    }
+            }());
+        CHECK(hosts.asked == 4);
+        CHECK(srv.handshakes.at(2).resumption == k.on_server);
+        CHECK(srv.handshakes.at(3).resumption == k.on_server);
+        CHECK(hosts.a.stats().resumed == 1);
+        CHECK(hosts.b.stats().resumed == 1);
+        CHECK(hosts.cache.stats().full + hosts.cache.stats().resumed == 0);
+    }
+}
+
+TEST_CASE("a session of one tenant, offered to another, is a full handshake with the other's certificate")
+{
+    for (auto const& k : kinds)
+    {
+        CAPTURE(std::string{k.name});
+        asio::io_context io;
+        tenants hosts{k};
+        server srv{io, hosts.cache, {.select_host = hosts.selector()}};
+        auto client_tls = client_context();
+        auto const store = reprise::memory_session_store::make();
+        run(io,
+            [&]() -> asio::awaitable<void>
+            {
+                client_side stream{io.get_executor(), client_tls, *store};
+                std::vector const endpoints{srv.endpoint()};
+                (void)co_await stream.async_connect(endpoints, "a.test");
+                co_await read_all(stream);
+                auto const key_host = std::string{"a.test"};
+                auto const taken = reprise::session::snapshot(
+                    ::SSL_get_session(stream.native_handle()),
+                    reprise::session_origin::of_full_handshake(stream.native_handle(),
+                                                               std::chrono::system_clock::now()));
+                co_await stream.async_shutdown();
+                REQUIRE(taken);
+
+                // An attacker's client: it says b.test and brings the session of a.test.
+                auto attacker = client_context();
+                reprise::client_options options;
+                options.server_name = "b.test";
+                client_side other{io.get_executor(), attacker, *store, options};
+                auto const info = co_await other.async_connect("127.0.0.1", srv.port(), *taken);
+                CHECK_FALSE(info.resumed());
+                CHECK(info.reason == full_reason::declined);
+                co_await read_all(other);
+                co_await other.async_shutdown();
+            }());
+        CHECK_FALSE(srv.handshakes.at(1).resumed());
+        CHECK(hosts.b.stats().resumed == 0);
+        CHECK(hosts.b.stats().full == 1);
+    }
+}
+
+TEST_CASE("an unknown name, and a selector that throws, refuse the connection with an alert; others are served")
+{
+    asio::io_context io;
+    tenants hosts{kinds[2]};
+    server srv{io, hosts.cache, {.select_host = hosts.selector()}};
+    auto client_tls = client_context();
+    auto const store = reprise::memory_session_store::make();
+    run(io,
+        [&]() -> asio::awaitable<void>
+        {
+            client_side stream{io.get_executor(), client_tls, *store};
+            std::vector const endpoints{srv.endpoint()};
+            for (std::string const host : {"c.test", "throws.test"})
+            {
+                auto const [ec, info] = co_await stream.async_connect(endpoints, host,
+                                                                      asio::as_tuple(asio::use_awaitable));
+                CHECK(ec.category() == asio::error::get_ssl_category());
+                CHECK(ERR_GET_REASON(static_cast<unsigned long>(ec.value())) == SSL_R_TLSV1_UNRECOGNIZED_NAME);
+            }
+            (void)co_await stream.async_connect(endpoints, "a.test");
+            co_await read_all(stream);
+            co_await stream.async_shutdown();
+        }());
+    REQUIRE(srv.failures.size() == 2);
+    CHECK(srv.failures[0] == reprise::errc::unknown_host);
+    CHECK(srv.failures[1] == reprise::errc::unknown_host);
+    CHECK(srv.handshakes.size() == 1);
+}
+
+TEST_SUITE_END();
