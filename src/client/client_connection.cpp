@@ -294,6 +294,11 @@ void client_connection::capture_before_shutdown(SSL* ssl)
         keep(std::move(*ticket));
 }
 
+bool client_connection::peer_said_goodbye(SSL const* ssl) noexcept
+{
+    return (::SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
+}
+
 bool is_alive(int socket) noexcept
 {
     char byte = 0;

@@ -44,21 +44,27 @@ TEST_CASE("an open stream cannot be connected again, and a new one has nowhere t
         });
 }
 
-TEST_CASE("a connection that the server has closed can be reconnected without a shutdown")
+TEST_CASE("a connection that the server has ended can be reconnected without a shutdown")
 {
-    world w;
-    w.run(
-        [&]() -> asio::awaitable<void>
-        {
-            auto stream = w.stream();
-            (void)co_await stream.async_connect("localhost", w.srv.port());
-            co_await read_all(stream);
-            // The server answers close_notify by closing; here it has closed on its own.
-            auto const [ec, info] = co_await stream.async_reconnect(as_tuple);
-            if (ec == errc::already_connected) // its FIN is still on its way
-                co_await stream.async_shutdown();
-            CHECK((ec == errc::already_connected || info.resumed()));
-        });
+    auto const truncate = [](server_side& stream) -> asio::awaitable<void>
+    {
+        co_await asio::async_write(stream, asio::buffer("!", 1), asio::transfer_all(), asio::use_awaitable);
+        stream.close();
+    };
+    for (auto const& talk : {conversation{answer_and_shut_down}, conversation{truncate}})
+    {
+        world w{{.talk = talk}};
+        w.run(
+            [&]() -> asio::awaitable<void>
+            {
+                auto stream = w.stream();
+                (void)co_await stream.async_connect("localhost", w.srv.port());
+                std::string data;
+                CHECK(std::get<0>(co_await asio::async_read(stream, asio::dynamic_buffer(data), asio::transfer_all(),
+                                                            as_tuple)));
+                CHECK((co_await stream.async_reconnect()).resumed());
+            });
+    }
 }
 
 TEST_CASE("a moved stream keeps its peer and its sessions")
@@ -185,6 +191,7 @@ TEST_CASE("shaking hands on a socket of the caller's, which async_reconnect then
 
 TEST_CASE("a stream destroyed in the middle of its handshake, on either end, leaves nothing behind")
 {
+    int unfinished = 0;
     for (auto const& k : kinds)
     {
         CAPTURE(std::string{k.name});
@@ -196,10 +203,11 @@ TEST_CASE("a stream destroyed in the middle of its handshake, on either end, lea
             for (int i = 0; i < steps && w.io.poll_one() != 0; ++i)
             {
             }
-            // The io_context goes before the stream, as it does in programs that just end.
+            unfinished += w.srv.handshakes.empty() ? 1 : 0;
+            // Here the stream goes, then the io_context with the operations of both ends. The sanitizers watch.
         }
     }
-    CHECK(true); // what is checked is the sanitizers' business, and that nothing crashes
+    CHECK(unfinished > 20);
 }
 
 TEST_CASE("context, cache and store may go in any order")

@@ -55,6 +55,9 @@ public:
     /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
     void capture_before_shutdown(SSL* ssl);
 
+    /// The peer's close_notify has been read.
+    [[nodiscard]] static bool peer_said_goodbye(SSL const* ssl) noexcept;
+
     /// Called by OpenSSL for each session that arrives.
     void on_new_session(SSL_SESSION const* live);
 

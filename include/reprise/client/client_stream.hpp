@@ -284,7 +284,11 @@ private:
             tls.emplace(std::move(next), ssl.release());
         }
 
-        [[nodiscard]] bool is_open() noexcept { return open && detail::is_alive(socket().native_handle()); }
+        [[nodiscard]] bool is_open() noexcept
+        {
+            return open && !connection.peer_said_goodbye(tls->native_handle()) &&
+                   detail::is_alive(socket().native_handle());
+        }
 
         using result = detail::outcome<handshake_info>;
 
