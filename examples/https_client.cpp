@@ -143,7 +143,7 @@ void print_text(std::string const& address, outcome const& o)
 struct connection
 {
     reprise::client_stream<> stream;
-    beast::flat_buffer buffer;
+    beast::flat_buffer buffer{};
     bool open = false;
     bool ever_connected = false;
 };
@@ -158,8 +158,10 @@ asio::awaitable<outcome> fetch(connection& c, url const& u, bool keep_alive)
         if (!c.open)
         {
             c.buffer.clear();
-            result.handshake = c.ever_connected ? co_await c.stream.async_reconnect()
-                                                : co_await c.stream.async_connect(u.host, u.port);
+            if (c.ever_connected)
+                result.handshake = co_await c.stream.async_reconnect();
+            else
+                result.handshake = co_await c.stream.async_connect(u.host, u.port);
             c.open = c.ever_connected = true;
             result.handshake_time = steady::now() - start;
         }
@@ -196,7 +198,8 @@ asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise:
     for (auto const& address : a.urls)
     {
         auto const u = parse_url(address);
-        connection c{{co_await asio::this_coro::executor, tls, store}, {}};
+        reprise::client_stream<> stream{co_await asio::this_coro::executor, tls, store};
+        connection c{std::move(stream)};
         for (unsigned i = 0; i < a.repeat; ++i)
         {
             auto const result = co_await fetch(c, u, a.keep_alive && i + 1 < a.repeat);

@@ -1,0 +1,263 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+// Judges from outside: programs that reprise did not write, on either end of the connection.
+#include "support/child.hpp"
+#include "support/harness.hpp"
+
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+
+#include <csignal>
+
+using namespace test;
+namespace beast = boost::beast;
+namespace http = beast::http;
+
+TEST_SUITE_BEGIN("peers");
+
+namespace {
+
+std::string const examples{REPRISE_EXAMPLES_DIR "/"};
+
+// A certificate for localhost and who vouches for it, as files.
+struct credentials
+{
+    temporary_directory directory;
+    std::string ca = directory.write("ca.pem", authority().pem());
+    reprise::testing::identity own = authority().issue({"localhost", "127.0.0.1"});
+    std::string certificate = directory.write("certificate.pem", own.certificate);
+    std::string key = directory.write("key.pem", own.key);
+};
+
+char const* on_or_off(bool on)
+{
+    return on ? "on" : "off";
+}
+
+char const* version_of(kind const& k)
+{
+    return k.version == TLS1_2_VERSION ? "1.2" : "1.3";
+}
+
+// The https_server example, serving one kind of resumption.
+struct example_server
+{
+    example_server(credentials const& c, kind const& k)
+        : process({examples + "https_server", "--listen", "127.0.0.1:0", "--cert", c.certificate, "--key", c.key,
+                   "--tls", version_of(k), "--tickets", on_or_off(k.tickets)})
+    {
+        std::string const ready = "listening on https://127.0.0.1:";
+        process.read_until(ready);
+        auto const at = process.output().find(ready) + ready.size();
+        process.read_until("\n");
+        port = process.output().substr(at, process.output().find_first_not_of("0123456789", at) - at);
+    }
+
+    child process;
+    std::string port;
+};
+
+bool contains(std::string const& text, std::string_view part)
+{
+    return text.find(part) != std::string::npos;
+}
+
+std::string resumed_page(kind const& k)
+{
+    return "resumed: " + std::string{to_string(k.on_server)};
+}
+
+struct answer
+{
+    reprise::handshake_info info;
+    std::string body;
+};
+
+// GET / from a server of somebody else's; a new connection each time.
+asio::awaitable<answer> get(client_side& stream, std::string port)
+{
+    answer result;
+    result.info = co_await stream.async_connect("localhost", port);
+    http::request<http::empty_body> request{http::verb::get, "/", 11};
+    request.set(http::field::host, "localhost");
+    request.set(http::field::connection, "close");
+    co_await http::async_write(stream, request, asio::use_awaitable);
+    beast::flat_buffer buffer;
+    http::response<http::string_body> response;
+    co_await http::async_read(stream, buffer, response, asio::use_awaitable);
+    result.body = response.body();
+    co_await stream.async_shutdown();
+    co_return result;
+}
+
+// Three visits in a row by our client, with its answers.
+std::vector<answer> three_visits(kind const& k, std::string const& port)
+{
+    std::vector<answer> answers;
+    asio::io_context io;
+    auto tls = client_context();
+    set_versions(tls, k.version, k.version);
+    auto const store = reprise::memory_session_store::make();
+    run(io,
+        [&]() -> asio::awaitable<void>
+        {
+            client_side stream{io.get_executor(), tls, *store};
+            for (int i = 0; i < 3; ++i)
+                answers.push_back(co_await get(stream, port));
+        }());
+    return answers;
+}
+
+} // namespace
+
+TEST_CASE("openssl s_client resumes with our server, every kind")
+{
+    credentials const c;
+    for (auto const& k : kinds)
+    {
+        CAPTURE(std::string{k.name});
+        example_server srv{c, k};
+        auto const session = c.directory / "session.pem";
+        auto const visit = [&](char const* option)
+        {
+            child client{{"openssl", "s_client", "-connect", "127.0.0.1:" + srv.port, "-servername", "localhost",
+                          "-CAfile", c.ca, "-verify_return_error", "-ign_eof", option, session},
+                         "GET / HTTP/1.0\r\n\r\n"};
+            CHECK(client.wait() == 0);
+            return client.output();
+        };
+        auto const first = visit("-sess_out");
+        CHECK(contains(first, "New, TLSv" + std::string{version_of(k)}));
+        CHECK(contains(first, "full handshake: "));
+        auto const second = visit("-sess_in");
+        CHECK(contains(second, "Reused, TLSv" + std::string{version_of(k)}));
+        CHECK(contains(second, resumed_page(k)));
+    }
+}
+
+TEST_CASE("curl resumes with our server, every kind")
+{
+    credentials const c;
+    for (auto const& k : kinds)
+    {
+        CAPTURE(std::string{k.name});
+        example_server srv{c, k};
+        auto const url = "https://localhost:" + srv.port + "/";
+        child client{{"curl", "--silent", "--show-error", "--ipv4", "--cacert", c.ca, "--header", "Connection: close",
+                      url, url}};
+        CHECK(client.wait() == 0);
+        CHECK(contains(client.output(), "full handshake: "));
+        // libcurl asks for no TLS 1.2 tickets (SSL_OP_NO_TICKET), so it is remembered instead.
+        CHECK(contains(client.output(), resumed_page(k.version == TLS1_2_VERSION ? kinds[0] : k)));
+    }
+}
+
+TEST_CASE("our client resumes with openssl s_server, every kind")
+{
+    credentials const c;
+    for (auto const& k : kinds)
+    {
+        CAPTURE(std::string{k.name});
+        auto const port = free_port();
+        std::vector<std::string> command{"openssl", "s_server", "-accept", "127.0.0.1:" + std::to_string(port),
+                                         "-cert", c.certificate, "-key", c.key, "-www",
+                                         k.version == TLS1_2_VERSION ? "-tls1_2" : "-tls1_3"};
+        if (!k.tickets)
+            command.emplace_back("-no_ticket");
+        child srv{command};
+        srv.read_until("ACCEPT");
+        auto const answers = three_visits(k, std::to_string(port));
+        CHECK_FALSE(answers[0].info.resumed());
+        CHECK(contains(answers[0].body, "New, TLSv"));
+        for (auto const i : {1, 2})
+        {
+            CHECK(answers[static_cast<std::size_t>(i)].info.resumption == k.on_client);
+            CHECK(contains(answers[static_cast<std::size_t>(i)].body, "Reused, TLSv"));
+        }
+    }
+}
+
+namespace {
+
+struct nginx
+{
+    nginx(credentials const& c, bool cache, bool tickets) : port(free_port())
+    {
+        auto const where = [&](char const* name) { return c.directory / name; };
+        auto const configuration = c.directory.write(
+            "nginx.conf", "daemon off;\nmaster_process off;\nerror_log stderr;\npid " + where("nginx.pid") +
+                              ";\nevents { worker_connections 64; }\nhttp {\naccess_log off;\nclient_body_temp_path " +
+                              where("body") + ";\nproxy_temp_path " + where("proxy") + ";\nfastcgi_temp_path " +
+                              where("fastcgi") + ";\nuwsgi_temp_path " + where("uwsgi") + ";\nscgi_temp_path " +
+                              where("scgi") + ";\nserver {\nlisten 127.0.0.1:" + std::to_string(port) +
+                              " ssl;\nssl_protocols TLSv1.2 TLSv1.3;\nssl_certificate " + c.certificate +
+                              ";\nssl_certificate_key " + c.key + ";\nssl_session_cache " +
+                              (cache ? "shared:test:1m" : "off") + ";\nssl_session_tickets " + on_or_off(tickets) +
+                              ";\nlocation / { return 200 \"reused: $ssl_session_reused\\n\"; }\n}\n}\n");
+        process.emplace(std::vector<std::string>{"/usr/sbin/nginx", "-e", "stderr", "-c", configuration});
+        wait_for_listener(port);
+    }
+
+    unsigned short port;
+    std::optional<child> process;
+};
+
+} // namespace
+
+TEST_CASE("our client resumes with nginx, every kind, session cache and tickets on and off")
+{
+    credentials const c;
+    for (auto const& k : kinds)
+        for (bool const cache : {true, false})
+        {
+            CAPTURE(std::string{k.name});
+            CAPTURE(cache);
+            nginx const srv{c, cache, k.tickets};
+            auto const answers = three_visits(k, std::to_string(srv.port));
+            bool const can_resume = cache || k.tickets;
+            CHECK_FALSE(answers[0].info.resumed());
+            CHECK(contains(answers[0].body, "reused: ."));
+            for (std::size_t const i : {1, 2})
+            {
+                CHECK(answers[i].info.resumed() == can_resume);
+                CHECK(contains(answers[i].body, can_resume ? "reused: r" : "reused: ."));
+                if (can_resume)
+                    CHECK(answers[i].info.resumption == k.on_client);
+                else
+                    CHECK((answers[i].info.reason == reprise::full_reason::declined ||
+                           answers[i].info.reason == reprise::full_reason::nothing_stored));
+            }
+        }
+}
+
+TEST_CASE("the two examples resume with each other, and their exit status and summary tell")
+{
+    credentials const c;
+    for (auto const& k : kinds)
+    {
+        CAPTURE(std::string{k.name});
+        example_server srv{c, k};
+        auto const url = "https://localhost:" + srv.port + "/";
+        child client{{examples + "https_client", url, "--repeat", "3", "--ca", c.ca, "--json"}};
+        CHECK(client.wait() == 0);
+        auto const count = [](std::string const& text, std::string_view part)
+        {
+            int n = 0;
+            for (auto at = text.find(part); at != std::string::npos; at = text.find(part, at + 1))
+                ++n;
+            return n;
+        };
+        CHECK(count(client.output(), "\"resumed\":true") == 2);
+        CHECK(count(client.output(), to_string(k.on_client)) == 2);
+        CHECK(count(client.output(), "\"status\":200") == 3);
+
+        child stranger{{examples + "https_client", url, "--repeat", "1"}}; // trusts the system's authorities only
+        CHECK(stranger.wait() == 1);
+        CHECK(contains(stranger.output(), "certificate verify failed"));
+
+        srv.process.signal(SIGTERM);
+        CHECK(srv.process.wait() == 0);
+        CHECK(contains(srv.process.output(), std::string{to_string(k.on_server)} + ": 2"));
+    }
+}
+
+TEST_SUITE_END();
