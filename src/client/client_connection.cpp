@@ -206,6 +206,16 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
     return ssl;
 }
 
+asio::awaitable<std::optional<session>> take_from(std::shared_ptr<session_store> store, session_key key)
+{
+    co_return co_await store->take(std::move(key));
+}
+
+asio::awaitable<std::size_t> remove_from(std::shared_ptr<session_store> store, session_key key)
+{
+    co_return co_await store->remove(std::move(key));
+}
+
 full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
                       bool must_be_verified) noexcept
 {
@@ -283,7 +293,7 @@ void client_connection::handshake_done(SSL* ssl)
 bool client_connection::handshake_failed() noexcept
 {
     early_.clear();
-    return offered_ && offered_->protocol() == tls_version::tls12;
+    return store_ && offered_ && offered_->protocol() == tls_version::tls12;
 }
 
 void client_connection::capture_before_shutdown(SSL* ssl)

@@ -107,7 +107,8 @@ private:
     void evict()
     {
         auto& oldest = by_use.back();
-        drop_back(oldest.sessions);
+        if (!oldest.sessions.empty()) // it is empty if its only insertion ran out of memory
+            drop_back(oldest.sessions);
         if (oldest.sessions.empty())
         {
             by_key.erase(oldest.key);

@@ -51,6 +51,14 @@ void switch_context(SSL* ssl, SSL_CTX* to)
     ::SSL_set_num_tickets(ssl, ::SSL_CTX_get_num_tickets(to));
 }
 
+// It owns what it uses: after the deadline it is left to itself, and the cache may go first.
+asio::awaitable<std::optional<secret_bytes>> ask(storage_ptr storage, lookup_plan plan)
+{
+    if (plan.kind == lookup_kind::take)
+        co_return co_await storage->take(std::move(plan.name));
+    co_return co_await storage->get(std::move(plan.name));
+}
+
 } // namespace
 
 lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
@@ -185,8 +193,7 @@ full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const&
 asio::awaitable<std::optional<secret_bytes>> acceptor::question() const
 {
     core().lookups.fetch_add(1, std::memory_order_relaxed);
-    auto& storage = *core().options.storage;
-    return plan_.kind == lookup_kind::take ? storage.take(plan_.name) : storage.get(plan_.name);
+    return ask(core().options.storage, plan_);
 }
 
 std::chrono::milliseconds acceptor::lookup_deadline() const noexcept

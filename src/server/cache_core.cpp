@@ -142,7 +142,7 @@ void cache_core::write_behind(asio::any_io_executor const& ex, session const& ma
                 co_await self->options.storage->put(std::move(name), std::move(value), expiry);
                 self->stored.fetch_add(1, std::memory_order_relaxed);
             }
-            catch (std::exception const&)
+            catch (...)
             {
                 self->storage_errors.fetch_add(1, std::memory_order_relaxed);
             }

@@ -32,7 +32,7 @@ public:
     /// Resume exactly this session, not one from the store.
     void offer_exactly(std::optional<session> ticket) { exact_ = std::move(ticket); }
 
-    [[nodiscard]] session_store* store() const noexcept { return store_.get(); }
+    [[nodiscard]] std::shared_ptr<session_store> const& store() const noexcept { return store_; }
     [[nodiscard]] session_key const& key() const noexcept { return key_; }
     [[nodiscard]] client_options const& options() const noexcept { return options_; }
     [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
@@ -49,7 +49,7 @@ public:
     /// The handshake succeeded: everything was verified, so sessions may be kept from now on.
     void handshake_done(SSL* ssl);
 
-    /// The handshake failed with an error of TLS. True if a reusable session had been offered, which must be forgotten.
+    /// The handshake failed with an error of TLS. True if a reusable session had been offered, which the store must forget.
     [[nodiscard]] bool handshake_failed() noexcept;
 
     /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
@@ -80,6 +80,12 @@ private:
     std::vector<ssl_session_ptr> early_; // TLS 1.2 delivers its session before the handshake is done
     handshake_info info_;
 };
+
+/// @name Questions to a store that own what they use: after the deadline they are left to themselves
+/// @{
+[[nodiscard]] asio::awaitable<std::optional<session>> take_from(std::shared_ptr<session_store> store, session_key key);
+[[nodiscard]] asio::awaitable<std::size_t> remove_from(std::shared_ptr<session_store> store, session_key key);
+/// @}
 
 /// Whether `candidate` may be offered at `now`: `full_reason::none`, or why not.
 [[nodiscard]] full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,

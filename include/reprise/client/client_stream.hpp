@@ -371,7 +371,8 @@ private:
             {
                 // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
                 if (connection.handshake_failed() && ec.category() == asio::error::get_ssl_category())
-                    co_await connection.store()->remove(connection.key());
+                    co_await detail::within(connection.options().lookup_deadline,
+                                            detail::remove_from(connection.store(), connection.key()));
                 throw system_error{ec};
             }
             connection.handshake_done(tls->native_handle());
@@ -382,11 +383,10 @@ private:
         {
             if (auto const exact = connection.exact())
                 co_return connection.offer(tls->native_handle(), *exact);
-            session_store* const store = connection.store();
-            if (store == nullptr)
+            if (!connection.store())
                 co_return;
-            auto const found =
-                co_await detail::within(connection.options().lookup_deadline, store->take(connection.key()));
+            auto const found = co_await detail::within(connection.options().lookup_deadline,
+                                                       detail::take_from(connection.store(), connection.key()));
             if (found.status == detail::lookup_status::late)
                 connection.offer_nothing(full_reason::lookup_late);
             else if (found.status == detail::lookup_status::failed)

@@ -15,7 +15,6 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <chrono>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -59,7 +58,7 @@ asio::awaitable<void> answer(std::shared_ptr<pending_lookup<T>> state, asio::awa
         state->result.value.emplace(co_await std::move(question));
         state->result.status = lookup_status::answered;
     }
-    catch (std::exception const&)
+    catch (...) // whatever it is, it costs a resumption and nothing else
     {
         state->result.status = lookup_status::failed;
     }

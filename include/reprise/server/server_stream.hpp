@@ -255,7 +255,7 @@ private:
             {
                 host = co_await options.select_host(hello);
             }
-            catch (std::exception const&)
+            catch (...)
             {
                 // A selector that fails knows no host; its own log says why. Cancellation shows at the next await.
             }
