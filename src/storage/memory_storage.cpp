@@ -106,36 +106,48 @@ public:
     void add(entry& e) { slot(to_tick(e.expiry)).push_back(e); }
     void remove(entry& e) { slot(to_tick(e.expiry)).erase(expiry_list::s_iterator_to(e)); }
 
-    /// Call `drop` on entries that have expired at `now`, looking at no more than `limit`. True if none are left.
+    /// Call `drop` on entries that have expired at `now`, looking at no more than `limit`. True if none are left but those
+    /// of the current second, which come later, when their slot is looked at anyway.
     template <class Drop>
     bool sweep(time_point now, std::size_t limit, Drop drop)
     {
         auto const until = to_tick(now);
         if (swept_ == 0 || until - swept_ > turn)
             swept_ = until - turn; // each slot once is enough
-        while (swept_ < until)
-        {
-            auto& due = slot(swept_);
-            while (!due.empty() || !looked_at_.empty())
-            {
-                if (due.empty())
-                    break;
-                if (limit-- == 0)
-                    return false;
-                auto& e = due.front();
-                if (e.expiry <= now)
-                    drop(e);
-                else
-                    looked_at_.splice(looked_at_.end(), due, due.begin());
-            }
-            due.swap(looked_at_);
-            ++swept_;
-        }
+        for (; swept_ < until; ++swept_)
+            if (!sweep_slot(now, limit, drop))
+                return false;
         return true;
+    }
+
+    /// The same with those of the current second.
+    template <class Drop>
+    bool sweep_all(time_point now, std::size_t limit, Drop drop)
+    {
+        return sweep(now, limit, drop) && sweep_slot(now, limit, drop);
     }
 
 private:
     static constexpr std::int64_t turn = 4096;
+
+    template <class Drop>
+    bool sweep_slot(time_point now, std::size_t& limit, Drop& drop)
+    {
+        auto& due = slot(swept_);
+        while (!due.empty())
+        {
+            if (limit == 0)
+                return false;
+            --limit;
+            auto& e = due.front();
+            if (e.expiry <= now)
+                drop(e);
+            else
+                looked_at_.splice(looked_at_.end(), due, due.begin());
+        }
+        due.swap(looked_at_);
+        return true;
+    }
 
     expiry_list& slot(std::int64_t tick) { return slots_[static_cast<std::uint64_t>(tick) % turn]; }
 
@@ -231,12 +243,12 @@ public:
         for (bool done = false; !done;)
         {
             std::lock_guard const lock{mutex_};
-            done = wheel_.sweep(now_(), slice,
-                                [&](entry& e)
-                                {
-                                    expire(e);
-                                    ++dropped;
-                                });
+            done = wheel_.sweep_all(now_(), slice,
+                                    [&](entry& e)
+                                    {
+                                        expire(e);
+                                        ++dropped;
+                                    });
         }
         return dropped;
     }

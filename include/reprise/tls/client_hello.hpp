@@ -18,13 +18,13 @@ namespace reprise {
 struct client_hello
 {
     /// The host name that the client asks for (RFC 6066, 3); empty if it did not say.
-    std::string server_name;
+    std::string server_name{};
 
     /// The client offers TLS 1.3 (`supported_versions`, RFC 8446, 4.2.1).
     bool offers_tls13 = false;
 
     /// The legacy session id, 0 to 32 bytes. In TLS 1.3 it is random filler (RFC 8446, D.4).
-    std::string session_id;
+    std::string session_id{};
 
     /// The client takes TLS 1.2 tickets: the `session_ticket` extension is there (RFC 5077, 3.2).
     bool takes_tickets = false;
@@ -33,7 +33,7 @@ struct client_hello
     bool offers_ticket = false;
 
     /// The first identities of `pre_shared_key`, at most `max_identities` (RFC 8446, 4.2.11).
-    std::vector<std::string> psk_identities;
+    std::vector<std::string> psk_identities{};
 
     /// The length of that list is the sender's choice, so only this many are read.
     static constexpr std::size_t max_identities = 2;

@@ -1,0 +1,231 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/await.hpp"
+#include "support/sessions.hpp"
+
+#include <reprise/base/error.hpp>
+#include <reprise/client/memory_session_store.hpp>
+#include <reprise/testing/manual_clock.hpp>
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+
+using namespace reprise;
+using namespace std::chrono_literals;
+using test::make_session;
+using test::now;
+
+TEST_SUITE_BEGIN("memory_session_store");
+
+namespace {
+
+session_key key_of(std::string host)
+{
+    return {.host = std::move(host), .service = "443", .server_name = {}, .alpn = {}, .policy = "p", .partition = {}};
+}
+
+SSL_SESSION const* id_of(std::optional<session> const& s)
+{
+    return s ? s->native_handle() : nullptr;
+}
+
+} // namespace
+
+TEST_CASE("TLS 1.3 tickets are handed out newest first, each once")
+{
+    auto const store = memory_session_store::make();
+    auto const key = key_of("a");
+    auto const old = make_session();
+    auto const fresh = make_session();
+    now(store->insert(key, old));
+    now(store->insert(key, fresh));
+    CHECK(store->size() == 2);
+    CHECK(id_of(now(store->take(key))) == fresh.native_handle());
+    CHECK(id_of(now(store->take(key))) == old.native_handle());
+    CHECK_FALSE(now(store->take(key)).has_value());
+    CHECK(store->size() == 0);
+    CHECK(store->bytes() == 0);
+}
+
+TEST_CASE("a TLS 1.2 session may be used again, and the newest takes the place of the others")
+{
+    auto const store = memory_session_store::make();
+    auto const key = key_of("a");
+    auto const old = make_session({.version = TLS1_2_VERSION});
+    auto const fresh = make_session({.version = TLS1_2_VERSION, .ticket = false});
+    now(store->insert(key, old));
+    now(store->insert(key, fresh));
+    CHECK(store->size() == 1);
+    for (int i = 0; i < 3; ++i)
+        CHECK(id_of(now(store->take(key))) == fresh.native_handle());
+    now(store->insert(key, make_session())); // the peer speaks TLS 1.3 now
+    CHECK(store->size() == 1);
+    CHECK(now(store->take(key))->protocol() == tls_version::tls13);
+    CHECK_FALSE(now(store->take(key)).has_value());
+}
+
+TEST_CASE("sessions never cross to a key that differs in anything")
+{
+    session_key const key{"host", "443", "name", {"h2", "http/1.1"}, "policy", "partition"};
+    auto const differing = [&](auto change)
+    {
+        auto other = key;
+        change(other);
+        return other;
+    };
+    std::vector<session_key> const others{
+        differing([](auto& k) { k.host = "hos"; }),
+        differing([](auto& k) { k.service = "8443"; }),
+        differing([](auto& k) { k.server_name = ""; }),
+        differing([](auto& k) { k.alpn = {"http/1.1", "h2"}; }),
+        differing([](auto& k) { k.alpn = {"h2"}; }),
+        differing([](auto& k) { k.policy = "other"; }),
+        differing([](auto& k) { k.partition = ""; }),
+        differing([](auto& k) { k.host = "host4", k.service = "43"; }), // the same text, run together
+    };
+    auto const store = memory_session_store::make();
+    now(store->insert(key, make_session()));
+    for (auto const& other : others)
+    {
+        CAPTURE(other.encode());
+        CHECK(other.encode() != key.encode());
+        CHECK_FALSE(now(store->take(other)).has_value());
+        CHECK(now(store->remove(other)) == 0);
+    }
+    CHECK(now(store->take(key)).has_value());
+}
+
+TEST_CASE("an expired session is not handed out, and goes when it is asked for")
+{
+    testing::manual_clock time;
+    auto const store = memory_session_store::make({.now = time});
+    for (int const version : {TLS1_2_VERSION, TLS1_3_VERSION})
+    {
+        auto const key = key_of("a");
+        now(store->insert(key, make_session({.version = version, .lifetime = 60s, .issued = time.now()})));
+        now(store->insert(key, make_session({.version = version, .lifetime = 90s, .issued = time.now()})));
+        time.advance(89s);
+        CHECK(now(store->take(key)).has_value());
+        now(store->insert(key, make_session({.version = version, .lifetime = 60s, .issued = time.now()})));
+        time.advance(61s);
+        CHECK_FALSE(now(store->take(key)).has_value());
+        CHECK(store->size() == 0);
+        CHECK(store->bytes() == 0);
+    }
+}
+
+TEST_CASE("the bounds hold: tickets of one key, sessions, bytes")
+{
+    SUBCASE("the oldest ticket of a key goes first")
+    {
+        auto const store = memory_session_store::make({.max_tickets_per_key = 2});
+        std::vector<session> made;
+        for (int i = 0; i < 3; ++i)
+        {
+            made.push_back(make_session());
+            now(store->insert(key_of("a"), made.back()));
+        }
+        CHECK(store->size() == 2);
+        CHECK(id_of(now(store->take(key_of("a")))) == made[2].native_handle());
+        CHECK(id_of(now(store->take(key_of("a")))) == made[1].native_handle());
+    }
+    SUBCASE("the key that was used least recently loses its own first")
+    {
+        auto const store = memory_session_store::make({.max_sessions = 2});
+        auto const reusable = make_session({.version = TLS1_2_VERSION});
+        now(store->insert(key_of("a"), reusable));
+        now(store->insert(key_of("b"), reusable));
+        CHECK(now(store->take(key_of("a"))).has_value()); // used
+        now(store->insert(key_of("c"), reusable));
+        CHECK(store->size() == 2);
+        CHECK(now(store->take(key_of("a"))).has_value());
+        CHECK_FALSE(now(store->take(key_of("b"))).has_value());
+        CHECK(now(store->take(key_of("c"))).has_value());
+    }
+    SUBCASE("bytes count as session::size counts them")
+    {
+        auto const one = make_session();
+        auto const store = memory_session_store::make({.max_bytes = 3 * one.size()});
+        for (int i = 0; i < 10; ++i)
+            now(store->insert(key_of(std::to_string(i)), one));
+        CHECK(store->size() == 3);
+        CHECK(store->bytes() == 3 * one.size());
+    }
+    SUBCASE("what is larger than the whole store is not kept")
+    {
+        auto const store = memory_session_store::make({.max_bytes = 1});
+        now(store->insert(key_of("a"), make_session()));
+        CHECK(store->size() == 0);
+        CHECK(store->bytes() == 0);
+    }
+}
+
+TEST_CASE("remove forgets one key, clear everything")
+{
+    auto const store = memory_session_store::make();
+    for (auto const* host : {"a", "a", "b", "c"})
+        now(store->insert(key_of(host), make_session()));
+    CHECK(now(store->remove(key_of("a"))) == 2);
+    CHECK(now(store->remove(key_of("a"))) == 0);
+    CHECK(store->size() == 2);
+    now(store->clear());
+    CHECK(store->size() == 0);
+    CHECK(store->bytes() == 0);
+    CHECK_FALSE(now(store->take(key_of("b"))).has_value());
+}
+
+TEST_CASE("an option out of bounds is refused")
+{
+    auto const refused = [](memory_session_store_options options)
+    {
+        try
+        {
+            (void)memory_session_store::make(std::move(options));
+        }
+        catch (system_error const& e)
+        {
+            return e.code() == errc::bad_option;
+        }
+        return false;
+    };
+    CHECK(refused({.max_sessions = 0}));
+    CHECK(refused({.max_bytes = 0}));
+    CHECK(refused({.max_tickets_per_key = 0}));
+    CHECK(refused({.now = nullptr}));
+    CHECK_FALSE(refused({}));
+}
+
+TEST_CASE("many threads take each ticket once")
+{
+    constexpr int tickets = 64;
+    auto const store = memory_session_store::make({.max_tickets_per_key = tickets});
+    auto const one = make_session();
+    std::atomic<int> taken = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back(
+            [&]
+            {
+                for (int i = 0; i < tickets / 4; ++i)
+                    store->capture(key_of("a"), one);
+                boost::asio::io_context io;
+                for (int i = 0; i < tickets; ++i)
+                    boost::asio::co_spawn(
+                        io,
+                        [&]() -> boost::asio::awaitable<void>
+                        {
+                            auto const got = co_await store->take(key_of("a"));
+                            taken += got.has_value() ? 1 : 0;
+                        },
+                        boost::asio::detached);
+                io.run();
+            });
+    for (auto& thread : threads)
+        thread.join();
+    CHECK(taken == tickets);
+    CHECK(store->size() == 0);
+    CHECK(store->bytes() == 0);
+}
+
+TEST_SUITE_END();

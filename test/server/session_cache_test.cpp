@@ -1,0 +1,199 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/base/error.hpp>
+#include <reprise/server/session_cache.hpp>
+#include <reprise/storage/memory_storage.hpp>
+
+#include <doctest/doctest.h>
+
+#include <optional>
+#include <string>
+
+using namespace reprise;
+using namespace std::chrono_literals;
+using mode = cache_mode;
+
+TEST_SUITE_BEGIN("session_cache");
+
+namespace {
+
+asio::ssl::context context()
+{
+    return asio::ssl::context{asio::ssl::context::tls_server};
+}
+
+struct refusal
+{
+    error_code code;
+    std::string what;
+};
+
+// The error of attaching, or nothing.
+std::optional<refusal> attach(asio::ssl::context& tls, session_cache_options options)
+{
+    try
+    {
+        session_cache const cache{tls, std::move(options)};
+    }
+    catch (system_error const& e)
+    {
+        return refusal{e.code(), e.what()};
+    }
+    return std::nullopt;
+}
+
+bool is_refused(session_cache_options options, errc why, std::string const& naming)
+{
+    auto tls = context();
+    auto const before = SSL_CTX_get_session_cache_mode(tls.native_handle());
+    auto const refused = attach(tls, std::move(options));
+    CHECK(SSL_CTX_get_session_cache_mode(tls.native_handle()) == before);
+    bool const has_callback = SSL_CTX_sess_get_get_cb(tls.native_handle()) != nullptr;
+    CHECK_FALSE(has_callback);
+    CHECK_FALSE(attach(tls, {.id_context = "x"}).has_value()); // and nothing is in the way of a second try
+    return refused && refused->code == why && refused->what.find(naming) != std::string::npos;
+}
+
+} // namespace
+
+TEST_CASE("an id context has 1 to 32 bytes, whatever they are")
+{
+    CHECK(is_refused({}, errc::id_context_missing, "id context is empty"));
+    CHECK(is_refused({.id_context = std::string(33, 'x')}, errc::id_context_too_long, "33 bytes"));
+    for (std::size_t const size : {1, 32})
+    {
+        auto tls = context();
+        CHECK_FALSE(attach(tls, {.id_context = std::string(size, '\0')}).has_value());
+    }
+}
+
+TEST_CASE("an option out of bounds is refused and named")
+{
+    auto const with = [](auto change)
+    {
+        session_cache_options options{.id_context = "x"};
+        change(options);
+        return options;
+    };
+    auto const refused = [&](auto change, char const* name) { return is_refused(with(change), errc::bad_option, name); };
+    CHECK(refused([](auto& o) { o.timeout = 0s; }, "timeout"));
+    CHECK(refused([](auto& o) { o.timeout = 24h * 7 + 1s; }, "timeout"));
+    CHECK(refused([](auto& o) { o.max_session_age = 0s; }, "max_session_age"));
+    CHECK(refused([](auto& o) { o.max_session_age = 24h * 8; }, "max_session_age"));
+    CHECK(refused([](auto& o) { o.num_tickets = 17; }, "num_tickets"));
+    CHECK(refused([](auto& o) { o.lookup_deadline = 0ms; }, "lookup_deadline"));
+    CHECK(refused([](auto& o) { o.max_pending_writes = 0; }, "max_pending_writes"));
+    CHECK(refused([](auto& o) { o.now = nullptr; }, "now"));
+    CHECK(refused([](auto& o) { o.mode = mode::server | mode::openssl_internal; }, "mode"));
+    CHECK(refused([](auto& o) { o.mode = mode::no_auto_flush; }, "mode"));
+    CHECK(refused([](auto& o) { o.mode = mode::no_internal; }, "mode"));
+    CHECK(refused(
+        [](auto& o)
+        {
+            o.mode = mode::openssl_internal;
+            o.storage = memory_storage::make();
+        },
+        "storage"));
+    CHECK(refused(
+        [](auto& o)
+        {
+            o.mode = mode::off;
+            o.storage = memory_storage::make();
+        },
+        "storage"));
+}
+
+TEST_CASE("one context has one cache")
+{
+    auto tls = context();
+    session_cache const first{tls, {.id_context = "x"}};
+    auto const second = attach(tls, {.id_context = "y"});
+    REQUIRE(second.has_value());
+    CHECK(second->code == errc::already_attached);
+    auto other = context();
+    CHECK_FALSE(attach(other, {.id_context = "y"}).has_value());
+}
+
+TEST_CASE("a context with somebody else's get-session callback is refused")
+{
+    auto tls = context();
+    SSL_CTX_sess_set_get_cb(tls.native_handle(),
+                            [](SSL*, unsigned char const*, int, int*) -> SSL_SESSION* { return nullptr; });
+    auto const refused = attach(tls, {.id_context = "x"});
+    REQUIRE(refused.has_value());
+    CHECK(refused->code == errc::callback_taken);
+}
+
+TEST_CASE("every mode sets exactly the OpenSSL bits that its name says")
+{
+    struct row
+    {
+        cache_mode ours;
+        long openssl;
+    };
+    constexpr long external = SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR;
+    constexpr long internal = SSL_SESS_CACHE_SERVER;
+    for (auto const& [ours, openssl] : {
+             row{mode::off, SSL_SESS_CACHE_OFF},
+             row{mode::server, external},
+             row{mode::server | mode::no_auto_flush, external},
+             row{mode::server | mode::no_internal, external},
+             row{mode::server | mode::no_internal | mode::no_auto_flush, external},
+             row{mode::openssl_internal, internal},
+             row{mode::openssl_internal | mode::no_auto_flush, internal | SSL_SESS_CACHE_NO_AUTO_CLEAR},
+             row{mode::openssl_internal | mode::no_internal_lookup, internal | SSL_SESS_CACHE_NO_INTERNAL_LOOKUP},
+             row{mode::openssl_internal | mode::no_internal_store, internal | SSL_SESS_CACHE_NO_INTERNAL_STORE},
+             row{mode::openssl_internal | mode::no_internal, internal | SSL_SESS_CACHE_NO_INTERNAL},
+             row{mode::openssl_internal | mode::no_internal | mode::no_auto_flush,
+                 internal | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR},
+         })
+    {
+        CAPTURE(static_cast<unsigned>(ours));
+        auto tls = context();
+        session_cache const cache{tls, {.id_context = "x", .mode = ours}};
+        CHECK(SSL_CTX_get_session_cache_mode(tls.native_handle()) == openssl);
+    }
+}
+
+TEST_CASE("timeout and tickets reach the context")
+{
+    auto tls = context();
+    session_cache const defaults{tls, {.id_context = "x"}};
+    CHECK(SSL_CTX_get_timeout(tls.native_handle()) == 300);
+    CHECK(SSL_CTX_get_num_tickets(tls.native_handle()) == 1);
+    CHECK((SSL_CTX_get_options(tls.native_handle()) & SSL_OP_NO_TICKET) == 0);
+
+    auto stateful = context();
+    session_cache const other{stateful, {.id_context = "x", .timeout = 60s, .tickets = false, .num_tickets = 3}};
+    CHECK(SSL_CTX_get_timeout(stateful.native_handle()) == 60);
+    CHECK(SSL_CTX_get_num_tickets(stateful.native_handle()) == 3);
+    CHECK((SSL_CTX_get_options(stateful.native_handle()) & SSL_OP_NO_TICKET) != 0);
+
+    auto nothing = context();
+    session_cache const off{nothing, {.id_context = "x", .mode = mode::off, .tickets = false}};
+    CHECK(SSL_CTX_get_num_tickets(nothing.native_handle()) == 0); // a ticket that nothing could redeem
+}
+
+TEST_CASE("context, cache and storage may go in any order")
+{
+    auto storage = memory_storage::make();
+    std::weak_ptr<memory_storage> const seen = storage;
+    SUBCASE("the cache first")
+    {
+        auto tls = context();
+        CHECK_FALSE(attach(tls, {.id_context = "x", .storage = std::move(storage)}).has_value());
+        CHECK_FALSE(seen.expired()); // the callbacks need it
+    }
+    SUBCASE("the context first")
+    {
+        std::optional<asio::ssl::context> tls{context()};
+        session_cache const cache{*tls, {.id_context = "x", .storage = std::move(storage)}};
+        tls.reset();
+        CHECK_FALSE(seen.expired());
+        CHECK(SSL_CTX_get_timeout(cache.native_handle()) == 300);
+        CHECK(cache.stats().full == 0);
+    }
+    storage.reset();
+    CHECK(seen.expired());
+}
+
+TEST_SUITE_END();

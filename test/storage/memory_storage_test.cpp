@@ -1,0 +1,178 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/await.hpp"
+
+#include <reprise/base/error.hpp>
+#include <reprise/storage/memory_storage.hpp>
+#include <reprise/testing/manual_clock.hpp>
+
+#include <boost/asio/detached.hpp>
+
+#include <doctest/doctest.h>
+
+#include <random>
+#include <thread>
+#include <vector>
+
+using namespace reprise;
+using namespace std::chrono_literals;
+using test::now;
+
+TEST_SUITE_BEGIN("memory_storage");
+
+namespace {
+
+secret_bytes bytes(std::size_t size)
+{
+    return secret_bytes{size};
+}
+
+std::string name(int i)
+{
+    return "session " + std::to_string(i);
+}
+
+} // namespace
+
+TEST_CASE("an option out of bounds is refused and named")
+{
+    auto const refused = [](memory_storage_options options, std::string const& naming)
+    {
+        try
+        {
+            (void)memory_storage::make(std::move(options));
+        }
+        catch (system_error const& e)
+        {
+            return e.code() == errc::bad_option && std::string{e.what()}.find(naming) != std::string::npos;
+        }
+        return false;
+    };
+    CHECK(refused({.shards = 0}, "shards"));
+    CHECK(refused({.shards = 3}, "shards"));
+    CHECK(refused({.shards = 512}, "shards"));
+    CHECK(refused({.max_bytes = 4095, .shards = 1}, "max_bytes"));
+    CHECK(refused({.max_bytes = 8191, .shards = 2}, "max_bytes"));
+    CHECK(refused({.now = nullptr}, "now"));
+    CHECK_FALSE(refused({.max_bytes = 4096, .shards = 1}, ""));
+    CHECK_FALSE(refused({}, ""));
+}
+
+TEST_CASE("bytes are bounded, and what was used least recently goes first")
+{
+    testing::manual_clock time;
+    auto const storage = memory_storage::make({.max_bytes = 4096, .shards = 1, .now = time});
+    auto const later = time.now() + 1h;
+    now(storage->put(name(0), bytes(200), later));
+    auto const each = storage->stats().bytes;
+    CHECK(each > 200);
+    auto const fit = static_cast<int>(4096 / each);
+    for (int i = 1; i < fit; ++i)
+        now(storage->put(name(i), bytes(200), later));
+    CHECK(storage->stats().evicted == 0);
+    CHECK(now(storage->get(name(0))).has_value()); // used
+    now(storage->put(name(fit), bytes(200), later));
+    CHECK(storage->stats().evicted == 1);
+    CHECK(now(storage->get(name(0))).has_value());
+    CHECK_FALSE(now(storage->get(name(1))).has_value());
+    CHECK(now(storage->get(name(2))).has_value());
+    CHECK(storage->stats().bytes <= 4096);
+    CHECK(storage->stats().entries == static_cast<std::uint64_t>(fit));
+
+    now(storage->put("too large", bytes(5000), later)); // makes no room for itself
+    CHECK(storage->stats().entries == static_cast<std::uint64_t>(fit));
+    CHECK_FALSE(now(storage->get("too large")).has_value());
+}
+
+TEST_CASE("entries that are taken, erased or replaced give their bytes back")
+{
+    auto const storage = memory_storage::make();
+    auto const later = std::chrono::system_clock::now() + 1h;
+    for (int i = 0; i < 100; ++i)
+        now(storage->put(name(i), bytes(100), later));
+    now(storage->put(name(0), bytes(1), later));
+    for (int i = 0; i < 50; ++i)
+        CHECK(now(storage->take(name(i))).has_value());
+    for (int i = 50; i < 100; ++i)
+        CHECK(now(storage->erase(name(i))));
+    CHECK(storage->stats().entries == 0);
+    CHECK(storage->stats().bytes == 0);
+    CHECK(storage->stats().evicted == 0);
+    CHECK(storage->stats().expired == 0);
+}
+
+TEST_CASE("flush drops what has expired to the very moment, and nothing else")
+{
+    testing::manual_clock time;
+    auto const storage = memory_storage::make({.now = time});
+    for (int i = 0; i < 1000; ++i)
+        now(storage->put(name(i), bytes(10), time.now() + (i < 600 ? 10s : 20000s))); // some more than a turn away
+    CHECK(now(storage->flush()) == 0);
+    time.advance(10s - 1ns);
+    CHECK(now(storage->flush()) == 0);
+    time.advance(1ns);
+    CHECK(now(storage->flush()) == 600);
+    CHECK(storage->stats().entries == 400);
+    CHECK(storage->stats().expired == 600);
+    time.advance(15000s);
+    CHECK(now(storage->flush()) == 0);
+    time.advance(5000s);
+    CHECK(now(storage->flush()) == 400);
+    CHECK(storage->stats().entries == 0);
+    CHECK(storage->stats().bytes == 0);
+}
+
+TEST_CASE("writes alone keep a storage clear of what has expired")
+{
+    testing::manual_clock time;
+    auto const storage = memory_storage::make({.shards = 1, .now = time});
+    for (int second = 0; second < 10000; ++second)
+    {
+        now(storage->put(name(second), bytes(10), time.now() + 60s));
+        time.advance(1s);
+    }
+    CHECK(storage->stats().entries <= 62);
+    CHECK(storage->stats().expired >= 10000 - 62);
+}
+
+TEST_CASE("random use by many threads loses no count")
+{
+    testing::manual_clock time;
+    auto const storage = memory_storage::make({.max_bytes = 64 << 10, .shards = 4, .now = time});
+    std::vector<std::thread> threads;
+    for (unsigned t = 0; t < 4; ++t)
+        threads.emplace_back(
+            [&, t]
+            {
+                std::mt19937 random{t};
+                boost::asio::io_context io;
+                auto const use = [&](std::uint32_t dice) -> boost::asio::awaitable<void>
+                {
+                    auto const which = name(static_cast<int>(dice % 300));
+                    switch (dice / 300 % 6)
+                    {
+                    case 0: co_await storage->get(which); break;
+                    case 1: co_await storage->take(which); break;
+                    case 2: co_await storage->erase(which); break;
+                    case 3: co_await storage->flush(); break;
+                    default: co_await storage->put(which, bytes(dice % 700), time.now() + 1s * (dice % 10)); break;
+                    }
+                };
+                for (int i = 0; i < 4000; ++i)
+                {
+                    boost::asio::co_spawn(io, use(static_cast<std::uint32_t>(random())), boost::asio::detached);
+                    io.run();
+                    io.restart();
+                    if (i % 100 == 0)
+                        time.advance(1s);
+                }
+            });
+    for (auto& thread : threads)
+        thread.join();
+    CHECK(storage->stats().bytes <= 64u << 10);
+    for (int i = 0; i < 300; ++i)
+        now(storage->erase(name(i)));
+    CHECK(storage->stats().entries == 0);
+    CHECK(storage->stats().bytes == 0);
+}
+
+TEST_SUITE_END();
