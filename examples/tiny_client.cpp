@@ -25,8 +25,13 @@ asio::awaitable<void> visit_twice(asio::ssl::context& tls, reprise::session_stor
     }
 }
 
-int main(int, char** argv)
+int main(int argc, char** argv)
 {
+    if (argc != 4)
+    {
+        std::cerr << "Usage: tiny_client CA.pem HOST PORT\n";
+        return 2;
+    }
     asio::io_context io;
     asio::ssl::context tls{asio::ssl::context::tls_client};
     tls.load_verify_file(argv[1]);

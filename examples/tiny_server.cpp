@@ -5,6 +5,8 @@
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
 
+#include <iostream>
+
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
@@ -25,8 +27,13 @@ asio::awaitable<void> serve(tcp::acceptor acceptor, asio::ssl::context& tls)
                        asio::detached);
 }
 
-int main(int, char** argv)
+int main(int argc, char** argv)
 {
+    if (argc != 4)
+    {
+        std::cerr << "Usage: tiny_server CERT.pem KEY.pem PORT\n";
+        return 2;
+    }
     asio::io_context io;
     asio::ssl::context tls{asio::ssl::context::tls_server};
     tls.use_certificate_chain_file(argv[1]);
