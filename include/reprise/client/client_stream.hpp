@@ -80,7 +80,12 @@ public:
     template <class Executor>
         requires(std::constructible_from<NextLayer, Executor const&>)
     client_stream(Executor const& ex, asio::ssl::context& tls, client_options options)
-        : impl_(std::make_unique<impl>(NextLayer{ex}, tls, nullptr, std::move(options)))
+        : client_stream(NextLayer{ex}, tls, std::move(options))
+    {
+    }
+
+    client_stream(NextLayer next, asio::ssl::context& tls, client_options options)
+        : impl_(std::make_unique<impl>(std::move(next), tls, nullptr, std::move(options)))
     {
     }
 
@@ -104,6 +109,8 @@ public:
     client_stream(Executor const& ex, asio::ssl::context& tls) : client_stream(ex, tls, client_options{})
     {
     }
+
+    client_stream(NextLayer next, asio::ssl::context& tls) : client_stream(std::move(next), tls, client_options{}) {}
     /// @}
 
     client_stream(client_stream&&) noexcept = default;
