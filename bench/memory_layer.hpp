@@ -66,7 +66,7 @@ public:
             {
                 using op = read_op<Buffers, decltype(handler)>;
                 auto read = std::make_unique<op>(*pipe_, executor_, to, std::move(handler));
-                if (pipe_->in.empty())
+                if (pipe_->in.empty() && asio::buffer_size(to) > 0) // reading nothing is how asio::ssl posts
                     pipe_->waiting = std::move(read);
                 else
                     read->go_on();
