@@ -101,7 +101,7 @@ void acceptor::begin(SSL* ssl, bool has_hosts)
 {
     ssl_ = ssl;
     has_hosts_ = has_hosts;
-    bios_.emplace(ssl);
+    bios_ = std::make_unique<bio_handover>(ssl);
 }
 
 accept_step acceptor::next()
@@ -121,7 +121,6 @@ accept_step acceptor::next()
     default:
         error_ = host_refused_ ? make_error_code(errc::unknown_host) : last_error(error);
         ::ERR_clear_error();
-        core().failed.fetch_add(1, std::memory_order_relaxed);
         return accept_step::failed;
     }
 }
@@ -214,20 +213,19 @@ void acceptor::found(lookup<std::optional<secret_bytes>> answer)
     auto const& record = *answer.value;
     if (!record)
         return; // unknown_session
-    auto const stored = session::parse(*record);
+    auto stored = parse_session(*record);
     if (!stored)
     {
         reason_ = full_reason::record_corrupt;
         return;
     }
-    auto copy = stored->copy();
-    reason_ = core().judge(copy.get(), stored->origin());
+    reason_ = core().judge(stored->native.get(), stored->origin);
     if (reason_ == full_reason::none)
-        reason_ = check_policy(copy.get(), stored->origin());
+        reason_ = check_policy(stored->native.get(), stored->origin);
     if (reason_ != full_reason::none)
         return;
-    origin_ = stored->origin();
-    fetched_ = std::move(copy);
+    origin_ = stored->origin;
+    fetched_ = std::move(stored->native);
 }
 
 SSL_SESSION* acceptor::on_get_session(byte_view id) const noexcept
@@ -291,9 +289,12 @@ void acceptor::finish()
     core().count(info_);
 }
 
-void acceptor::abandon() noexcept
+void acceptor::end(bool succeeded) noexcept
 {
-    if (phase_ != phase::over)
+    if (!bios_)
+        return;
+    bios_.reset();
+    if (!succeeded && phase_ != phase::over)
         core().failed.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -12,8 +12,11 @@
 #include <reprise/io/within.hpp>
 #include <reprise/tls/handshake_info.hpp>
 
+#include <boost/asio/append.hpp>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/error.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -117,15 +120,18 @@ public:
     client_stream& operator=(client_stream&&) noexcept = default;
     ~client_stream() = default;
 
-    [[nodiscard]] executor_type get_executor() noexcept { return impl_->next_layer().get_executor(); }
-    [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->next_layer(); }
-    [[nodiscard]] next_layer_type const& next_layer() const noexcept { return impl_->next_layer(); }
+    [[nodiscard]] executor_type get_executor() noexcept { return impl_->next.get_executor(); }
+    [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->next; }
+    [[nodiscard]] next_layer_type const& next_layer() const noexcept { return impl_->next; }
 
     /// The TCP socket at the bottom.
-    [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return detail::lowest_socket(impl_->next_layer()); }
+    [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return detail::lowest_socket(impl_->next); }
 
-    /// The SSL of the current connection. It changes with each connect or reconnect.
-    [[nodiscard]] native_handle_type native_handle() noexcept { return impl_->tls->native_handle(); }
+    /// The SSL of the current or last connection; null before the first. It changes with each connect or reconnect.
+    [[nodiscard]] native_handle_type native_handle() noexcept
+    {
+        return impl_->tls ? impl_->tls->native_handle() : nullptr;
+    }
 
     /// How the last handshake went: resumed or not, and why not.
     [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->connection.info(); }
@@ -185,7 +191,7 @@ public:
     auto async_handshake(std::string_view host, std::string_view service, Token&& token = {})
     {
         return detail::initiate<handshake_info>(
-            any_executor(), impl_->connection.options().connect_timeout,
+            any_executor(), {impl_->connection.options().connect_timeout},
             [self = impl_.get(), to = peer{std::string{host}, std::string{service}, {}}]() mutable
             { return self->handshake_on_next_layer(std::move(to)); },
             std::forward<Token>(token));
@@ -204,7 +210,7 @@ public:
     auto async_reconnect(Token&& token = {})
     {
         return detail::initiate<handshake_info>(
-            any_executor(), impl_->connection.options().connect_timeout,
+            any_executor(), {impl_->connection.options().connect_timeout},
             [self = impl_.get()] { return self->reconnect(); }, std::forward<Token>(token));
     }
 
@@ -224,18 +230,27 @@ public:
     auto async_shutdown(Token&& token = {})
     {
         return detail::initiate<void>(
-            any_executor(), {}, [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
+            any_executor(), {impl_->connection.options().shutdown_timeout, {}},
+            [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
     }
 
     /// Close the socket at once, without close_notify. What had arrived stays in the store.
     void close() noexcept { impl_->close(); }
 
-    /// As AsyncReadStream. Tickets that come with the data go to the store.
+    /// As AsyncReadStream. Tickets that come with the data go to the store. `errc::never_connected` before the first
+    /// connect.
     template <class MutableBufferSequence,
               asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
-        return impl_->tls->async_read_some(buffers, std::forward<Token>(token));
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            [self = impl_.get()](auto handler, MutableBufferSequence const& into)
+            {
+                if (!self->tls)
+                    return self->refuse(std::move(handler));
+                self->tls->async_read_some(into, std::move(handler));
+            },
+            token, buffers);
     }
 
     /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
@@ -244,8 +259,12 @@ public:
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
         return asio::async_initiate<Token, void(error_code, std::size_t)>(
-            [self = impl_.get()](auto handler, ConstBufferSequence const& data)
-            { self->tls->async_write_some(asio::const_buffer{self->joined(data)}, std::move(handler)); },
+            [self = impl_.get()](auto handler, ConstBufferSequence const& from)
+            {
+                if (!self->tls)
+                    return self->refuse(std::move(handler));
+                self->tls->async_write_some(asio::const_buffer{self->joined(from)}, std::move(handler));
+            },
             token, buffers);
     }
 
@@ -259,36 +278,33 @@ private:
 
     struct impl
     {
-        impl(NextLayer next, asio::ssl::context& context, std::shared_ptr<session_store> store, client_options options)
-            : connection(context.native_handle(), std::move(store), std::move(options)),
-              tls(std::in_place, std::move(next), context)
+        impl(NextLayer n, asio::ssl::context& context, std::shared_ptr<session_store> store, client_options options)
+            : next(std::move(n)), connection(context.native_handle(), std::move(store), std::move(options))
         {
         }
 
-        detail::client_connection connection;            // outlives each SSL, which points to it
-        std::optional<asio::ssl::stream<NextLayer>> tls; // empty for a moment only, in renew()
+        NextLayer next;
+        detail::client_connection connection;             // outlives each SSL, which points to it
+        std::optional<asio::ssl::stream<NextLayer&>> tls; // of the current connection
         detail::coalescer joined;
         std::optional<peer> to;
         bool open = false;
 
-        NextLayer& next_layer() noexcept { return tls->next_layer(); }
-        NextLayer const& next_layer() const noexcept { return tls->next_layer(); }
-        auto& socket() noexcept { return detail::lowest_socket(next_layer()); }
+        auto& socket() noexcept { return detail::lowest_socket(next); }
+
+        // To read or write takes a connection.
+        template <class Handler>
+        void refuse(Handler handler)
+        {
+            error_code const ec{errc::never_connected};
+            asio::post(next.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
+        }
 
         void close() noexcept
         {
             error_code ignored;
             socket().close(ignored);
             open = false;
-        }
-
-        // A handshake needs an ssl::stream that has seen none before.
-        void renew()
-        {
-            auto ssl = connection.begin(to->host, to->service);
-            NextLayer next = std::move(tls->next_layer());
-            tls.reset();
-            tls.emplace(std::move(next), ssl.release());
         }
 
         [[nodiscard]] bool is_open() noexcept
@@ -298,6 +314,7 @@ private:
         }
 
         using result = detail::outcome<handshake_info>;
+        static constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
         // Said explicitly, for a token in its place would be ambiguous with a socket that has a default token.
         static constexpr auto any_endpoint = [](error_code const&, auto const&) { return true; };
@@ -370,8 +387,11 @@ private:
                 error_code ignored; // an optimisation; not every socket is TCP
                 socket().set_option(asio::ip::tcp::no_delay{true}, ignored);
             }
-            renew();
+            // A handshake needs an ssl::stream that has seen none before.
+            auto ssl = connection.begin(to->host, to->service);
+            tls.emplace(next, ssl.release());
             co_await choose_session();
+            // The token as a temporary: Asio takes a const one for a buffer sequence.
             auto const [ec] =
                 co_await tls->async_handshake(asio::ssl::stream_base::client, asio::as_tuple(asio::use_awaitable));
             if (ec)
@@ -407,28 +427,21 @@ private:
             if (!open)
                 co_return detail::outcome<void>{};
             connection.capture_before_shutdown(tls->native_handle());
-            co_await detail::initiate<void>(
-                co_await asio::this_coro::executor, connection.options().shutdown_timeout,
-                [this]() -> asio::awaitable<detail::outcome<void>>
-                {
-                    auto const [ec] = co_await tls->async_shutdown(asio::as_tuple(asio::use_awaitable));
-                    co_return detail::outcome<void>{ec};
-                },
-                asio::as_tuple(asio::use_awaitable));
+            co_await tls->async_shutdown(no_throw);
             close();
-            asio::cancellation_state const caller = co_await asio::this_coro::cancellation_state;
-            bool const cancelled = caller.cancelled() != asio::cancellation_type::none;
+            asio::cancellation_state const asked = co_await asio::this_coro::cancellation_state;
+            bool const cancelled = asked.cancelled() != asio::cancellation_type::none;
             co_return detail::outcome<void>{cancelled ? error_code{asio::error::operation_aborted} : error_code{}};
         }
     };
 
-    [[nodiscard]] asio::any_io_executor any_executor() { return impl_->next_layer().get_executor(); }
+    [[nodiscard]] asio::any_io_executor any_executor() { return impl_->next.get_executor(); }
 
     template <class Token>
     auto connect(peer to, std::optional<session> exactly, Token&& token)
     {
         return detail::initiate<handshake_info>(
-            any_executor(), impl_->connection.options().connect_timeout,
+            any_executor(), {impl_->connection.options().connect_timeout},
             [self = impl_.get(), to = std::move(to), exactly = std::move(exactly)]() mutable
             { return self->connect(std::move(to), std::move(exactly)); },
             std::forward<Token>(token));

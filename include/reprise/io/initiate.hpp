@@ -54,6 +54,13 @@ struct completion_signature<void>
     using type = void(error_code);
 };
 
+/// How long an operation may take, and with what it ends if it takes longer.
+struct time_limit
+{
+    std::chrono::milliseconds at_most{0}; ///< zero: as long as it likes
+    error_code then = asio::error::timed_out;
+};
+
 /// The one cancellation of an operation, out of two: the caller's and the deadline's.
 struct operation_control
 {
@@ -83,23 +90,22 @@ inline error_code to_error_code(std::exception_ptr const& e)
 /** Run a coroutine as an Asio operation with any completion token.
 
     @param coroutine Called once the operation starts; gives `asio::awaitable<outcome<T>>`.
-    @param at_most The whole operation is cancelled after this time and then fails with `asio::error::timed_out`;
-        zero for none.
+    @param limit The whole operation is cancelled after this time.
 */
 template <class T, class Make, class Token>
-auto initiate(asio::any_io_executor on, std::chrono::milliseconds at_most, Make coroutine, Token&& token)
+auto initiate(asio::any_io_executor on, time_limit limit, Make coroutine, Token&& token)
 {
     return asio::async_initiate<Token, typename completion_signature<T>::type>(
-        [](auto handler, asio::any_io_executor ex, std::chrono::milliseconds limit, Make make)
+        [](auto handler, asio::any_io_executor ex, time_limit allowed, Make make)
         {
             auto control = std::make_shared<operation_control>(ex);
             if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
                 slot.assign(
                     [control, ex](asio::cancellation_type type)
                     { asio::dispatch(ex, [control, type] { control->signal.emit(type); }); });
-            if (limit.count() > 0)
+            if (allowed.at_most.count() > 0)
             {
-                control->deadline.expires_after(limit);
+                control->deadline.expires_after(allowed.at_most);
                 control->deadline.async_wait(
                     [control](error_code ec)
                     {
@@ -111,13 +117,13 @@ auto initiate(asio::any_io_executor on, std::chrono::milliseconds at_most, Make 
             }
             auto const slot = control->signal.slot();
             auto const handler_ex = asio::get_associated_executor(handler, ex);
-            auto complete = [control, handler = std::move(handler)](std::exception_ptr e, outcome<T> result) mutable
+            auto complete = [control, late = allowed.then, handler = std::move(handler)](std::exception_ptr e, outcome<T> result) mutable
             {
                 control->deadline.cancel();
                 if (e)
                     result.ec = to_error_code(e);
                 if (control->timed_out && result.ec == asio::error::operation_aborted)
-                    result.ec = asio::error::timed_out;
+                    result.ec = late;
                 if constexpr (std::is_void_v<T>)
                     std::move(handler)(result.ec);
                 else
@@ -126,7 +132,7 @@ auto initiate(asio::any_io_executor on, std::chrono::milliseconds at_most, Make 
             asio::co_spawn(ex, std::move(make),
                            asio::bind_cancellation_slot(slot, asio::bind_executor(handler_ex, std::move(complete))));
         },
-        token, std::move(on), at_most, std::move(coroutine));
+        token, std::move(on), limit, std::move(coroutine));
 }
 
 } // namespace detail

@@ -14,6 +14,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ namespace reprise::detail {
 /// What the accept loop does next.
 enum class accept_step
 {
-    read,        ///< feed more ciphertext, then ask again
+    read,        ///< read more ciphertext into `room()`, `feed`, then ask again
     choose_host, ///< ask the selector, then `use_host` or `refuse_host`
     look_up,     ///< ask the storage, then `found`
     done,        ///< the handshake is complete; output may be left: tickets
@@ -75,7 +76,8 @@ public:
 
     [[nodiscard]] accept_step next();
 
-    void feed(byte_view ciphertext) { bios_->feed(ciphertext); }
+    [[nodiscard]] std::span<unsigned char> room() noexcept { return bios_->room(); }
+    void feed(std::size_t size) noexcept { bios_->feed(size); }
     [[nodiscard]] byte_view output() const noexcept { return bios_->output(); }
     void drop_output() noexcept { bios_->drop_output(); }
 
@@ -91,14 +93,11 @@ public:
     /// Write the sessions that were made meanwhile to the storage, behind the handshake.
     void store_new_sessions(asio::any_io_executor const& ex);
 
-    /// Give the SSL back to its stream, with what was read too far.
-    void hand_back() noexcept { bios_.reset(); }
+    /// The handshake is over: give the SSL back to its stream, with what was read too far.
+    void end(bool succeeded) noexcept;
 
     [[nodiscard]] error_code error() const noexcept { return error_; }
     [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
-
-    /// The handshake ended by the socket or the clock rather than by TLS.
-    void abandon() noexcept;
 
     /// @name What OpenSSL's callbacks call
     /// @{
@@ -126,7 +125,7 @@ private:
     };
 
     session_cache cache_; // of the current host
-    std::optional<bio_handover> bios_;
+    std::unique_ptr<bio_handover> bios_; // until the handshake is over
     SSL* ssl_ = nullptr;
     bool has_hosts_ = false;
     bool host_changed_ = false;

@@ -20,9 +20,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include <array>
-#include <exception>
 #include <memory>
+#include <tuple>
 #include <utility>
 
 namespace boost::beast {
@@ -107,7 +106,7 @@ public:
     auto async_handshake(Token&& token = {})
     {
         return detail::initiate<handshake_info>(
-            get_executor(), impl_->options.handshake_timeout, [self = impl_.get()] { return self->handshake(); },
+            get_executor(), {impl_->options.handshake_timeout}, [self = impl_.get()] { return self->handshake(); },
             std::forward<Token>(token));
     }
 
@@ -122,7 +121,8 @@ public:
     auto async_shutdown(Token&& token = {})
     {
         return detail::initiate<void>(
-            get_executor(), {}, [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
+            get_executor(), {impl_->options.shutdown_timeout, {}}, [self = impl_.get()] { return self->shutdown(); },
+            std::forward<Token>(token));
     }
 
     /// Close the socket at once, without close_notify.
@@ -156,7 +156,7 @@ private:
         }
 
         // A handshake that was abandoned with its io_context still holds the BIOs, and the SSL goes first.
-        ~impl() { accept.hand_back(); }
+        ~impl() { accept.end(false); }
 
         server_options options;
         detail::acceptor accept; // outlives the SSL, which points to it
@@ -170,6 +170,7 @@ private:
         }
 
         using result = detail::outcome<handshake_info>;
+        static constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
         asio::awaitable<result> handshake()
         {
@@ -179,21 +180,17 @@ private:
                 detail::lowest_socket(tls.next_layer()).set_option(asio::ip::tcp::no_delay{true}, ignored);
             }
             accept.begin(tls.native_handle(), options.select_host != nullptr);
-            std::exception_ptr failure;
-            error_code ec;
             try
             {
-                ec = co_await run();
+                auto const ec = co_await run();
+                accept.end(!ec);
+                co_return result{ec, accept.info()};
             }
             catch (...)
             {
-                failure = std::current_exception();
-                accept.abandon();
+                accept.end(false);
+                throw;
             }
-            accept.hand_back();
-            if (failure)
-                std::rethrow_exception(failure);
-            co_return result{ec, accept.info()};
         }
 
         asio::awaitable<error_code> run()
@@ -201,8 +198,16 @@ private:
             for (;;)
             {
                 auto const step = accept.next();
-                accept.store_new_sessions(co_await asio::this_coro::executor);
-                auto const written = co_await flush();
+                accept.store_new_sessions(tls.get_executor());
+                error_code written;
+                if (auto const output = accept.output(); !output.empty())
+                {
+                    std::tie(written, std::ignore) = co_await asio::async_write(
+                        tls.next_layer(), asio::buffer(output.data(), output.size()), no_throw);
+                    accept.drop_output();
+                    if (written == asio::error::operation_aborted)
+                        co_return written;
+                }
                 switch (step)
                 {
                 case detail::accept_step::done:
@@ -216,35 +221,15 @@ private:
                     break;
                 case detail::accept_step::read:
                     if (written)
-                        throw system_error{written};
-                    co_await read();
+                        co_return written;
+                    auto const room = accept.room();
+                    auto const [ec, size] =
+                        co_await tls.next_layer().async_read_some(asio::buffer(room.data(), room.size()), no_throw);
+                    if (ec)
+                        co_return ec == asio::error::eof ? asio::ssl::error::stream_truncated : ec;
+                    accept.feed(size);
                 }
             }
-        }
-
-        asio::awaitable<error_code> flush()
-        {
-            auto const output = accept.output();
-            if (output.empty())
-                co_return error_code{};
-            auto const [ec, ignored] = co_await asio::async_write(
-                tls.next_layer(), asio::buffer(output.data(), output.size()), asio::as_tuple(asio::use_awaitable));
-            accept.drop_output();
-            if (ec == asio::error::operation_aborted)
-                throw system_error{ec};
-            co_return ec;
-        }
-
-        asio::awaitable<void> read()
-        {
-            std::array<unsigned char, 4096> buffer;
-            auto const [ec, size] = co_await tls.next_layer().async_read_some(asio::buffer(buffer),
-                                                                              asio::as_tuple(asio::use_awaitable));
-            if (ec == asio::error::eof)
-                throw system_error{asio::ssl::error::stream_truncated};
-            if (ec)
-                throw system_error{ec};
-            accept.feed({buffer.data(), size});
         }
 
         asio::awaitable<void> choose_host()
@@ -267,17 +252,10 @@ private:
 
         asio::awaitable<detail::outcome<void>> shutdown()
         {
-            co_await detail::initiate<void>(
-                co_await asio::this_coro::executor, options.shutdown_timeout,
-                [this]() -> asio::awaitable<detail::outcome<void>>
-                {
-                    auto const [ec] = co_await tls.async_shutdown(asio::as_tuple(asio::use_awaitable));
-                    co_return detail::outcome<void>{ec};
-                },
-                asio::as_tuple(asio::use_awaitable));
+            co_await tls.async_shutdown(no_throw);
             close();
-            asio::cancellation_state const caller = co_await asio::this_coro::cancellation_state;
-            bool const cancelled = caller.cancelled() != asio::cancellation_type::none;
+            asio::cancellation_state const asked = co_await asio::this_coro::cancellation_state;
+            bool const cancelled = asked.cancelled() != asio::cancellation_type::none;
             co_return detail::outcome<void>{cancelled ? error_code{asio::error::operation_aborted} : error_code{}};
         }
     };

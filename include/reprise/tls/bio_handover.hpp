@@ -4,6 +4,10 @@
 #include <reprise/base/secret_bytes.hpp>
 #include <reprise/tls/ssl_handles.hpp>
 
+#include <array>
+#include <span>
+#include <vector>
+
 namespace reprise {
 
 /** Borrows an SSL from its owner's BIOs for the time of a handshake, and gives it back with nothing lost.
@@ -24,21 +28,30 @@ public:
     bio_handover& operator=(bio_handover const&) = delete;
     ~bio_handover();
 
-    /// Ciphertext from the peer.
-    void feed(byte_view ciphertext);
+    /// Where to read ciphertext from the peer into, once the SSL wants to read: by then it has consumed what was there.
+    [[nodiscard]] std::span<unsigned char> room() noexcept { return input_; }
+
+    /// That many bytes have been read into `room()`.
+    void feed(std::size_t size) noexcept { unread_ = {input_.data(), size}; }
 
     /// Ciphertext for the peer, valid until the next call of `SSL_do_handshake`; `drop_output` when it was sent.
-    [[nodiscard]] byte_view output() const noexcept;
-    void drop_output() noexcept;
+    [[nodiscard]] byte_view output() const noexcept { return output_; }
+    void drop_output() noexcept { output_.clear(); }
 
     /// Put the owner's BIOs back. Called once; the destructor does it if nobody did.
     void hand_back() noexcept;
 
 private:
+    static BIO_METHOD const* method();
+    static int on_read(BIO* bio, char* to, int size) noexcept;
+    static int on_write(BIO* bio, char const* from, int size) noexcept;
+    static long on_control(BIO* bio, int command, long number, void* pointer) noexcept;
+
     SSL* ssl_;
     bio_ptr own_;
-    BIO* in_;  // owned by the SSL meanwhile
-    BIO* out_; // owned by the SSL meanwhile
+    std::array<unsigned char, 4096> input_;
+    byte_view unread_; // part of input_
+    std::vector<unsigned char> output_;
 };
 
 } // namespace reprise
