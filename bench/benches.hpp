@@ -4,6 +4,7 @@
 #include "ends.hpp"
 
 #include <string>
+#include <vector>
 
 namespace bench {
 
@@ -11,10 +12,21 @@ namespace bench {
 void register_handshakes();
 [[nodiscard]] std::string handshake_name(bool is_server, maker m, kind const& k, bool resume);
 
-/// HTTPS over loopback, with real sockets: a GET and its answer, connection closed.
+/// HTTPS over loopback, with real sockets: a GET and its answer, connection closed. One end against another.
+struct http_duel
+{
+    enum subject
+    {
+        server,         ///< reprise against plain Beast
+        client,         ///< reprise against sessions kept by hand
+        resumed_client, ///< reprise resuming against plain Asio with full handshakes
+    };
+    subject what;
+    kind of;
+};
 void register_http();
-[[nodiscard]] std::string http_server_name(maker m, kind const& k);
-[[nodiscard]] std::string http_client_name(maker m, kind const& k, bool resume);
+[[nodiscard]] std::vector<http_duel> http_duels();
+[[nodiscard]] std::string name_of(http_duel const& duel);
 
 /// Taking a session from the client's store against decoding it.
 void register_store();

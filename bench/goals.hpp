@@ -21,13 +21,10 @@ public:
 
 private:
     [[nodiscard]] double median(std::string const& name) const; // microseconds, NaN if it was not run
-    [[nodiscard]] double least(std::string const& name) const;
-
     void print_handshakes() const;
-    void print_http() const;
     void print_goals() const;
-    void print_goal(char const* what, std::string const& ours, std::string const& theirs, double bar) const;
 
+    std::map<std::string, std::vector<double>> ratios_; // of those that are pairs
     std::map<std::string, std::vector<double>> times_;
     bool failed_ = false;
 };

@@ -19,6 +19,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <string>
@@ -37,7 +38,8 @@ using namespace std::chrono_literals;
 using plain_socket = asio::basic_stream_socket<tcp, asio::any_io_executor>;
 
 constexpr int in_flight = 8;
-constexpr int connections = 400;
+constexpr int connections = 48; // in a batch
+constexpr int pairs = 20;       // of batches
 constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
 template <class Stream>
@@ -258,6 +260,13 @@ private:
         reprise::memory_session_store::make({.max_tickets_per_key = 2 * in_flight});
 };
 
+struct contestant
+{
+    maker server;
+    maker client;
+    bool resume;
+};
+
 std::unique_ptr<http_server> make_http_server(maker m, kind const& k)
 {
     if (m == maker::reprise)
@@ -272,68 +281,122 @@ std::unique_ptr<http_client> make_http_client(maker m, kind const& k, bool resum
     return std::make_unique<hand_written_client>(k, resume);
 }
 
-void run(benchmark::State& state, maker server_maker, maker client_maker, kind k, bool resume, bool time_server)
+struct contest
 {
-    auto const server = make_http_server(server_maker, k);
-    auto const client = make_http_client(client_maker, k, resume);
-    server->run();
-    auto const connect = [&](int times)
+    contestant theirs;
+    contestant ours;
+    bool time_server;
+};
+
+contest contestants(http_duel::subject what)
+{
+    switch (what)
     {
-        int const before = server->served();
-        client->connect(server->endpoint(), times);
-        auto const client_cpu = cpu_time(CLOCK_THREAD_CPUTIME_ID);
-        while (server->served() < before + times)
-            std::this_thread::sleep_for(100us);
-        return client_cpu;
-    };
-    connect(2 * in_flight); // so that there is something to resume
-    for ([[maybe_unused]] auto _ : state)
-    {
-        int const resumed_before = server->resumed();
-        auto const server_start = server->cpu();
-        auto const client_start = cpu_time(CLOCK_THREAD_CPUTIME_ID);
-        auto const client_end = connect(connections);
-        auto const spent = time_server ? server->cpu() - server_start : client_end - client_start;
-        if (server->resumed() - resumed_before != (resume ? connections : 0))
-        {
-            state.SkipWithError("a connection did not resume as it should");
-            break;
-        }
-        state.SetIterationTime(std::chrono::duration<double>(spent).count() / connections);
+    case http_duel::server: return {{maker::asio, maker::asio, true}, {maker::reprise, maker::asio, true}, true};
+    case http_duel::client: return {{maker::asio, maker::asio, true}, {maker::asio, maker::reprise, true}, false};
+    case http_duel::resumed_client: break;
     }
-    server->stop();
+    return {{maker::asio, maker::asio, false}, {maker::asio, maker::reprise, true}, false};
 }
 
-void add(std::string const& name, maker server, maker client, kind const& k, bool resume, bool time_server)
+// A server and a client that visits it, whose CPU time is taken for one of the two.
+class couple
 {
-    benchmark::RegisterBenchmark(name.c_str(), run, server, client, k, resume, time_server)
-        ->UseManualTime()
-        ->Unit(benchmark::kMicrosecond)
-        ->Iterations(1);
+public:
+    couple(contestant const& c, kind const& k, bool time_server)
+        : server_(make_http_server(c.server, k)), client_(make_http_client(c.client, k, c.resume)), resume_(c.resume),
+          time_server_(time_server)
+    {
+        server_->run();
+        (void)visit(2 * in_flight, false); // so that there is something to resume
+    }
+    couple(couple const&) = delete;
+    couple& operator=(couple const&) = delete;
+    ~couple() { server_->stop(); }
+
+    double microseconds_each()
+    {
+        return std::chrono::duration<double, std::micro>(visit(connections, true)).count() / connections;
+    }
+
+private:
+    nanoseconds visit(int times, bool check)
+    {
+        int const served = server_->served() + times;
+        int const resumed = server_->resumed() + (resume_ ? times : 0);
+        auto const server_start = server_->cpu();
+        auto const client_start = cpu_time(CLOCK_THREAD_CPUTIME_ID);
+        client_->connect(server_->endpoint(), times);
+        auto const client_spent = cpu_time(CLOCK_THREAD_CPUTIME_ID) - client_start;
+        while (server_->served() < served)
+            std::this_thread::sleep_for(100us);
+        if (check && server_->resumed() != resumed)
+            throw std::runtime_error{"a connection did not resume as it should"};
+        return time_server_ ? server_->cpu() - server_start : client_spent;
+    }
+
+    std::unique_ptr<http_server> server_;
+    std::unique_ptr<http_client> client_;
+    bool resume_;
+    bool time_server_;
+};
+
+double median(std::vector<double> values)
+{
+    std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
+    return values[values.size() / 2];
+}
+
+// Short batches in turn, so that a machine that changes its pace changes it for both.
+void run(benchmark::State& state, http_duel duel)
+try
+{
+    auto const [theirs_is, ours_is, time_server] = contestants(duel.what);
+    couple theirs{theirs_is, duel.of, time_server};
+    couple ours{ours_is, duel.of, time_server};
+    std::vector<double> ratios;
+    for ([[maybe_unused]] auto _ : state)
+    {
+        bool const ours_first = ratios.size() % 2 == 1;
+        double const early = ours_first ? ours.microseconds_each() : 0;
+        double const their_time = theirs.microseconds_each();
+        double const our_time = ours_first ? early : ours.microseconds_each();
+        state.SetIterationTime(our_time / 1e6);
+        ratios.push_back(our_time / their_time);
+    }
+    state.counters["ratio"] = median(ratios);
+}
+catch (std::exception const& e)
+{
+    state.SkipWithError(e.what());
 }
 
 } // namespace
 
-std::string http_server_name(maker m, kind const& k)
+std::string name_of(http_duel const& duel)
 {
-    return std::string{"http-server/"} + (m == maker::reprise ? "reprise/" : "beast/") + k.name + "/resumed";
-}
-
-std::string http_client_name(maker m, kind const& k, bool resume)
-{
-    return std::string{"http-client/"} + (m == maker::reprise ? "reprise/" : "by-hand/") + k.name +
-           (resume ? "/resumed" : "/full");
+    static constexpr char const* what[] = {"server, reprise / plain Beast", "client, reprise / by hand",
+                                           "client, resumed / full"};
+    return std::string{duel.of.name} + ": " + what[static_cast<int>(duel.what)];
 }
 
 void register_http()
 {
-    for (auto const& k : kinds)
-        for (auto const m : {maker::asio, maker::reprise})
-        {
-            add(http_server_name(m, k), m, maker::asio, k, true, true);
-            for (bool const resume : {false, true})
-                add(http_client_name(m, k, resume), maker::asio, m, k, resume, false);
-        }
+    for (auto const& duel : http_duels())
+        benchmark::RegisterBenchmark(name_of(duel).c_str(), run, duel)
+            ->UseManualTime()
+            ->Unit(benchmark::kMicrosecond)
+            ->Iterations(pairs)
+            ->Repetitions(3);
+}
+
+std::vector<http_duel> http_duels()
+{
+    std::vector<http_duel> result;
+    for (auto const what : {http_duel::server, http_duel::client, http_duel::resumed_client})
+        for (auto const& k : kinds)
+            result.push_back({what, k});
+    return result;
 }
 
 } // namespace bench
