@@ -2,9 +2,12 @@
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_connection.hpp>
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ssl/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -204,6 +207,18 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
             lower_case(server_name), options_.alpn,
             policy_of(ssl.get(), context_id_, options_.verify_peer), options_.partition};
     return ssl;
+}
+
+std::chrono::milliseconds client_connection::lookup_limit() const noexcept
+{
+    return store_->answers_at_once() ? std::chrono::milliseconds{0} : options_.lookup_deadline;
+}
+
+asio::awaitable<resolved> resolve(std::string host, std::string service)
+{
+    asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
+    auto [ec, endpoints] = co_await resolver.async_resolve(host, service, asio::as_tuple(asio::use_awaitable));
+    co_return resolved{ec, std::move(endpoints)};
 }
 
 asio::awaitable<std::optional<session>> take_from(std::shared_ptr<session_store> store, session_key key)

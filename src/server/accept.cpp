@@ -61,6 +61,11 @@ asio::awaitable<std::optional<secret_bytes>> ask(storage_ptr storage, lookup_pla
 
 } // namespace
 
+asio::awaitable<std::optional<session_cache>> ask(virtual_host_selector selector, client_hello hello)
+{
+    co_return co_await selector(hello);
+}
+
 lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
 {
     auto const missing = policy.remembers ? full_reason::unknown_session : full_reason::disabled;
@@ -152,17 +157,19 @@ int acceptor::on_client_hello(SSL* ssl, int* alert)
     return phase_ == phase::host_wanted || phase_ == phase::look_up ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
 
-void acceptor::use_host(session_cache const& cache)
+void acceptor::use_host(lookup<std::optional<session_cache>> const& answer)
 {
-    host_changed_ = cache.native_handle() != cache_.native_handle();
-    cache_ = cache;
+    // A selector that fails knows no host; its own log says why.
+    if (answer.status != lookup_status::answered || !*answer.value)
+    {
+        host_refused_ = true;
+        phase_ = phase::answered;
+        return;
+    }
+    session_cache const& host = **answer.value;
+    host_changed_ = host.native_handle() != cache_.native_handle();
+    cache_ = host;
     phase_ = phase::host_known;
-}
-
-void acceptor::refuse_host() noexcept
-{
-    host_refused_ = true;
-    phase_ = phase::answered;
 }
 
 void acceptor::apply_host()
@@ -195,9 +202,10 @@ asio::awaitable<std::optional<secret_bytes>> acceptor::question() const
     return ask(core().options.storage, plan_);
 }
 
-std::chrono::milliseconds acceptor::lookup_deadline() const noexcept
+std::chrono::milliseconds acceptor::lookup_limit() const noexcept
 {
-    return core().options.lookup_deadline;
+    auto const& options = core().options;
+    return options.storage->answers_at_once() ? std::chrono::milliseconds{0} : options.lookup_deadline;
 }
 
 void acceptor::found(lookup<std::optional<secret_bytes>> answer)

@@ -1,11 +1,16 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <reprise/base/error.hpp>
 #include <reprise/client/client_options.hpp>
 #include <reprise/client/session_store.hpp>
 #include <reprise/tls/handshake_info.hpp>
 #include <reprise/tls/ssl_handles.hpp>
 
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,6 +39,10 @@ public:
 
     [[nodiscard]] std::shared_ptr<session_store> const& store() const noexcept { return store_; }
     [[nodiscard]] session_key const& key() const noexcept { return key_; }
+
+    /// How long to wait for the store; zero for one that answers at once.
+    [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
+
     [[nodiscard]] client_options const& options() const noexcept { return options_; }
     [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
 
@@ -80,6 +89,15 @@ private:
     std::vector<ssl_session_ptr> early_; // TLS 1.2 delivers its session before the handshake is done
     handshake_info info_;
 };
+
+struct resolved
+{
+    error_code ec;
+    asio::ip::tcp::resolver::results_type endpoints{};
+};
+
+/// It owns what it uses, for a resolver cannot be interrupted (getaddrinfo(3)): after the deadline it is left to itself.
+[[nodiscard]] asio::awaitable<resolved> resolve(std::string host, std::string service);
 
 /// @name Questions to a store that own what they use: after the deadline they are left to themselves
 /// @{

@@ -9,6 +9,8 @@
 #include <reprise/io/default_socket.hpp>
 #include <reprise/io/initiate.hpp>
 #include <reprise/io/lowest_socket.hpp>
+#include <reprise/io/shut_down.hpp>
+#include <reprise/io/watchdog.hpp>
 #include <reprise/io/within.hpp>
 #include <reprise/tls/handshake_info.hpp>
 
@@ -191,8 +193,7 @@ public:
     auto async_handshake(std::string_view host, std::string_view service, Token&& token = {})
     {
         return detail::initiate<handshake_info>(
-            any_executor(), {impl_->connection.options().connect_timeout},
-            [self = impl_.get(), to = peer{std::string{host}, std::string{service}, {}}]() mutable
+            any_executor(), [self = impl_.get(), to = peer{std::string{host}, std::string{service}, {}}]() mutable
             { return self->handshake_on_next_layer(std::move(to)); },
             std::forward<Token>(token));
     }
@@ -210,8 +211,7 @@ public:
     auto async_reconnect(Token&& token = {})
     {
         return detail::initiate<handshake_info>(
-            any_executor(), {impl_->connection.options().connect_timeout},
-            [self = impl_.get()] { return self->reconnect(); }, std::forward<Token>(token));
+            any_executor(), [self = impl_.get()] { return self->reconnect(); }, std::forward<Token>(token));
     }
 
     /** Capture the session, send close_notify, wait for the peer's, close the socket.
@@ -230,8 +230,7 @@ public:
     auto async_shutdown(Token&& token = {})
     {
         return detail::initiate<void>(
-            any_executor(), {impl_->connection.options().shutdown_timeout, {}},
-            [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
+            any_executor(), [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
     }
 
     /// Close the socket at once, without close_notify. What had arrived stays in the store.
@@ -326,7 +325,7 @@ private:
             close();
             to = std::move(next_peer);
             connection.offer_exactly(std::move(exactly)); // of an earlier attempt nothing may be left
-            co_return co_await connect_and_shake_hands();
+            co_return co_await establish<true>();
         }
 
         asio::awaitable<result> reconnect()
@@ -336,7 +335,7 @@ private:
             if (is_open())
                 co_return result{errc::already_connected};
             close();
-            co_return co_await connect_and_shake_hands();
+            co_return co_await establish<true>();
         }
 
         asio::awaitable<result> handshake_on_next_layer(peer next_peer)
@@ -344,43 +343,54 @@ private:
             if (open)
                 co_return result{errc::already_connected};
             to = std::move(next_peer);
-            co_return co_await closing_on_error(shake_hands());
+            co_return co_await establish<false>();
         }
 
-        asio::awaitable<result> connect_and_shake_hands()
+        // Everything from here to the end of the handshake, within the time limit.
+        template <bool connects> // a next layer that the caller connects need not be a socket
+        asio::awaitable<result> establish()
         {
-            co_return co_await closing_on_error(
-                [](impl* self) -> asio::awaitable<void>
-                {
-                    if (self->to->endpoints.empty())
-                    {
-                        asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
-                        auto const found = co_await resolver.async_resolve(self->to->host, self->to->service,
-                                                                           asio::use_awaitable);
-                        co_await asio::async_connect(self->socket(), found, any_endpoint, asio::use_awaitable);
-                    }
-                    else
-                        co_await asio::async_connect(self->socket(), self->to->endpoints, any_endpoint,
-                                                     asio::use_awaitable);
-                    co_await self->shake_hands();
-                }(this));
-        }
-
-        asio::awaitable<result> closing_on_error(asio::awaitable<void> steps)
-        {
+            auto const ex = co_await asio::this_coro::executor;
+            detail::watchdog const dog{ex, connection.options().connect_timeout, [this] { close(); }};
+            error_code ec;
             try
             {
-                co_await std::move(steps);
+                if constexpr (connects)
+                    ec = co_await connect_socket(dog);
+                if (!ec)
+                    ec = co_await shake_hands();
             }
             catch (...)
             {
                 close();
                 throw;
             }
-            co_return result{{}, connection.info()};
+            if (dog.has_barked())
+                ec = asio::error::timed_out;
+            open = !ec;
+            if (open)
+                co_return result{{}, connection.info()};
+            close();
+            co_return result{ec};
         }
 
-        asio::awaitable<void> shake_hands()
+        asio::awaitable<error_code> connect_socket(detail::watchdog const& dog)
+        {
+            if (to->endpoints.empty())
+            {
+                auto const found = co_await detail::within(connection.options().connect_timeout,
+                                                           detail::resolve(to->host, to->service));
+                if (found.status != detail::lookup_status::answered || dog.has_barked())
+                    co_return asio::error::timed_out;
+                if (found.value->ec)
+                    co_return found.value->ec;
+                co_return std::get<0>(
+                    co_await asio::async_connect(socket(), found.value->endpoints, any_endpoint, no_throw));
+            }
+            co_return std::get<0>(co_await asio::async_connect(socket(), to->endpoints, any_endpoint, no_throw));
+        }
+
+        asio::awaitable<error_code> shake_hands()
         {
             if (connection.options().no_delay)
             {
@@ -394,16 +404,13 @@ private:
             // The token as a temporary: Asio takes a const one for a buffer sequence.
             auto const [ec] =
                 co_await tls->async_handshake(asio::ssl::stream_base::client, asio::as_tuple(asio::use_awaitable));
-            if (ec)
-            {
-                // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
-                if (connection.handshake_failed() && ec.category() == asio::error::get_ssl_category())
-                    co_await detail::within(connection.options().lookup_deadline,
-                                            detail::remove_from(connection.store(), connection.key()));
-                throw system_error{ec};
-            }
-            connection.handshake_done(tls->native_handle());
-            open = true;
+            if (!ec)
+                connection.handshake_done(tls->native_handle());
+            // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
+            else if (connection.handshake_failed() && ec.category() == asio::error::get_ssl_category())
+                co_await detail::within(connection.lookup_limit(),
+                                        detail::remove_from(connection.store(), connection.key()));
+            co_return ec;
         }
 
         asio::awaitable<void> choose_session()
@@ -412,7 +419,7 @@ private:
                 co_return connection.offer(tls->native_handle(), *exact);
             if (!connection.store())
                 co_return;
-            auto const found = co_await detail::within(connection.options().lookup_deadline,
+            auto const found = co_await detail::within(connection.lookup_limit(),
                                                        detail::take_from(connection.store(), connection.key()));
             if (found.status == detail::lookup_status::late)
                 connection.offer_nothing(full_reason::lookup_late);
@@ -427,11 +434,7 @@ private:
             if (!open)
                 co_return detail::outcome<void>{};
             connection.capture_before_shutdown(tls->native_handle());
-            co_await tls->async_shutdown(no_throw);
-            close();
-            asio::cancellation_state const asked = co_await asio::this_coro::cancellation_state;
-            bool const cancelled = asked.cancelled() != asio::cancellation_type::none;
-            co_return detail::outcome<void>{cancelled ? error_code{asio::error::operation_aborted} : error_code{}};
+            co_return co_await detail::shut_down(*tls, connection.options().shutdown_timeout, [this] { close(); });
         }
     };
 
@@ -441,8 +444,7 @@ private:
     auto connect(peer to, std::optional<session> exactly, Token&& token)
     {
         return detail::initiate<handshake_info>(
-            any_executor(), {impl_->connection.options().connect_timeout},
-            [self = impl_.get(), to = std::move(to), exactly = std::move(exactly)]() mutable
+            any_executor(), [self = impl_.get(), to = std::move(to), exactly = std::move(exactly)]() mutable
             { return self->connect(std::move(to), std::move(exactly)); },
             std::forward<Token>(token));
     }

@@ -42,6 +42,7 @@ public:
     asio::awaitable<std::size_t> remove(session_key key) override;
     asio::awaitable<void> clear() override;
     asio::awaitable<void> drain() override;
+    [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
     [[nodiscard]] std::size_t size() const override;
 
     /// The memory that they take, in bytes, as `max_bytes` counts it.

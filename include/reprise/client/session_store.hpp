@@ -56,6 +56,10 @@ public:
     /// How many sessions it holds now.
     [[nodiscard]] virtual std::size_t size() const = 0;
 
+    /// Whether every operation completes without suspending, as one that keeps everything in memory does. Then no
+    /// deadline is set for it.
+    [[nodiscard]] virtual bool answers_at_once() const noexcept { return false; }
+
     /// `capture`, then `drain`.
     asio::awaitable<void> insert(session_key key, session ticket)
     {

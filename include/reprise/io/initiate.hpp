@@ -4,22 +4,21 @@
 #include <reprise/base/error.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/dispatch.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
-#include <chrono>
 #include <exception>
-#include <memory>
 #include <new>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace reprise {
@@ -43,96 +42,88 @@ struct outcome<void>
 };
 
 template <class T>
-struct completion_signature
+struct completion
 {
-    using type = void(error_code, T);
+    using signature = void(error_code, T);
+    using tuple = std::tuple<error_code, T>;
+    static tuple to_tuple(outcome<T>&& o) { return {o.ec, std::move(o.value)}; }
 };
 
 template <>
-struct completion_signature<void>
+struct completion<void>
 {
-    using type = void(error_code);
+    using signature = void(error_code);
+    using tuple = std::tuple<error_code>;
+    static tuple to_tuple(outcome<void>&& o) { return {o.ec}; }
 };
 
-/// How long an operation may take, and with what it ends if it takes longer.
-struct time_limit
-{
-    std::chrono::milliseconds at_most{0}; ///< zero: as long as it likes
-    error_code then = asio::error::timed_out;
-};
-
-/// The one cancellation of an operation, out of two: the caller's and the deadline's.
-struct operation_control
-{
-    explicit operation_control(asio::any_io_executor const& ex) : deadline(ex) {}
-
-    asio::cancellation_signal signal;
-    asio::steady_timer deadline;
-    bool timed_out = false;
-};
-
-inline error_code to_error_code(std::exception_ptr const& e)
+template <class T, class Make>
+asio::awaitable<outcome<T>> run(Make make)
 {
     try
     {
-        std::rethrow_exception(e);
+        co_return co_await make();
     }
-    catch (system_error const& error)
+    catch (system_error const& e)
     {
-        return error.code();
+        co_return outcome<T>{e.code()};
     }
     catch (std::bad_alloc const&)
     {
-        return asio::error::no_memory;
+        co_return outcome<T>{asio::error::no_memory};
     }
+}
+
+template <class T, class Make>
+asio::awaitable<T> run_to_value(Make make)
+{
+    auto result = co_await run<T>(std::move(make));
+    if (result.ec)
+        throw system_error{result.ec};
+    if constexpr (!std::is_void_v<T>)
+        co_return std::move(result.value);
+}
+
+template <class T, class Make>
+asio::awaitable<typename completion<T>::tuple> run_to_tuple(Make make)
+{
+    co_return completion<T>::to_tuple(co_await run<T>(std::move(make)));
+}
+
+template <class T, class Make, class Handler>
+void spawn(asio::any_io_executor const& on, Make make, Handler handler)
+{
+    auto const handler_ex = asio::get_associated_executor(handler, on);
+    auto const slot = asio::get_associated_cancellation_slot(handler);
+    auto complete = [handler = std::move(handler)](std::exception_ptr e, outcome<T> result) mutable
+    {
+        if (e) // not one of those that run() knows
+            std::rethrow_exception(e);
+        std::apply(std::move(handler), completion<T>::to_tuple(std::move(result)));
+    };
+    asio::co_spawn(on, run<T>(std::move(make)),
+                   asio::bind_cancellation_slot(slot, asio::bind_executor(handler_ex, std::move(complete))));
 }
 
 /** Run a coroutine as an Asio operation with any completion token.
 
-    @param coroutine Called once the operation starts; gives `asio::awaitable<outcome<T>>`.
-    @param limit The whole operation is cancelled after this time.
+    A coroutine that awaits it, by `use_awaitable`, runs it as a part of itself, which costs less than a second one.
+
+    @param on Where to run it for a token that does not await.
+    @param make Called when the operation starts; gives `asio::awaitable<outcome<T>>`.
 */
 template <class T, class Make, class Token>
-auto initiate(asio::any_io_executor on, time_limit limit, Make coroutine, Token&& token)
+auto initiate(asio::any_io_executor on, Make make, Token&& token)
 {
-    return asio::async_initiate<Token, typename completion_signature<T>::type>(
-        [](auto handler, asio::any_io_executor ex, time_limit allowed, Make make)
-        {
-            auto control = std::make_shared<operation_control>(ex);
-            if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
-                slot.assign(
-                    [control, ex](asio::cancellation_type type)
-                    { asio::dispatch(ex, [control, type] { control->signal.emit(type); }); });
-            if (allowed.at_most.count() > 0)
-            {
-                control->deadline.expires_after(allowed.at_most);
-                control->deadline.async_wait(
-                    [control](error_code ec)
-                    {
-                        if (ec)
-                            return;
-                        control->timed_out = true;
-                        control->signal.emit(asio::cancellation_type::terminal);
-                    });
-            }
-            auto const slot = control->signal.slot();
-            auto const handler_ex = asio::get_associated_executor(handler, ex);
-            auto complete = [control, late = allowed.then, handler = std::move(handler)](std::exception_ptr e, outcome<T> result) mutable
-            {
-                control->deadline.cancel();
-                if (e)
-                    result.ec = to_error_code(e);
-                if (control->timed_out && result.ec == asio::error::operation_aborted)
-                    result.ec = late;
-                if constexpr (std::is_void_v<T>)
-                    std::move(handler)(result.ec);
-                else
-                    std::move(handler)(result.ec, std::move(result.value));
-            };
-            asio::co_spawn(ex, std::move(make),
-                           asio::bind_cancellation_slot(slot, asio::bind_executor(handler_ex, std::move(complete))));
-        },
-        token, std::move(on), limit, std::move(coroutine));
+    using token_type = std::decay_t<Token>;
+    if constexpr (std::is_same_v<token_type, asio::use_awaitable_t<>>)
+        return run_to_value<T>(std::move(make));
+    else if constexpr (std::is_same_v<token_type, asio::as_tuple_t<asio::use_awaitable_t<>>>)
+        return run_to_tuple<T>(std::move(make));
+    else
+        return asio::async_initiate<Token, typename completion<T>::signature>(
+            [](auto handler, asio::any_io_executor const& ex, Make m) { spawn<T>(ex, std::move(m), std::move(handler)); },
+            token, std::move(on), std::move(make));
 }
 
 } // namespace detail

@@ -3,6 +3,7 @@
 
 #include <reprise/base/error.hpp>
 #include <reprise/io/within.hpp>
+#include <reprise/server/server_options.hpp>
 #include <reprise/server/session_cache.hpp>
 #include <reprise/tls/bio_handover.hpp>
 #include <reprise/tls/client_hello.hpp>
@@ -24,7 +25,7 @@ namespace reprise::detail {
 enum class accept_step
 {
     read,        ///< read more ciphertext into `room()`, `feed`, then ask again
-    choose_host, ///< ask the selector, then `use_host` or `refuse_host`
+    choose_host, ///< ask the selector, then `use_host`
     look_up,     ///< ask the storage, then `found`
     done,        ///< the handshake is complete; output may be left: tickets
     failed,      ///< `error()` says why; output may be left: an alert
@@ -57,6 +58,9 @@ struct lookup_policy
 /// The session that OpenSSL will ask for when it goes on, and nothing else: a wasted look-up costs a round trip.
 [[nodiscard]] lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy);
 
+/// Ask a selector in a way that owns what it uses: after the deadline it is left to itself, and the stream may go first.
+[[nodiscard]] asio::awaitable<std::optional<session_cache>> ask(virtual_host_selector selector, client_hello hello);
+
 /** One server handshake, without its socket: a state machine that is fed ciphertext and says what it needs.
 
     OpenSSL's callbacks find it through the SSL, so its address is fixed and it outlives the SSL.
@@ -82,12 +86,11 @@ public:
     void drop_output() noexcept { bios_->drop_output(); }
 
     [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
-    void use_host(session_cache const& cache);
-    void refuse_host() noexcept;
+    void use_host(lookup<std::optional<session_cache>> const& answer);
 
-    /// The question to the storage, to be awaited for at most `lookup_deadline`.
+    /// The question to the storage, and how long to await it; zero for one that answers at once.
     [[nodiscard]] asio::awaitable<std::optional<secret_bytes>> question() const;
-    [[nodiscard]] std::chrono::milliseconds lookup_deadline() const noexcept;
+    [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
     void found(lookup<std::optional<secret_bytes>> answer);
 
     /// Write the sessions that were made meanwhile to the storage, behind the handshake.

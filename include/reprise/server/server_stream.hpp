@@ -6,6 +6,8 @@
 #include <reprise/io/default_socket.hpp>
 #include <reprise/io/initiate.hpp>
 #include <reprise/io/lowest_socket.hpp>
+#include <reprise/io/shut_down.hpp>
+#include <reprise/io/watchdog.hpp>
 #include <reprise/io/within.hpp>
 #include <reprise/server/accept.hpp>
 #include <reprise/server/server_options.hpp>
@@ -106,7 +108,7 @@ public:
     auto async_handshake(Token&& token = {})
     {
         return detail::initiate<handshake_info>(
-            get_executor(), {impl_->options.handshake_timeout}, [self = impl_.get()] { return self->handshake(); },
+            get_executor(), [self = impl_.get()] { return self->handshake(); },
             std::forward<Token>(token));
     }
 
@@ -121,8 +123,7 @@ public:
     auto async_shutdown(Token&& token = {})
     {
         return detail::initiate<void>(
-            get_executor(), {impl_->options.shutdown_timeout, {}}, [self = impl_.get()] { return self->shutdown(); },
-            std::forward<Token>(token));
+            get_executor(), [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
     }
 
     /// Close the socket at once, without close_notify.
@@ -179,12 +180,14 @@ private:
                 error_code ignored; // an optimisation; not every socket is TCP
                 detail::lowest_socket(tls.next_layer()).set_option(asio::ip::tcp::no_delay{true}, ignored);
             }
+            auto const ex = co_await asio::this_coro::executor;
+            detail::watchdog const dog{ex, options.handshake_timeout, [this] { close(); }};
             accept.begin(tls.native_handle(), options.select_host != nullptr);
             try
             {
                 auto const ec = co_await run();
                 accept.end(!ec);
-                co_return result{ec, accept.info()};
+                co_return result{dog.has_barked() ? asio::error::timed_out : ec, accept.info()};
             }
             catch (...)
             {
@@ -215,9 +218,15 @@ private:
                     // them; what it wrote before can still be read.
                     co_return accept.info().protocol == tls_version::tls13 ? error_code{} : written;
                 case detail::accept_step::failed: co_return accept.error();
-                case detail::accept_step::choose_host: co_await choose_host(); break;
+                case detail::accept_step::choose_host:
+                {
+                    auto const host = co_await detail::within(options.handshake_timeout,
+                                                              detail::ask(options.select_host, accept.hello()));
+                    accept.use_host(host);
+                    break;
+                }
                 case detail::accept_step::look_up:
-                    accept.found(co_await detail::within(accept.lookup_deadline(), accept.question()));
+                    accept.found(co_await detail::within(accept.lookup_limit(), accept.question()));
                     break;
                 case detail::accept_step::read:
                     if (written)
@@ -232,31 +241,9 @@ private:
             }
         }
 
-        asio::awaitable<void> choose_host()
-        {
-            auto const hello = accept.hello();
-            std::optional<session_cache> host;
-            try
-            {
-                host = co_await options.select_host(hello);
-            }
-            catch (...)
-            {
-                // A selector that fails knows no host; its own log says why. Cancellation shows at the next await.
-            }
-            if (host)
-                accept.use_host(*host);
-            else
-                accept.refuse_host();
-        }
-
         asio::awaitable<detail::outcome<void>> shutdown()
         {
-            co_await tls.async_shutdown(no_throw);
-            close();
-            asio::cancellation_state const asked = co_await asio::this_coro::cancellation_state;
-            bool const cancelled = asked.cancelled() != asio::cancellation_type::none;
-            co_return detail::outcome<void>{cancelled ? error_code{asio::error::operation_aborted} : error_code{}};
+            return detail::shut_down(tls, options.shutdown_timeout, [this] { close(); });
         }
     };
 

@@ -1,0 +1,29 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/io/initiate.hpp>
+#include <reprise/io/watchdog.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+
+namespace reprise::detail {
+
+/// Exchange close_notify for at most `limit`, then close the socket. Nothing that the peer does about it is an error.
+template <class TlsStream, class Close>
+asio::awaitable<outcome<void>> shut_down(TlsStream& tls, std::chrono::milliseconds limit, Close close)
+{
+    auto const ex = co_await asio::this_coro::executor;
+    watchdog const dog{ex, limit, close};
+    auto const [ec] = co_await tls.async_shutdown(asio::as_tuple(asio::use_awaitable));
+    close();
+    bool const cancelled = ec == asio::error::operation_aborted && !dog.has_barked();
+    co_return outcome<void>{cancelled ? ec : error_code{}};
+}
+
+} // namespace reprise::detail
