@@ -221,19 +221,20 @@ void acceptor::found(lookup<std::optional<secret_bytes>> answer)
     auto const& record = *answer.value;
     if (!record)
         return; // unknown_session
-    auto stored = parse_session(*record);
-    if (!stored)
+    auto const stored = core().decode(*record);
+    auto copy = stored ? stored->copy() : nullptr;
+    if (!copy)
     {
         reason_ = full_reason::record_corrupt;
         return;
     }
-    reason_ = core().judge(stored->native.get(), stored->origin);
+    reason_ = core().judge(copy.get(), stored->origin());
     if (reason_ == full_reason::none)
-        reason_ = check_policy(stored->native.get(), stored->origin);
+        reason_ = check_policy(copy.get(), stored->origin());
     if (reason_ != full_reason::none)
         return;
-    origin_ = stored->origin;
-    fetched_ = std::move(stored->native);
+    origin_ = stored->origin();
+    fetched_ = std::move(copy);
 }
 
 SSL_SESSION* acceptor::on_get_session(byte_view id) const noexcept

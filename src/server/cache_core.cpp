@@ -119,6 +119,17 @@ std::chrono::seconds cache_core::lifetime(session_origin const& origin) const
     return std::max(seconds{0}, std::min({options.timeout, until_cap, until_expiry}));
 }
 
+std::optional<session> cache_core::decode(byte_view record)
+{
+    if (auto known = decoded_.find(record))
+        return known;
+    auto const parsed = session::parse(record);
+    if (!parsed)
+        return std::nullopt;
+    decoded_.keep(record, *parsed);
+    return *parsed;
+}
+
 void cache_core::write_behind(asio::any_io_executor const& ex, session const& made)
 {
     {
@@ -130,6 +141,8 @@ void cache_core::write_behind(asio::any_io_executor const& ex, session const& ma
         }
         ++pending_writes_;
     }
+    auto record = made.serialize();
+    decoded_.keep(record, made);
     unsigned id_size = 0;
     auto const* id = ::SSL_SESSION_get_id(made.native_handle(), &id_size);
     asio::co_spawn(
@@ -147,7 +160,7 @@ void cache_core::write_behind(asio::any_io_executor const& ex, session const& ma
                 self->storage_errors.fetch_add(1, std::memory_order_relaxed);
             }
             self->write_ended();
-        }(shared_from_this(), std::string{reinterpret_cast<char const*>(id), id_size}, made.serialize(),
+        }(shared_from_this(), std::string{reinterpret_cast<char const*>(id), id_size}, std::move(record),
           options.now() + lifetime(made.origin())),
         asio::detached);
 }

@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include "decoded_sessions.hpp"
+
 #include <reprise/server/session_cache.hpp>
 #include <reprise/tls/session.hpp>
 
@@ -21,7 +23,7 @@ class acceptor;
 class cache_core : public std::enable_shared_from_this<cache_core>
 {
 public:
-    explicit cache_core(session_cache_options o) : options(std::move(o)) {}
+    explicit cache_core(session_cache_options o) : options(std::move(o)), decoded_(options.decoded_sessions) {}
 
     session_cache_options const options;
 
@@ -35,6 +37,9 @@ public:
 
     /// How long a session that is issued now may be resumed.
     [[nodiscard]] std::chrono::seconds lifetime(session_origin const& origin) const;
+
+    /// What a record from the storage holds. Nothing if it is no session.
+    [[nodiscard]] std::optional<session> decode(byte_view record);
 
     /// Hand a session to the storage without waiting for it.
     void write_behind(asio::any_io_executor const& ex, session const& made);
@@ -62,6 +67,8 @@ private:
         void const* ca_list = nullptr;
         std::array<unsigned char, 32> digest{};
     };
+
+    decoded_sessions decoded_;
 
     std::mutex policy_mutex_;
     fingerprint last_;

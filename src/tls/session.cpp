@@ -65,25 +65,6 @@ session_origin session_origin::of_full_handshake(SSL const* ssl, time_point now)
     return result;
 }
 
-boost::system::result<detail::parsed_session> detail::parse_session(byte_view bytes)
-{
-    if (bytes.size() <= header_size || bytes[0] != format_version)
-        return errc::session_corrupt;
-    session_origin const origin{from_seconds(read_number(&bytes[1])), from_seconds(read_number(&bytes[9])),
-                                static_cast<long>(read_number(&bytes[17]))};
-
-    unsigned char const* der = bytes.data() + header_size;
-    unsigned char const* const end = bytes.data() + bytes.size();
-    ssl_session_ptr native{::d2i_SSL_SESSION(nullptr, &der, static_cast<long>(end - der))};
-    ::ERR_clear_error();
-    if (!native || der != end || ::SSL_SESSION_is_resumable(native.get()) != 1)
-        return errc::session_corrupt;
-    auto const version = ::SSL_SESSION_get_protocol_version(native.get());
-    if (version != TLS1_2_VERSION && version != TLS1_3_VERSION)
-        return errc::session_corrupt;
-    return parsed_session{std::move(native), origin};
-}
-
 struct session::state
 {
     ssl_session_ptr native;
@@ -102,10 +83,21 @@ std::optional<session> session::snapshot(SSL_SESSION const* live, session_origin
 
 boost::system::result<session> session::parse(byte_view bytes)
 {
-    auto parsed = detail::parse_session(bytes);
-    if (!parsed)
-        return parsed.error();
-    return session{std::make_shared<state const>(state{std::move(parsed->native), parsed->origin})};
+    if (bytes.size() <= header_size || bytes[0] != format_version)
+        return errc::session_corrupt;
+    session_origin const origin{from_seconds(read_number(&bytes[1])), from_seconds(read_number(&bytes[9])),
+                                static_cast<long>(read_number(&bytes[17]))};
+
+    unsigned char const* der = bytes.data() + header_size;
+    unsigned char const* const end = bytes.data() + bytes.size();
+    ssl_session_ptr native{::d2i_SSL_SESSION(nullptr, &der, static_cast<long>(end - der))};
+    ::ERR_clear_error();
+    if (!native || der != end || ::SSL_SESSION_is_resumable(native.get()) != 1)
+        return errc::session_corrupt;
+    auto const version = ::SSL_SESSION_get_protocol_version(native.get());
+    if (version != TLS1_2_VERSION && version != TLS1_3_VERSION)
+        return errc::session_corrupt;
+    return session{std::make_shared<state const>(state{std::move(native), origin})};
 }
 
 secret_bytes session::serialize() const

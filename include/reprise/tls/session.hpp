@@ -111,16 +111,4 @@ private:
     std::shared_ptr<state const> state_;
 };
 
-namespace detail {
-
-struct parsed_session
-{
-    ssl_session_ptr native;
-    session_origin origin;
-};
-
-/// `session::parse` for a server, which uses what it has fetched once: a session of its own rather than a shared one.
-[[nodiscard]] boost::system::result<parsed_session> parse_session(byte_view bytes);
-
-} // namespace detail
 } // namespace reprise
