@@ -51,12 +51,12 @@ void switch_context(SSL* ssl, SSL_CTX* to)
     ::SSL_set_num_tickets(ssl, ::SSL_CTX_get_num_tickets(to));
 }
 
-// It owns what it uses: after the deadline it is left to itself, and the cache may go first.
-asio::awaitable<std::optional<secret_bytes>> ask(storage_ptr storage, lookup_plan plan)
+asio::awaitable<std::optional<secret_bytes>> ask(storage_ptr storage, lookup_kind kind, std::string name)
 {
-    if (plan.kind == lookup_kind::take)
-        co_return co_await storage->take(std::move(plan.name));
-    co_return co_await storage->get(std::move(plan.name));
+    // The storage is held until it has answered: after the deadline this is left to itself, and the cache may go first.
+    if (kind == lookup_kind::take)
+        co_return co_await storage->take(std::move(name));
+    co_return co_await storage->get(std::move(name));
 }
 
 } // namespace
@@ -196,16 +196,14 @@ full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const&
     return full_reason::none;
 }
 
-asio::awaitable<std::optional<secret_bytes>> acceptor::question() const
+asio::awaitable<lookup<std::optional<secret_bytes>>> acceptor::look_up() const
 {
     core().lookups.fetch_add(1, std::memory_order_relaxed);
-    return ask(core().options.storage, plan_);
-}
-
-std::chrono::milliseconds acceptor::lookup_limit() const noexcept
-{
     auto const& options = core().options;
-    return options.storage->answers_at_once() ? std::chrono::milliseconds{0} : options.lookup_deadline;
+    auto question = ask(options.storage, plan_.kind, plan_.name);
+    if (options.storage->answers_at_once())
+        return answer(std::move(question));
+    return within(options.lookup_deadline, std::move(question));
 }
 
 void acceptor::found(lookup<std::optional<secret_bytes>> answer)
@@ -275,8 +273,9 @@ void acceptor::on_new_session(SSL_SESSION const* live)
 
 void acceptor::store_new_sessions(asio::any_io_executor const& ex)
 {
-    for (auto const& made : std::exchange(new_sessions_, {}))
+    for (auto const& made : new_sessions_)
         core().write_behind(ex, made);
+    new_sessions_.clear();
 }
 
 void acceptor::finish()

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <iterator>
 #include <vector>
 
 namespace reprise::detail {
@@ -22,7 +21,6 @@ public:
     template <class ConstBufferSequence>
     boost::asio::const_buffer operator()(ConstBufferSequence const& buffers)
     {
-        constexpr std::size_t largest_record = 16384; // RFC 8446, 5.1
         auto it = boost::asio::buffer_sequence_begin(buffers);
         auto const end = boost::asio::buffer_sequence_end(buffers);
         while (it != end && boost::asio::const_buffer{*it}.size() == 0)
@@ -30,14 +28,27 @@ public:
         if (it == end)
             return {};
         boost::asio::const_buffer const first{*it};
-        if (first.size() >= largest_record || std::next(it) == end)
+        if (first.size() >= largest_record || ++it == end)
             return first;
-        joined_.resize(std::min(boost::asio::buffer_size(buffers), largest_record));
-        boost::asio::buffer_copy(boost::asio::buffer(joined_), buffers);
+        // In one pass, for some sequences compute each of their buffers.
+        joined_.clear();
+        joined_.reserve(small_message);
+        append(first);
+        for (; it != end && joined_.size() < largest_record; ++it)
+            append(*it);
         return boost::asio::buffer(joined_);
     }
 
 private:
+    static constexpr std::size_t largest_record = 16384; // RFC 8446, 5.1
+    static constexpr std::size_t small_message = 512;
+
+    void append(boost::asio::const_buffer buffer)
+    {
+        auto const* const data = static_cast<unsigned char const*>(buffer.data());
+        joined_.insert(joined_.end(), data, data + std::min(buffer.size(), largest_record - joined_.size()));
+    }
+
     std::vector<unsigned char> joined_;
 };
 

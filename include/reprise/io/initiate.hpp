@@ -77,7 +77,7 @@ asio::awaitable<outcome<T>> run(Make make)
 template <class T, class Make>
 asio::awaitable<T> run_to_value(Make make)
 {
-    auto result = co_await run<T>(std::move(make));
+    outcome<T> result = co_await make();
     if (result.ec)
         throw system_error{result.ec};
     if constexpr (!std::is_void_v<T>)

@@ -26,7 +26,7 @@ enum class accept_step
 {
     read,        ///< read more ciphertext into `room()`, `feed`, then ask again
     choose_host, ///< ask the selector, then `use_host`
-    look_up,     ///< ask the storage, then `found`
+    look_up,     ///< `look_up`, then `found`
     done,        ///< the handshake is complete; output may be left: tickets
     failed,      ///< `error()` says why; output may be left: an alert
 };
@@ -88,9 +88,8 @@ public:
     [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
     void use_host(lookup<std::optional<session_cache>> const& answer);
 
-    /// The question to the storage, and how long to await it; zero for one that answers at once.
-    [[nodiscard]] asio::awaitable<std::optional<secret_bytes>> question() const;
-    [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
+    /// Ask the storage, for at most the lookup deadline.
+    [[nodiscard]] asio::awaitable<lookup<std::optional<secret_bytes>>> look_up() const;
     void found(lookup<std::optional<secret_bytes>> answer);
 
     /// Write the sessions that were made meanwhile to the storage, behind the handshake.

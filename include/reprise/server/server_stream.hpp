@@ -225,9 +225,7 @@ private:
                     accept.use_host(host);
                     break;
                 }
-                case detail::accept_step::look_up:
-                    accept.found(co_await detail::within(accept.lookup_limit(), accept.question()));
-                    break;
+                case detail::accept_step::look_up: accept.found(co_await accept.look_up()); break;
                 case detail::accept_step::read:
                     if (written)
                         co_return written;
