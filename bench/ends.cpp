@@ -3,6 +3,7 @@
 
 #include <reprise/client/client_stream.hpp>
 #include <reprise/client/memory_session_store.hpp>
+#include <reprise/server/accept.hpp>
 #include <reprise/server/server_stream.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -42,6 +43,16 @@ private:
     reprise::ssl_session_ptr session_;
 };
 
+// True at the peer's close_notify.
+bool has_ended(SSL* ssl)
+{
+    char byte = 0;
+    int result = 1;
+    while (result == 1)
+        result = SSL_read(ssl, &byte, 1);
+    return SSL_get_error(ssl, result) == SSL_ERROR_ZERO_RETURN;
+}
+
 class raw_end : public end
 {
 public:
@@ -79,17 +90,6 @@ public:
     void finish() override { ssl_.reset(); }
     [[nodiscard]] bool done() const override { return done_; }
     [[nodiscard]] bool resumed() const override { return resumed_; }
-
-protected:
-    // True at the peer's close_notify.
-    static bool has_ended(SSL* ssl)
-    {
-        char byte = 0;
-        int result = 1;
-        while (result == 1)
-            result = SSL_read(ssl, &byte, 1);
-        return SSL_get_error(ssl, result) == SSL_ERROR_ZERO_RETURN;
-    }
 
 private:
     virtual void set_up(SSL* ssl) = 0;
@@ -152,6 +152,89 @@ private:
     }
 
     kept_session kept_;
+};
+
+class cache_server final : public end
+{
+public:
+    explicit cache_server(kind const& k) : tls_(server_context(k)), cache_(resume_with_reprise(tls_, k)) {}
+
+    void start() override
+    {
+        accept_.emplace(cache_);
+        ssl_ = accept_->make_ssl();
+        BIO* inner = nullptr;
+        BIO* outer = nullptr;
+        BIO_new_bio_pair(&inner, 0, &outer, 0); // as in asio::ssl::stream
+        SSL_set_bio(ssl_.get(), inner, inner);
+        transport_.reset(outer);
+        accept_->begin(ssl_.get(), false);
+        is_connected_ = false;
+        done_ = false;
+    }
+
+    void step() override
+    {
+        if (is_connected_)
+            BIO_write(transport_.get(), wire.in.data(), static_cast<int>(wire.in.size()));
+        else if (!wire.in.empty())
+            shake_hands();
+        wire.in.clear();
+        if (!is_connected_)
+            return;
+        done_ = has_ended(ssl_.get());
+        auto const size = BIO_ctrl_pending(transport_.get());
+        auto const old = wire.out.size();
+        wire.out.resize(old + size);
+        BIO_read(transport_.get(), wire.out.data() + old, static_cast<int>(size));
+    }
+
+    void finish() override
+    {
+        ssl_.reset();
+        transport_.reset();
+    }
+    [[nodiscard]] bool done() const override { return done_; }
+    [[nodiscard]] bool resumed() const override { return accept_->info().resumed(); }
+
+private:
+    void shake_hands()
+    {
+        using reprise::detail::accept_step;
+        auto const room = accept_->room();
+        accept_->feed(asio::buffer_copy(asio::buffer(room.data(), room.size()), asio::buffer(wire.in)));
+        auto step = accept_step::look_up;
+        while (step == accept_step::look_up)
+        {
+            step = accept_->next();
+            accept_->store_new_sessions(io_.get_executor());
+            auto const output = accept_->output();
+            wire.out.append(reinterpret_cast<char const*>(output.data()), output.size());
+            accept_->drop_output();
+            if (step == accept_step::look_up)
+            {
+                asio::co_spawn(io_, accept_->look_up(),
+                               [this](std::exception_ptr, auto answer) { accept_->found(std::move(answer)); });
+                io_.restart();
+                io_.poll();
+            }
+        }
+        if (step != accept_step::done)
+            return;
+        accept_->end(true);
+        is_connected_ = true;
+        SSL_write(ssl_.get(), "!", 1);
+        SSL_shutdown(ssl_.get());
+    }
+
+    asio::io_context io_{1};
+    asio::ssl::context tls_;
+    reprise::session_cache cache_;
+    std::optional<reprise::detail::acceptor> accept_; // outlives the SSL, which points to it
+    reprise::ssl_ptr ssl_;
+    reprise::bio_ptr transport_;
+    bool is_connected_ = false;
+    bool done_ = false;
 };
 
 class coroutine_end : public end
@@ -301,6 +384,7 @@ std::string_view to_string(maker m)
     switch (m)
     {
     case maker::raw: return "raw";
+    case maker::cache: return "cache";
     case maker::asio: return "asio";
     case maker::reprise: return "reprise";
     }
@@ -312,6 +396,7 @@ std::unique_ptr<end> make_server(maker m, kind const& k)
     switch (m)
     {
     case maker::raw: return std::make_unique<raw_server>(k);
+    case maker::cache: return std::make_unique<cache_server>(k);
     case maker::asio: return std::make_unique<asio_server>(k);
     case maker::reprise: return std::make_unique<reprise_server>(k);
     }
@@ -323,6 +408,7 @@ std::unique_ptr<end> make_client(maker m, kind const& k, bool resume)
     switch (m)
     {
     case maker::raw: return std::make_unique<raw_client>(k, resume);
+    case maker::cache: break;
     case maker::asio: return std::make_unique<asio_client>(k, resume);
     case maker::reprise: return std::make_unique<reprise_client>(k, resume);
     }

@@ -31,14 +31,15 @@ public:
     pipe wire;
 };
 
-/// "raw" is OpenSSL with memory BIOs, "asio" is asio::ssl::stream with what a careful user adds by hand, "reprise".
+/// What an end is made of.
 enum class maker
 {
-    raw,
-    asio,
-    reprise,
+    raw,     ///< OpenSSL with memory BIOs
+    cache,   ///< the same with reprise's session_cache, which drives the handshake; servers only
+    asio,    ///< asio::ssl::stream with what a careful user adds by hand
+    reprise, ///< a stream of reprise
 };
-inline constexpr maker makers[] = {maker::raw, maker::asio, maker::reprise};
+inline constexpr maker makers[] = {maker::raw, maker::cache, maker::asio, maker::reprise};
 
 [[nodiscard]] std::string_view to_string(maker m);
 [[nodiscard]] std::unique_ptr<end> make_server(maker m, kind const& k);

@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// HTTPS over loopback: the server on one thread, the client on another, eight connections in flight.
+// HTTPS over loopback: the server on one thread, the client on another, eight connections in flight. Both share one CPU, so
+// that neither pays for waking the other's.
 
 #include "benches.hpp"
 #include "measured.hpp"
@@ -20,12 +21,14 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <optional>
 #include <string>
 #include <thread>
 
 #include <pthread.h>
+#include <sched.h>
 
 namespace bench {
 
@@ -35,7 +38,6 @@ namespace beast = boost::beast;
 namespace http = beast::http;
 using asio::ip::tcp;
 using namespace std::chrono_literals;
-using plain_socket = asio::basic_stream_socket<tcp, asio::any_io_executor>;
 
 constexpr int in_flight = 8;
 constexpr int connections = 48; // in a batch
@@ -152,7 +154,9 @@ public:
 private:
     asio::awaitable<void> connection(tcp::socket socket) override
     {
-        reprise::server_stream<beast::tcp_stream> stream{beast::tcp_stream{std::move(socket)}, cache_};
+        reprise::server_options options;
+        options.handshake_timeout = options.shutdown_timeout = 30s; // as the other has it
+        reprise::server_stream<beast::tcp_stream> stream{beast::tcp_stream{std::move(socket)}, cache_, options};
         co_await stream.async_handshake();
         count(stream.handshake().resumed());
         stream.next_layer().expires_after(30s);
@@ -207,7 +211,7 @@ private:
     int left_ = 0;
 };
 
-// SSL_set_session by hand, done well: as many sessions as connections, each used once.
+// SSL_set_session by hand, done well: as many sessions as connections, each used once, and time limits as in Beast's examples.
 class hand_written_client final : public http_client
 {
 public:
@@ -216,9 +220,11 @@ public:
 private:
     asio::awaitable<void> visit(tcp::endpoint to) override
     {
-        asio::ssl::stream<plain_socket> stream{plain_socket{executor()}, tls()};
-        co_await stream.next_layer().async_connect(to, asio::use_awaitable);
-        stream.next_layer().set_option(tcp::no_delay{true});
+        asio::ssl::stream<beast::tcp_stream> stream{beast::tcp_stream{executor()}, tls()};
+        auto& transport = stream.next_layer();
+        transport.expires_after(30s);
+        co_await transport.async_connect(to, asio::use_awaitable);
+        transport.socket().set_option(tcp::no_delay{true});
         name_peer(stream.native_handle());
         if (!sessions_.empty())
         {
@@ -226,9 +232,11 @@ private:
             sessions_.pop_back();
         }
         co_await stream.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+        transport.expires_after(30s);
         co_await ask(stream);
         if (resumes())
             sessions_.emplace_back(SSL_get1_session(stream.native_handle()));
+        transport.expires_after(30s);
         co_await stream.async_shutdown(no_throw);
     }
 
@@ -243,28 +251,23 @@ public:
 private:
     asio::awaitable<void> visit(tcp::endpoint to) override
     {
-        using stream_type = reprise::client_stream<plain_socket>;
-        reprise::client_options const options;
+        using stream_type = reprise::client_stream<beast::tcp_stream>;
+        reprise::client_options options;
+        options.shutdown_timeout = 30s;
         std::optional<stream_type> stream;
         if (resumes())
             stream.emplace(executor(), tls(), *store_, options);
         else
             stream.emplace(executor(), tls(), options);
-        std::vector<tcp::endpoint> const endpoints{to};
-        co_await stream->async_connect(endpoints, "localhost");
+        co_await stream->async_connect(std::array{to}, "localhost");
+        stream->next_layer().expires_after(30s);
         co_await ask(*stream);
+        stream->next_layer().expires_never();
         co_await stream->async_shutdown();
     }
 
     std::shared_ptr<reprise::memory_session_store> store_ =
         reprise::memory_session_store::make({.max_tickets_per_key = 2 * in_flight});
-};
-
-struct contestant
-{
-    maker server;
-    maker client;
-    bool resume;
 };
 
 std::unique_ptr<http_server> make_http_server(maker m, kind const& k)
@@ -280,6 +283,13 @@ std::unique_ptr<http_client> make_http_client(maker m, kind const& k, bool resum
         return std::make_unique<reprise_http_client>(k, resume);
     return std::make_unique<hand_written_client>(k, resume);
 }
+
+struct contestant
+{
+    maker server;
+    maker client;
+    bool resume;
+};
 
 struct contest
 {
@@ -347,10 +357,30 @@ double median(std::vector<double> values)
     return values[values.size() / 2];
 }
 
+class on_one_cpu
+{
+public:
+    on_one_cpu()
+    {
+        ::sched_getaffinity(0, sizeof before_, &before_);
+        cpu_set_t one;
+        CPU_ZERO(&one);
+        CPU_SET(::sched_getcpu(), &one);
+        ::sched_setaffinity(0, sizeof one, &one); // threads that are made from here on inherit it
+    }
+    on_one_cpu(on_one_cpu const&) = delete;
+    on_one_cpu& operator=(on_one_cpu const&) = delete;
+    ~on_one_cpu() { ::sched_setaffinity(0, sizeof before_, &before_); }
+
+private:
+    cpu_set_t before_{};
+};
+
 // Short batches in turn, so that a machine that changes its pace changes it for both.
 void run(benchmark::State& state, http_duel duel)
 try
 {
+    on_one_cpu const here;
     auto const [theirs_is, ours_is, time_server] = contestants(duel.what);
     couple theirs{theirs_is, duel.of, time_server};
     couple ours{ours_is, duel.of, time_server};

@@ -125,16 +125,18 @@ std::vector<unsigned char> alpn_wire_format(std::vector<std::string> const& prot
 }
 
 // What of the policy can change between two streams of one context.
-std::string policy_of(SSL* ssl, std::string const& context_id, bool verify_peer)
+std::string policy_of(SSL* ssl, std::uint64_t context_id, bool verify_peer)
 {
-    std::string policy = context_id;
-    auto const add = [&policy](auto value) { policy += '/' + std::to_string(value); };
-    add(int{verify_peer});
-    add(::SSL_get_verify_mode(ssl));
-    add(::SSL_get_verify_depth(ssl));
+    std::string policy;
+    policy.reserve(96);
+    auto const add = [&policy](std::uint64_t value) { policy.append(reinterpret_cast<char const*>(&value), sizeof value); };
+    add(context_id);
+    add(verify_peer ? 1 : 0);
+    add(static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
+    add(static_cast<std::uint64_t>(::SSL_get_verify_depth(ssl)));
     add(::SSL_get_options(ssl));
-    add(SSL_get_min_proto_version(ssl));
-    add(SSL_get_max_proto_version(ssl));
+    add(static_cast<std::uint64_t>(SSL_get_min_proto_version(ssl)));
+    add(static_cast<std::uint64_t>(SSL_get_max_proto_version(ssl)));
     if (X509* certificate = ::SSL_get_certificate(ssl))
     {
         unsigned char digest[EVP_MAX_MD_SIZE];
@@ -160,7 +162,7 @@ bool same_ticket(SSL_SESSION const* a, SSL_SESSION const* b)
 
 client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options)
     : context_(share(context)), store_(std::move(store)), options_(std::move(options)),
-      context_id_(std::to_string(attach(context)))
+      context_id_(attach(context))
 {
     if (options_.max_session_age.count() <= 0 || options_.max_session_age > std::chrono::hours{24 * 7})
         throw system_error{errc::bad_option, "client_options::max_session_age: above 0 s, at most 7 days"};

@@ -1,33 +1,17 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include <reprise/client/session_key.hpp>
 
-#include <string_view>
-
-namespace reprise {
-
-namespace {
-
-void append(std::string& out, std::string_view field)
+std::size_t std::hash<reprise::session_key>::operator()(reprise::session_key const& key) const noexcept
 {
-    out += std::to_string(field.size());
-    out += ':';
-    out += field;
+    std::size_t result = 0;
+    auto const add = [&result](std::string const& field)
+    { result = (result ^ std::hash<std::string>{}(field)) * 0x9e3779b97f4a7c15u; };
+    add(key.host);
+    add(key.service);
+    add(key.server_name);
+    for (auto const& protocol : key.alpn)
+        add(protocol);
+    add(key.policy);
+    add(key.partition);
+    return result;
 }
-
-} // namespace
-
-std::string session_key::encode() const
-{
-    std::string out;
-    append(out, host);
-    append(out, service);
-    append(out, server_name);
-    append(out, std::to_string(alpn.size()));
-    for (auto const& protocol : alpn)
-        append(out, protocol);
-    append(out, policy);
-    append(out, partition);
-    return out;
-}
-
-} // namespace reprise

@@ -11,6 +11,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -76,7 +77,7 @@ private:
     ssl_ctx_ptr context_;
     std::shared_ptr<session_store> store_;
     client_options options_;
-    std::string context_id_;
+    std::uint64_t context_id_; // unique in the process
 
     // of the current connection
     session_key key_;

@@ -32,9 +32,6 @@ struct session_key
 
     friend bool operator==(session_key const&, session_key const&) = default;
     friend auto operator<=>(session_key const&, session_key const&) = default;
-
-    /// All fields in one string, each with its length, so that no two keys have the same.
-    [[nodiscard]] std::string encode() const;
 };
 
 } // namespace reprise
@@ -42,8 +39,5 @@ struct session_key
 template <>
 struct std::hash<reprise::session_key>
 {
-    std::size_t operator()(reprise::session_key const& key) const
-    {
-        return std::hash<std::string>{}(key.encode());
-    }
+    std::size_t operator()(reprise::session_key const& key) const noexcept;
 };
