@@ -274,7 +274,8 @@ protected:
         boost::system::error_code ec;
         while (!ec)
         {
-            auto const result = co_await stream.async_read_some(asio::buffer(&byte, 1), asio::as_tuple(asio::use_awaitable));
+            auto const result =
+                co_await stream.async_read_some(asio::buffer(&byte, 1), asio::as_tuple(asio::use_awaitable));
             ec = std::get<0>(result);
         }
         if (ec != asio::error::eof)

@@ -51,7 +51,8 @@ double bar_of(http_duel const& duel)
 
 void print_goal(std::string const& what, double microseconds, double ratio, double bar)
 {
-    std::printf("%-46s %10.1f %9.3f %9.2f %s\n", what.c_str(), microseconds, ratio, bar, ratio <= bar ? "met" : "MISSED");
+    std::printf("%-46s %10.1f %9.3f %9.2f %s\n", what.c_str(), microseconds, ratio, bar,
+                ratio <= bar ? "met" : "MISSED");
 }
 
 } // namespace
@@ -105,9 +106,9 @@ void goal_reporter::print_handshakes() const
                 auto const time = [&](maker m) { return median(handshake_name(is_server, m, k, resume)); };
                 auto const ours = time(maker::reprise);
                 if (!std::isnan(ours))
-                    std::printf("%-8s %-16s %-8s %8.1f %8.1f %8.1f %8.1f %13.2f\n", is_server ? "server" : "client", k.name,
-                                resume ? "resumed" : "full", time(maker::raw), time(maker::cache), time(maker::asio), ours,
-                                ours / time(maker::asio));
+                    std::printf("%-8s %-16s %-8s %8.1f %8.1f %8.1f %8.1f %13.2f\n", is_server ? "server" : "client",
+                                k.name, resume ? "resumed" : "full", time(maker::raw), time(maker::cache),
+                                time(maker::asio), ours, ours / time(maker::asio));
             }
 }
 

@@ -76,8 +76,7 @@ asio::awaitable<void> ask(Stream& stream)
 class http_server
 {
 public:
-    explicit http_server(kind const& k)
-        : tls_(server_context(k)), acceptor_(io_, {asio::ip::address_v4::loopback(), 0})
+    explicit http_server(kind const& k) : tls_(server_context(k)), acceptor_(io_, {asio::ip::address_v4::loopback(), 0})
     {
     }
     http_server(http_server const&) = delete;
@@ -155,13 +154,14 @@ private:
     asio::awaitable<void> connection(tcp::socket socket) override
     {
         reprise::server_options options;
-        options.handshake_timeout = options.shutdown_timeout = 30s; // as the other has it
+        options.handshake_timeout = options.shutdown_timeout = 0s; // the tcp_stream has its own
         reprise::server_stream<beast::tcp_stream> stream{beast::tcp_stream{std::move(socket)}, cache_, options};
+        stream.next_layer().expires_after(30s);
         co_await stream.async_handshake();
         count(stream.handshake().resumed());
         stream.next_layer().expires_after(30s);
         co_await answer(stream);
-        stream.next_layer().expires_never();
+        stream.next_layer().expires_after(30s);
         co_await stream.async_shutdown();
     }
 
@@ -253,16 +253,17 @@ private:
     {
         using stream_type = reprise::client_stream<beast::tcp_stream>;
         reprise::client_options options;
-        options.shutdown_timeout = 30s;
+        options.connect_timeout = options.shutdown_timeout = 0s; // the tcp_stream has its own
         std::optional<stream_type> stream;
         if (resumes())
             stream.emplace(executor(), tls(), *store_, options);
         else
             stream.emplace(executor(), tls(), options);
+        stream->next_layer().expires_after(30s);
         co_await stream->async_connect(std::array{to}, "localhost");
         stream->next_layer().expires_after(30s);
         co_await ask(*stream);
-        stream->next_layer().expires_never();
+        stream->next_layer().expires_after(30s);
         co_await stream->async_shutdown();
     }
 

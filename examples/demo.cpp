@@ -222,7 +222,7 @@ asio::awaitable<row> measure_kind(server const& srv, asio::ssl::context& tls, un
     auto const store = reprise::memory_session_store::make();
     constexpr unsigned blocks = 10;
     unsigned const per_block = std::max(1u, connections / blocks);
-    (void)co_await measure(srv, tls, *store, false, 1);  // warm up, and leave a session behind
+    (void)co_await measure(srv, tls, *store, false, 1); // warm up, and leave a session behind
     row result;
     for (unsigned i = 0; i < blocks; ++i)
     {
@@ -300,12 +300,13 @@ try
         all.full.add(r.full);
         all.resumed.add(r.resumed);
     }
-    std::printf("In words: over all four kinds, a reconnect that resumes cost the client %.0f %% and the server %.0f %%\n"
-                "of the CPU time of a full one, and its answer was there after %.0f %% of the time. Trips are round trips\n"
-                "to the server, from TCP's connect to the answer: each costs the distance once more.\n",
-                100 * us(all.resumed.client_cpu) / us(all.full.client_cpu),
-                100 * us(all.resumed.server_cpu) / us(all.full.server_cpu),
-                100 * percentile(all.resumed.latency, 50) / percentile(all.full.latency, 50));
+    std::printf(
+        "In words: over all four kinds, a reconnect that resumes cost the client %.0f %% and the server %.0f %%\n"
+        "of the CPU time of a full one, and its answer was there after %.0f %% of the time. Trips are round trips\n"
+        "to the server, from TCP's connect to the answer: each costs the distance once more.\n",
+        100 * us(all.resumed.client_cpu) / us(all.full.client_cpu),
+        100 * us(all.resumed.server_cpu) / us(all.full.server_cpu),
+        100 * percentile(all.resumed.latency, 50) / percentile(all.full.latency, 50));
     return 0;
 }
 catch (std::exception const& e)

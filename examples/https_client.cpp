@@ -132,8 +132,8 @@ void print_text(std::string const& address, outcome const& o)
     if (!o.error.empty())
         std::cout << "failed: " << o.error << '\n';
     else
-        std::cout << (o.new_connection ? (o.handshake.resumed() ? "resumed  " : "full     ") : "kept     ")
-                  << std::left << std::setw(17)
+        std::cout << (o.new_connection ? (o.handshake.resumed() ? "resumed  " : "full     ") : "kept     ") << std::left
+                  << std::setw(17)
                   << (o.handshake.resumed() ? to_string(o.handshake.resumption) : to_string(o.handshake.reason))
                   << to_string(o.handshake.protocol) << "  HTTP " << o.status << std::fixed << std::setprecision(2)
                   << "  handshake " << ms(o.handshake_time) << " ms  total " << ms(o.total_time) << " ms\n";

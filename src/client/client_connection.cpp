@@ -129,7 +129,8 @@ std::string policy_of(SSL* ssl, std::uint64_t context_id, bool verify_peer)
 {
     std::string policy;
     policy.reserve(96);
-    auto const add = [&policy](std::uint64_t value) { policy.append(reinterpret_cast<char const*>(&value), sizeof value); };
+    auto const add = [&policy](std::uint64_t value)
+    { policy.append(reinterpret_cast<char const*>(&value), sizeof value); };
     add(context_id);
     add(verify_peer ? 1 : 0);
     add(static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
@@ -161,14 +162,14 @@ bool same_ticket(SSL_SESSION const* a, SSL_SESSION const* b)
 } // namespace
 
 client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options)
-    : context_(share(context)), store_(std::move(store)), options_(std::move(options)),
-      context_id_(attach(context))
+    : context_(share(context)), store_(std::move(store)), options_(std::move(options)), context_id_(attach(context))
 {
     if (options_.max_session_age.count() <= 0 || options_.max_session_age > std::chrono::hours{24 * 7})
         throw system_error{errc::bad_option, "client_options::max_session_age: above 0 s, at most 7 days"};
     if (options_.lookup_deadline.count() <= 0 || options_.connect_timeout.count() < 0 ||
         options_.shutdown_timeout.count() < 0 || !options_.now)
-        throw system_error{errc::bad_option, "client_options: lookup_deadline is at least 1 ms, timeouts are not negative"};
+        throw system_error{errc::bad_option,
+                           "client_options: lookup_deadline is at least 1 ms, timeouts are not negative"};
 }
 
 ssl_ptr client_connection::begin(std::string const& host, std::string const& service)
@@ -205,9 +206,12 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
     if (auto const wire = alpn_wire_format(options_.alpn); !wire.empty())
         require(::SSL_set_alpn_protos(ssl.get(), wire.data(), static_cast<unsigned>(wire.size())) == 0, "ALPN");
 
-    key_ = {lower_case(host), service,
-            lower_case(server_name), options_.alpn,
-            policy_of(ssl.get(), context_id_, options_.verify_peer), options_.partition};
+    key_ = {lower_case(host),
+            service,
+            lower_case(server_name),
+            options_.alpn,
+            policy_of(ssl.get(), context_id_, options_.verify_peer),
+            options_.partition};
     return ssl;
 }
 

@@ -141,8 +141,7 @@ std::shared_ptr<memory_session_store> memory_session_store::make(memory_session_
 {
     if (options.max_sessions == 0 || options.max_bytes == 0 || options.max_tickets_per_key == 0 || !options.now)
         throw system_error{errc::bad_option, "memory_session_store_options: every bound is at least 1, now is a clock"};
-    return std::shared_ptr<memory_session_store>{
-        new memory_session_store{std::make_unique<state>(std::move(options))}};
+    return std::shared_ptr<memory_session_store>{new memory_session_store{std::make_unique<state>(std::move(options))}};
 }
 
 memory_session_store::memory_session_store(std::unique_ptr<state> s) : state_(std::move(s)) {}

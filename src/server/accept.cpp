@@ -84,9 +84,8 @@ lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
     // A client that takes tickets was never given an id. With a ticket, the id that it sends is its way to see whether the
     // ticket was accepted (RFC 5077, 3.4); without one, it is the filler of a client that also offers TLS 1.3.
     if (policy.tickets && hello.takes_tickets)
-        return {lookup_kind::none,
-                {},
-                hello.offers_ticket ? full_reason::unknown_ticket_key : full_reason::not_offered};
+        return {
+            lookup_kind::none, {}, hello.offers_ticket ? full_reason::unknown_ticket_key : full_reason::not_offered};
     if (hello.session_id.empty())
         return {};
     return {policy.storage ? lookup_kind::get : lookup_kind::none, hello.session_id, missing};
@@ -263,8 +262,8 @@ session_origin const& acceptor::origin()
 void acceptor::on_new_session(SSL_SESSION const* live)
 {
     // OpenSSL also tells of TLS 1.3 sessions that it has sealed into a ticket: nobody will ever ask for those.
-    bool const sealed = ::SSL_SESSION_get_protocol_version(live) == TLS1_3_VERSION &&
-                        (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) == 0;
+    bool const sealed =
+        ::SSL_SESSION_get_protocol_version(live) == TLS1_3_VERSION && (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) == 0;
     if (sealed || !core().uses_storage())
         return;
     if (auto made = session::snapshot(live, origin()))

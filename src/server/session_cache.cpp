@@ -114,8 +114,7 @@ session_cache_stats session_cache::stats() const
         result.resumed_by_kind[i] = core.resumed_by_kind[i].load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < result.full_by_reason.size(); ++i)
         result.full_by_reason[i] = core.full_by_reason[i].load(std::memory_order_relaxed);
-    result.resumed =
-        std::accumulate(result.resumed_by_kind.begin(), result.resumed_by_kind.end(), std::uint64_t{0});
+    result.resumed = std::accumulate(result.resumed_by_kind.begin(), result.resumed_by_kind.end(), std::uint64_t{0});
     result.full = std::accumulate(result.full_by_reason.begin(), result.full_by_reason.end(), std::uint64_t{0});
     result.failed = core.failed.load(std::memory_order_relaxed);
     result.lookups = core.lookups.load(std::memory_order_relaxed);

@@ -324,7 +324,8 @@ std::shared_ptr<memory_storage> memory_storage::make(memory_storage_options opti
     return std::shared_ptr<memory_storage>{new memory_storage{std::move(options)}};
 }
 
-memory_storage::memory_storage(memory_storage_options options) : options_(std::move(options)), salt_(std::random_device{}())
+memory_storage::memory_storage(memory_storage_options options)
+    : options_(std::move(options)), salt_(std::random_device{}())
 {
     for (std::size_t i = 0; i < options_.shards; ++i)
         shards_.push_back(std::make_unique<shard>(options_.max_bytes / options_.shards, salt_, options_.now));

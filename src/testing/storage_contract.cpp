@@ -208,9 +208,9 @@ std::vector<row> rows()
         {"of all callers one puts if absent",
          [](row_context c) -> asio::awaitable<void>
          {
-             co_await expect_one_winner_each(c.s,
-                                             [later = c.later](storage& s, std::string name) -> asio::awaitable<bool>
-                                             { co_return co_await s.put_if_absent(std::move(name), bytes("x"), later); });
+             co_await expect_one_winner_each(
+                 c.s, [later = c.later](storage& s, std::string name) -> asio::awaitable<bool>
+                 { co_return co_await s.put_if_absent(std::move(name), bytes("x"), later); });
          }},
         {"a cancelled take ends, and never leaves a value to be taken twice",
          [](row_context c) -> asio::awaitable<void>
@@ -251,8 +251,7 @@ contract_result run(row const& r, std::function<storage_under_test()> const& mak
     {
         auto const subject = make();
         asio::io_context io;
-        asio::co_spawn(io,
-                       r.body({*subject.storage, subject.advance, std::chrono::system_clock::now() + 60s}),
+        asio::co_spawn(io, r.body({*subject.storage, subject.advance, std::chrono::system_clock::now() + 60s}),
                        [&result](std::exception_ptr e)
                        {
                            try

@@ -87,8 +87,8 @@ TEST_CASE("an expired session is not offered")
                 auto const info = co_await w.visit(stream);
                 CHECK_FALSE(info.resumed());
                 // A TLS 1.2 server says nothing of how long it remembers an id; OpenSSL's client assumes 2 hours.
-                CHECK(info.reason == (k.version == TLS1_2_VERSION && !k.tickets ? full_reason::declined
-                                                                                : full_reason::expired));
+                CHECK(info.reason ==
+                      (k.version == TLS1_2_VERSION && !k.tickets ? full_reason::declined : full_reason::expired));
             });
     }
 }

@@ -74,9 +74,9 @@ TEST_CASE("a connection that the server truncates keeps its session")
                   [](client_side& stream) -> asio::awaitable<void>
                   {
                       std::string data;
-                      auto const [ec, size] = co_await asio::async_read(stream, asio::dynamic_buffer(data),
-                                                                        asio::transfer_all(),
-                                                                        asio::as_tuple(asio::use_awaitable));
+                      auto const [ec, size] =
+                          co_await asio::async_read(stream, asio::dynamic_buffer(data), asio::transfer_all(),
+                                                    asio::as_tuple(asio::use_awaitable));
                       CHECK(ec == asio::ssl::error::stream_truncated);
                       CHECK(data == "!");
                   });
@@ -91,8 +91,8 @@ TEST_CASE("a connection that the server resets keeps its session")
                       co_await asio::async_write(stream, asio::buffer("?", 1), asio::transfer_all(),
                                                  asio::use_awaitable);
                       char byte = 0;
-                      auto const [ec, size] = co_await stream.async_read_some(asio::buffer(&byte, 1),
-                                                                              asio::as_tuple(asio::use_awaitable));
+                      auto const [ec, size] =
+                          co_await stream.async_read_some(asio::buffer(&byte, 1), asio::as_tuple(asio::use_awaitable));
                       CHECK(ec == asio::error::connection_reset);
                   });
 }
@@ -111,9 +111,9 @@ TEST_CASE("a connection whose read is cancelled keeps its session")
                       co_await read_one(stream);
                       asio::steady_timer soon{co_await asio::this_coro::executor, 1ms};
                       char byte = 0;
-                      auto const first =
-                          co_await (stream.async_read_some(asio::buffer(&byte, 1), asio::as_tuple(asio::use_awaitable)) ||
-                                    soon.async_wait(asio::use_awaitable));
+                      auto const first = co_await (
+                          stream.async_read_some(asio::buffer(&byte, 1), asio::as_tuple(asio::use_awaitable)) ||
+                          soon.async_wait(asio::use_awaitable));
                       CHECK(first.index() == 1);
                   });
 }

@@ -310,10 +310,11 @@ TEST_CASE("a storage that answers after its cache has gone is still there to ans
     {
         auto server_tls = server_context();
         set_versions(server_tls, TLS1_2_VERSION, TLS1_2_VERSION);
-        server srv{io, reprise::session_cache{server_tls, {.id_context = "test/v1",
-                                                           .tickets = false,
-                                                           .storage = std::move(storage),
-                                                           .lookup_deadline = 5ms}}};
+        server srv{
+            io,
+            reprise::session_cache{
+                server_tls,
+                {.id_context = "test/v1", .tickets = false, .storage = std::move(storage), .lookup_deadline = 5ms}}};
         auto const visit_twice = [&]() -> asio::awaitable<void>
         {
             client_side stream{io.get_executor(), tls, *store};

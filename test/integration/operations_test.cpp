@@ -60,8 +60,8 @@ TEST_CASE("a connection that the server has ended can be reconnected without a s
                 auto stream = w.stream();
                 (void)co_await stream.async_connect("localhost", w.srv.port());
                 std::string data;
-                CHECK(std::get<0>(co_await asio::async_read(stream, asio::dynamic_buffer(data), asio::transfer_all(),
-                                                            as_tuple)));
+                CHECK(std::get<0>(
+                    co_await asio::async_read(stream, asio::dynamic_buffer(data), asio::transfer_all(), as_tuple)));
                 CHECK((co_await stream.async_reconnect()).resumed());
             });
     }

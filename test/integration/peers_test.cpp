@@ -158,9 +158,11 @@ TEST_CASE("our client resumes with openssl s_server, every kind")
     {
         CAPTURE(std::string{k.name});
         auto const port = free_port();
-        std::vector<std::string> command{"openssl", "s_server", "-accept", "127.0.0.1:" + std::to_string(port),
-                                         "-cert", c.certificate, "-key", c.key, "-www",
-                                         k.version == TLS1_2_VERSION ? "-tls1_2" : "-tls1_3"};
+        std::vector<std::string> command{"openssl", "s_server",
+                                         "-accept", "127.0.0.1:" + std::to_string(port),
+                                         "-cert",   c.certificate,
+                                         "-key",    c.key,
+                                         "-www",    k.version == TLS1_2_VERSION ? "-tls1_2" : "-tls1_3"};
         if (!k.tickets)
             command.emplace_back("-no_ticket");
         child srv{command};

@@ -62,7 +62,8 @@ TEST_CASE("with everything on, TLS 1.3 and its stateless tickets are used")
     CHECK(w.cache.stats().lookups == 0); // the compatibility session id of a TLS 1.3 client is not looked up
 }
 
-TEST_CASE("exactly this session is resumed where the caller says so; a stateful ticket once, and then both ends say why")
+TEST_CASE(
+    "exactly this session is resumed where the caller says so; a stateful ticket once, and then both ends say why")
 {
     world w{{.of = kinds[3]}};
     w.run(
@@ -73,9 +74,8 @@ TEST_CASE("exactly this session is resumed where the caller says so; a stateful 
             (void)co_await stream.async_connect("localhost", w.srv.port());
             co_await read_all(stream);
             auto const* live = ::SSL_get_session(stream.native_handle());
-            ticket = reprise::session::snapshot(
-                live, reprise::session_origin::of_full_handshake(stream.native_handle(),
-                                                                 std::chrono::system_clock::now()));
+            ticket = reprise::session::snapshot(live, reprise::session_origin::of_full_handshake(
+                                                          stream.native_handle(), std::chrono::system_clock::now()));
             co_await stream.async_shutdown();
             REQUIRE(ticket);
             auto const once = co_await stream.async_connect("localhost", w.srv.port(), *ticket);
@@ -163,9 +163,9 @@ TEST_CASE("openssl_internal and off do what OpenSSL does")
 {
     using reprise::cache_mode;
     for (auto const& k : kinds)
-        for (auto const mode : {cache_mode::openssl_internal, cache_mode::off,
-                                cache_mode::openssl_internal | cache_mode::no_auto_flush,
-                                cache_mode::openssl_internal | cache_mode::no_internal_store})
+        for (auto const mode :
+             {cache_mode::openssl_internal, cache_mode::off, cache_mode::openssl_internal | cache_mode::no_auto_flush,
+              cache_mode::openssl_internal | cache_mode::no_internal_store})
         {
             CAPTURE(std::string{k.name});
             CAPTURE(static_cast<unsigned>(mode));

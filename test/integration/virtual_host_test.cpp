@@ -16,8 +16,8 @@ struct tenants
     explicit tenants(kind const& k)
         : a_tls(versioned({"a.test"}, k)), b_tls(versioned({"b.test"}, k)),
           a(a_tls, {.id_context = "a/v1", .tickets = k.tickets}),
-          b(b_tls, {.id_context = "b/v1", .tickets = k.tickets}),
-          front(versioned({"front.test"}, k)), cache(front, {.id_context = "front/v1", .tickets = k.tickets})
+          b(b_tls, {.id_context = "b/v1", .tickets = k.tickets}), front(versioned({"front.test"}, k)),
+          cache(front, {.id_context = "front/v1", .tickets = k.tickets})
     {
     }
 
@@ -107,10 +107,10 @@ TEST_CASE("a session of one tenant, offered to another, is a full handshake with
                 (void)co_await stream.async_connect(endpoints, "a.test");
                 co_await read_all(stream);
                 auto const key_host = std::string{"a.test"};
-                auto const taken = reprise::session::snapshot(
-                    ::SSL_get_session(stream.native_handle()),
-                    reprise::session_origin::of_full_handshake(stream.native_handle(),
-                                                               std::chrono::system_clock::now()));
+                auto const taken =
+                    reprise::session::snapshot(::SSL_get_session(stream.native_handle()),
+                                               reprise::session_origin::of_full_handshake(
+                                                   stream.native_handle(), std::chrono::system_clock::now()));
                 co_await stream.async_shutdown();
                 REQUIRE(taken);
 
@@ -145,8 +145,8 @@ TEST_CASE("an unknown name, and a selector that throws, refuse the connection wi
             std::vector const endpoints{srv.endpoint()};
             for (std::string const host : {"c.test", "throws.test"})
             {
-                auto const [ec, info] = co_await stream.async_connect(endpoints, host,
-                                                                      asio::as_tuple(asio::use_awaitable));
+                auto const [ec, info] =
+                    co_await stream.async_connect(endpoints, host, asio::as_tuple(asio::use_awaitable));
                 CHECK(ec.category() == asio::error::get_ssl_category());
                 CHECK(ERR_GET_REASON(static_cast<unsigned long>(ec.value())) == SSL_R_TLSV1_UNRECOGNIZED_NAME);
             }

@@ -28,8 +28,8 @@ TEST_CASE("small buffers are joined")
     coalescer join;
     CHECK(text(join(buffers{asio::buffer("head", 4), asio::buffer("body", 4), asio::buffer("end", 3)})) ==
           "headbodyend");
-    CHECK(text(join(buffers{asio::const_buffer{}, asio::buffer("a", 1), asio::const_buffer{},
-                               asio::buffer("b", 1)})) == "ab");
+    CHECK(text(join(buffers{asio::const_buffer{}, asio::buffer("a", 1), asio::const_buffer{}, asio::buffer("b", 1)})) ==
+          "ab");
 }
 
 TEST_CASE("one buffer is not copied, nor is one that fills a record")

@@ -37,8 +37,8 @@ TEST_CASE("TLS 1.2: a session id is looked up where ids are given out")
 
 TEST_CASE("TLS 1.2: a client with a ticket, or one that would take it, is not looked up")
 {
-    CHECK(is(plan_lookup({.session_id = filler, .takes_tickets = true, .offers_ticket = true}, both),
-             lookup_kind::none, "", full_reason::unknown_ticket_key));
+    CHECK(is(plan_lookup({.session_id = filler, .takes_tickets = true, .offers_ticket = true}, both), lookup_kind::none,
+             "", full_reason::unknown_ticket_key));
     CHECK(is(plan_lookup({.session_id = filler, .takes_tickets = true}, both), lookup_kind::none, "",
              full_reason::not_offered));
 }

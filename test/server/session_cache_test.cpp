@@ -74,7 +74,8 @@ TEST_CASE("an option out of bounds is refused and named")
         change(options);
         return options;
     };
-    auto const refused = [&](auto change, char const* name) { return is_refused(with(change), errc::bad_option, name); };
+    auto const refused = [&](auto change, char const* name)
+    { return is_refused(with(change), errc::bad_option, name); };
     CHECK(refused([](auto& o) { o.timeout = 0s; }, "timeout"));
     CHECK(refused([](auto& o) { o.timeout = 24h * 7 + 1s; }, "timeout"));
     CHECK(refused([](auto& o) { o.max_session_age = 0s; }, "max_session_age"));

@@ -12,9 +12,9 @@ namespace test {
 struct session_recipe
 {
     int version = TLS1_3_VERSION;
-    bool ticket = true;       ///< for TLS 1.2: a ticket rather than an id
-    std::string alpn{};       ///< the protocol that the server selects
-    unsigned early_data = 0;  ///< bytes that the server's tickets allow
+    bool ticket = true;      ///< for TLS 1.2: a ticket rather than an id
+    std::string alpn{};      ///< the protocol that the server selects
+    unsigned early_data = 0; ///< bytes that the server's tickets allow
     std::chrono::seconds lifetime = std::chrono::minutes{5};
     reprise::time_point issued = std::chrono::system_clock::now();
     reprise::session_origin origin{std::chrono::system_clock::now()};

@@ -70,8 +70,8 @@ TEST_CASE("a session says what it is, and is the same after serialize and parse"
 
 TEST_CASE("an origin without an end and a failed verification survive the journey too")
 {
-    auto const made = make_session(
-        {.origin = {time_point{} + 1s, time_point::max(), X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT}});
+    auto const made =
+        make_session({.origin = {time_point{} + 1s, time_point::max(), X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT}});
     auto const parsed = session::parse(made.serialize());
     REQUIRE(parsed.has_value());
     CHECK(parsed->origin().verified_at == time_point{} + 1s);
@@ -158,11 +158,12 @@ TEST_CASE("bytes that are not exactly one session give session_corrupt")
     {
         auto const live = make_live_session({.version = TLS1_2_VERSION});
         SSL_SESSION_set_protocol_version(live.get(), TLS1_1_VERSION);
-        CHECK(fails([&]
-                    {
-                        auto const old = session::snapshot(live.get(), {})->serialize();
-                        return std::vector<unsigned char>{old.view().begin(), old.view().end()};
-                    }()));
+        CHECK(fails(
+            [&]
+            {
+                auto const old = session::snapshot(live.get(), {})->serialize();
+                return std::vector<unsigned char>{old.view().begin(), old.view().end()};
+            }()));
     }
 }
 

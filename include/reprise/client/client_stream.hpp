@@ -194,8 +194,7 @@ public:
     {
         return detail::initiate<handshake_info>(
             any_executor(), [self = impl_.get(), to = peer{std::string{host}, std::string{service}, {}}]() mutable
-            { return self->handshake_on_next_layer(std::move(to)); },
-            std::forward<Token>(token));
+            { return self->handshake_on_next_layer(std::move(to)); }, std::forward<Token>(token));
     }
 
     /** Connect again to the same peer, resuming the last session if one is usable.
@@ -445,8 +444,7 @@ private:
     {
         return detail::initiate<handshake_info>(
             any_executor(), [self = impl_.get(), to = std::move(to), exactly = std::move(exactly)]() mutable
-            { return self->connect(std::move(to), std::move(exactly)); },
-            std::forward<Token>(token));
+            { return self->connect(std::move(to), std::move(exactly)); }, std::forward<Token>(token));
     }
 
     std::unique_ptr<impl> impl_; // operations and OpenSSL hold its address, so that the stream can be moved

@@ -122,8 +122,8 @@ auto initiate(asio::any_io_executor on, Make make, Token&& token)
         return run_to_tuple<T>(std::move(make));
     else
         return asio::async_initiate<Token, typename completion<T>::signature>(
-            [](auto handler, asio::any_io_executor const& ex, Make m) { spawn<T>(ex, std::move(m), std::move(handler)); },
-            token, std::move(on), std::move(make));
+            [](auto handler, asio::any_io_executor const& ex, Make m)
+            { spawn<T>(ex, std::move(m), std::move(handler)); }, token, std::move(on), std::move(make));
 }
 
 } // namespace detail

@@ -121,12 +121,12 @@ private:
         hello,       // the ClientHello has not been read
         host_wanted, // paused for the selector
         host_known,
-        look_up,     // paused for the storage
+        look_up, // paused for the storage
         answered,
-        over,        // the handshake is complete
+        over, // the handshake is complete
     };
 
-    session_cache cache_; // of the current host
+    session_cache cache_;                // of the current host
     std::unique_ptr<bio_handover> bios_; // until the handshake is over
     SSL* ssl_ = nullptr;
     bool has_hosts_ = false;

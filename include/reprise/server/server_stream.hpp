@@ -66,8 +66,7 @@ public:
 
     /// With default options. Not a default argument: GCC 12 copies an aggregate temporary bit by bit where the same
     /// expression awaits.
-    server_stream(NextLayer next, session_cache const& cache)
-        : server_stream(std::move(next), cache, server_options{})
+    server_stream(NextLayer next, session_cache const& cache) : server_stream(std::move(next), cache, server_options{})
     {
     }
 
@@ -108,8 +107,7 @@ public:
     auto async_handshake(Token&& token = {})
     {
         return detail::initiate<handshake_info>(
-            get_executor(), [self = impl_.get()] { return self->handshake(); },
-            std::forward<Token>(token));
+            get_executor(), [self = impl_.get()] { return self->handshake(); }, std::forward<Token>(token));
     }
 
     /** Send close_notify, wait for the peer's, close the socket; bounded by `server_options::shutdown_timeout`.
@@ -144,8 +142,8 @@ public:
     {
         return asio::async_initiate<Token, void(error_code, std::size_t)>(
             [self = impl_.get()](auto handler, ConstBufferSequence const& data)
-            { self->tls.async_write_some(asio::const_buffer{self->joined(data)}, std::move(handler)); },
-            token, buffers);
+            { self->tls.async_write_some(asio::const_buffer{self->joined(data)}, std::move(handler)); }, token,
+            buffers);
     }
 
 private:

@@ -19,10 +19,10 @@ namespace asio = boost::asio;
 /// What a storage has counted since it was made. Each number is exact; together they are not one snapshot.
 struct storage_stats
 {
-    std::uint64_t entries = 0;  ///< held now, expired ones that were not swept yet included
-    std::uint64_t bytes = 0;    ///< memory or disk that they take now, as the storage's bound counts it
-    std::uint64_t expired = 0;  ///< dropped because their time had come
-    std::uint64_t evicted = 0;  ///< dropped early, for lack of room
+    std::uint64_t entries = 0; ///< held now, expired ones that were not swept yet included
+    std::uint64_t bytes = 0;   ///< memory or disk that they take now, as the storage's bound counts it
+    std::uint64_t expired = 0; ///< dropped because their time had come
+    std::uint64_t evicted = 0; ///< dropped early, for lack of room
 };
 
 /** Bytes in, bytes out, with an expiry: where a session_cache keeps what it must remember.

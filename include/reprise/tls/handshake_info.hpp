@@ -52,7 +52,8 @@ enum class full_reason
     unknown_session = 12,    ///< the storage has no such session: expired, evicted, used, or never there
     unknown_ticket_key = 13, ///< the ticket opens with no key that this server has
     policy_differs = 14,     ///< made under another id context, certificate, client-CA list or verification mode
-    not_acceptable = 15,     ///< found, but OpenSSL could not use it: another version, cipher hash or extended master secret
+    not_acceptable =
+        15, ///< found, but OpenSSL could not use it: another version, cipher hash or extended master secret
 };
 
 /// The number of `full_reason` values, for arrays of counters.
@@ -103,6 +104,7 @@ struct handshake_info
     @param max_age Longest use after the verification, `origin.verified_at`.
     @return `full_reason::none`, or why not.
 */
-[[nodiscard]] full_reason check_age(session_origin const& origin, time_point now, std::chrono::seconds max_age) noexcept;
+[[nodiscard]] full_reason check_age(session_origin const& origin, time_point now,
+                                    std::chrono::seconds max_age) noexcept;
 
 } // namespace reprise
