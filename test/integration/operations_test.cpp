@@ -2,6 +2,7 @@
 #include "support/harness.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/use_future.hpp>
 
 #include <thread>
@@ -41,6 +42,22 @@ TEST_CASE("an open stream cannot be connected again, and a new one has nowhere t
             co_await read_all(stream); // nothing was lost by it
             co_await stream.async_shutdown();
             CHECK((co_await stream.async_reconnect()).resumed());
+        });
+}
+
+TEST_CASE("reading or writing before the first connect fails, and is no obstacle to it")
+{
+    world w;
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream();
+            CHECK(stream.native_handle() == nullptr);
+            std::string data(1, ' ');
+            CHECK(std::get<0>(co_await stream.async_read_some(asio::buffer(data), as_tuple)) == errc::never_connected);
+            CHECK(std::get<0>(co_await stream.async_write_some(asio::buffer(data), as_tuple)) == errc::never_connected);
+            co_await stream.async_shutdown(); // there is nothing to shut down
+            CHECK_FALSE((co_await w.visit(stream)).resumed());
         });
 }
 
@@ -128,6 +145,24 @@ TEST_CASE("a connect that is cancelled fails with operation_aborted, is closed, 
                 CHECK(ec == asio::error::operation_aborted);
                 CHECK_FALSE(stream.lowest_layer().is_open());
             }
+            CHECK_FALSE((co_await w.visit(stream)).resumed());
+        });
+}
+
+TEST_CASE("a coroutine that is cancelled takes the operation that it awaits with it")
+{
+    using namespace asio::experimental::awaitable_operators;
+    world w;
+    silent_peer silent{w.io};
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream();
+            asio::steady_timer soon{w.io, 5ms};
+            auto const won =
+                co_await (stream.async_connect("127.0.0.1", silent.port()) || soon.async_wait(asio::use_awaitable));
+            CHECK(won.index() == 1);
+            CHECK_FALSE(stream.lowest_layer().is_open());
             CHECK_FALSE((co_await w.visit(stream)).resumed());
         });
 }

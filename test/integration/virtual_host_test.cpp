@@ -54,6 +54,18 @@ struct tenants
     int asked = 0;
 };
 
+// It ignores cancellation, as a call into another library may.
+asio::awaitable<std::optional<reprise::session_cache>> answer_late(std::shared_ptr<asio::steady_timer> until,
+                                                                   std::shared_ptr<bool> answered,
+                                                                   reprise::session_cache host,
+                                                                   reprise::client_hello const& hello)
+{
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await until->async_wait(asio::as_tuple(asio::use_awaitable));
+    *answered = hello.server_name == "a.test"; // still there to be read
+    co_return host;
+}
+
 } // namespace
 
 TEST_CASE("each tenant shows its own certificate and resumes its own sessions")
@@ -158,6 +170,35 @@ TEST_CASE("an unknown name, and a selector that throws, refuse the connection wi
     CHECK(srv.failures[0] == reprise::errc::unknown_host);
     CHECK(srv.failures[1] == reprise::errc::unknown_host);
     CHECK(srv.handshakes.size() == 1);
+}
+
+TEST_CASE("a selector that hangs is ended by the handshake timeout, and may answer after the stream has gone")
+{
+    asio::io_context io;
+    tenants hosts{kinds[2]};
+    auto const answered = std::make_shared<bool>(false);
+    auto const slow = std::make_shared<asio::steady_timer>(io, asio::steady_timer::time_point::max());
+    reprise::virtual_host_selector const hang = [&](reprise::client_hello const& hello)
+    { return answer_late(slow, answered, hosts.a, hello); };
+    server srv{io, hosts.cache, {.handshake_timeout = 20ms, .select_host = hang}};
+    auto client_tls = client_context();
+    run(io,
+        [&]() -> asio::awaitable<void>
+        {
+            client_side stream{io.get_executor(), client_tls};
+            std::vector const endpoints{srv.endpoint()};
+            auto const [ec, info] =
+                co_await stream.async_connect(endpoints, "a.test", asio::as_tuple(asio::use_awaitable));
+            CHECK(ec);
+            while (srv.failures.empty())
+                co_await asio::post(io, asio::use_awaitable);
+            CHECK(srv.failures.at(0) == asio::error::timed_out);
+            slow->cancel();
+            while (!*answered)
+                co_await asio::post(io, asio::use_awaitable);
+        }());
+    CHECK(*answered);
+    CHECK(hosts.cache.stats().failed == 1);
 }
 
 TEST_SUITE_END();

@@ -5,6 +5,9 @@
 #include <reprise/testing/storage_contract.hpp>
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <doctest/doctest.h>
 
@@ -25,7 +28,7 @@ TEST_CASE("memory_storage keeps the contract")
             manual_clock time;
             return {memory_storage::make({.now = time}), [time](auto by) mutable { time.advance(by); }};
         });
-    CHECK(results.size() >= 17);
+    CHECK(results.size() >= 18);
     for (auto const& row : results)
         CHECK_MESSAGE(row.holds(), row.expectation, ": ", row.failure);
 }
@@ -39,6 +42,7 @@ enum class fault
     take_keeps,
     expired_served,
     put_if_absent_replaces,
+    suspends,
     errors,
 };
 
@@ -51,6 +55,8 @@ public:
     {
         if (fault_ == fault::errors)
             throw system_error{asio::error::connection_refused};
+        if (fault_ == fault::suspends)
+            co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
         std::lock_guard const lock{mutex_};
         co_return find(name);
     }
@@ -90,6 +96,7 @@ public:
 
     asio::awaitable<std::size_t> flush() override { co_return 0; }
     storage_stats stats() const override { return {}; }
+    bool answers_at_once() const noexcept override { return true; }
 
 private:
     std::optional<secret_bytes> find(std::string const& name)
@@ -126,6 +133,7 @@ TEST_CASE("the contract finds a storage that breaks it")
     CHECK(violations(fault::take_keeps) > 0);
     CHECK(violations(fault::expired_served) > 0);
     CHECK(violations(fault::put_if_absent_replaces) > 0);
+    CHECK(violations(fault::suspends) == 1);
     CHECK(violations(fault::errors) > 0);
 }
 

@@ -65,6 +65,13 @@ struct pending_lookup
     std::optional<lookup<T>> result;
 };
 
+template <class T>
+asio::awaitable<void> answer_to(std::shared_ptr<pending_lookup<T>> asker, asio::awaitable<T> question)
+{
+    asker->result = co_await answer(std::move(question));
+    asker->answered.cancel();
+}
+
 /** Await `question` for at most `limit`, whatever it does: fail, throw, or never answer.
 
     One that is late is told to stop and left to itself, so it has to own what it uses. The caller's own cancellation
@@ -77,13 +84,9 @@ asio::awaitable<lookup<T>> within(std::chrono::milliseconds limit, asio::awaitab
         co_return co_await answer(std::move(question));
     auto const ex = co_await asio::this_coro::executor;
     auto const state = std::make_shared<pending_lookup<T>>(ex);
-    asio::co_spawn(ex, answer(std::move(question)),
-                   asio::bind_cancellation_slot(state->abandon.slot(),
-                                                [state](std::exception_ptr, lookup<T> result)
-                                                {
-                                                    state->result = std::move(result);
-                                                    state->answered.cancel();
-                                                }));
+    // Asio uses the slot until the handler has run, so that is how long the signal is held.
+    asio::co_spawn(ex, answer_to(state, std::move(question)),
+                   asio::bind_cancellation_slot(state->abandon.slot(), [state](std::exception_ptr) {}));
     if (!state->result)
     {
         state->answered.expires_after(limit);
