@@ -15,8 +15,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <memory>
+#include <system_error>
 #include <thread>
 
 #include <unistd.h>
@@ -47,9 +52,11 @@ struct arguments
 void declare(CLI::App& app, arguments& a)
 {
     app.add_option("--listen", a.listen, "Address and port; port 0 picks one")->capture_default_str();
-    auto* const cert = app.add_option("--cert", a.cert, "Certificate chain, PEM; made on the fly when absent");
-    app.add_option("--key", a.key, "Private key, PEM")->needs(cert);
-    app.add_option("--client-ca", a.client_ca, "Require client certificates signed by this CA, PEM");
+    auto* const cert = app.add_option("--cert", a.cert, "Certificate chain, PEM; made on the fly when absent")
+                           ->check(CLI::ExistingFile);
+    app.add_option("--key", a.key, "Private key, PEM")->needs(cert)->check(CLI::ExistingFile);
+    app.add_option("--client-ca", a.client_ca, "Require client certificates signed by this CA, PEM")
+        ->check(CLI::ExistingFile);
     example::declare(app, a.tls);
     app.add_option("--id-context", a.id_context, "Whose sessions these are, 1 to 32 bytes")->capture_default_str();
     app.add_option("--timeout", a.timeout, "Seconds for which a session may be resumed")->capture_default_str();
@@ -109,37 +116,77 @@ tcp::endpoint parse_endpoint(std::string const& text)
     return {address, static_cast<unsigned short>(port)};
 }
 
+// A file for the clients, as long as the server runs.
+class ca_file
+{
+public:
+    explicit ca_file(std::string const& pem)
+    {
+        char const* const directory = std::getenv("TMPDIR");
+        path_ = std::filesystem::path{directory != nullptr ? directory : "/tmp"} / "reprise-ca-XXXXXX.pem";
+        int const fd = ::mkstemps(path_.data(), 4); // of a name that nobody else can have put there
+        if (fd < 0)
+            fail("create");
+        ::close(fd);
+        if (std::ofstream out{path_}; out << pem << std::flush)
+            return;
+        int const why = errno;
+        ::unlink(path_.c_str());
+        errno = why;
+        fail("write");
+    }
+    ca_file(ca_file const&) = delete;
+    ca_file& operator=(ca_file const&) = delete;
+    ~ca_file() { ::unlink(path_.c_str()); }
+
+    [[nodiscard]] std::string const& path() const noexcept { return path_; }
+
+private:
+    [[noreturn]] void fail(std::string const& verb) const
+    {
+        throw std::system_error{errno, std::generic_category(),
+                                "cannot " + verb + " the CA certificate " + path_ +
+                                    " (set TMPDIR, or give --cert and --key)"};
+    }
+
+    std::string path_;
+};
+
 // Without a certificate of the user's: an authority for this run, whose certificate a client can trust.
-void make_certificate(asio::ssl::context& tls)
+std::unique_ptr<ca_file> make_certificate(asio::ssl::context& tls)
 {
     reprise::testing::certificate_authority const authority{"reprise example authority"};
     auto const own = authority.issue({"localhost", "127.0.0.1", "::1"});
     tls.use_certificate_chain(asio::buffer(own.certificate));
     tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem);
+    return std::make_unique<ca_file>(authority.pem());
+}
 
-    auto const path = std::filesystem::temp_directory_path() / ("reprise-ca-" + std::to_string(::getpid()) + ".pem");
-    std::ofstream out{path};
-    out << authority.pem();
-    out.close();
-    if (!out)
-        throw std::runtime_error{"cannot write the authority's certificate to " + path.string()};
-    std::cout << "CA certificate: " << path.string() << std::endl;
+// OpenSSL does not say which file it could not read.
+template <class Read>
+void load(std::string const& option, std::string const& path, Read read)
+try
+{
+    read();
+}
+catch (boost::system::system_error const& e)
+{
+    throw std::runtime_error{option + " " + path + ": " + e.code().message()};
 }
 
 asio::ssl::context make_context(arguments const& a)
 {
     asio::ssl::context tls{asio::ssl::context::tls_server};
     example::apply(a.tls, tls);
-    if (a.cert.empty())
-        make_certificate(tls);
-    else
+    if (!a.cert.empty())
     {
-        tls.use_certificate_chain_file(a.cert);
-        tls.use_private_key_file(a.key.empty() ? a.cert : a.key, asio::ssl::context::pem);
+        auto const key = a.key.empty() ? a.cert : a.key;
+        load("--cert", a.cert, [&] { tls.use_certificate_chain_file(a.cert); });
+        load("--key", key, [&] { tls.use_private_key_file(key, asio::ssl::context::pem); });
     }
     if (!a.client_ca.empty())
     {
-        tls.load_verify_file(a.client_ca);
+        load("--client-ca", a.client_ca, [&] { tls.load_verify_file(a.client_ca); });
         ::SSL_CTX_set_client_CA_list(tls.native_handle(), ::SSL_load_client_CA_file(a.client_ca.c_str()));
         tls.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
     }
@@ -168,6 +215,7 @@ void print_summary(reprise::session_cache const& cache, example::service_counter
 int serve(arguments const& a)
 {
     auto tls = make_context(a);
+    auto const ca = a.cert.empty() ? make_certificate(tls) : nullptr;
     reprise::session_cache const cache{tls,
                                        {.id_context = a.id_context,
                                         .timeout = std::chrono::seconds{a.timeout},
@@ -183,6 +231,8 @@ int serve(arguments const& a)
     asio::co_spawn(io, service.serve(acceptor), asio::detached);
     asio::signal_set signals{io, SIGINT, SIGTERM};
     signals.async_wait([&](boost::system::error_code, int) { io.stop(); });
+    if (ca)
+        std::cout << "CA certificate: " << ca->path() << std::endl;
     std::cout << "listening on https://" << acceptor.local_endpoint() << std::endl;
 
     std::vector<std::jthread> threads;

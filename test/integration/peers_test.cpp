@@ -262,4 +262,38 @@ TEST_CASE("the two examples resume with each other, and their exit status and su
     }
 }
 
+TEST_CASE("the server says what is wrong with its options, its files or its disk, and does not start")
+{
+    credentials const c;
+    auto const refused = [](std::vector<std::string> arguments, std::string_view naming)
+    {
+        CAPTURE(std::string{naming});
+        child server{std::move(arguments)};
+        CHECK(server.wait() != 0);
+        CHECK(contains(server.output(), naming));
+        CHECK_FALSE(contains(server.output(), "listening"));
+    };
+    auto const server = examples + "https_server";
+    refused({server, "--listen", "nowhere"}, "--listen: expected ADDR:PORT, got 'nowhere'");
+    refused({server, "--listen", "localhost:99999"}, "--listen: not an address and port");
+    refused({server, "--id-context", std::string(33, 'x')}, "33 bytes");
+    refused({server, "--id-context", ""}, "id context is empty");
+    refused({server, "--timeout", "0"}, "session_cache_options::timeout: 1 s to 7 days");
+    refused({server, "--mode", "server+openssl-internal"}, "not both");
+    refused({server, "--mode", "sometimes"}, "--mode: unknown part 'sometimes'");
+    refused({server, "--storage", "punched-cards"}, "--storage");
+    refused({server, "--docroot", "/nonexistent"}, "--docroot");
+    refused({server, "--cert", "/nonexistent.pem"}, "/nonexistent.pem");
+    refused({server, "--client-ca", "/nonexistent.pem"}, "/nonexistent.pem");
+    refused({server, "--cert", "/proc/version"}, "--cert /proc/version: no start line");
+    refused({server, "--cert", c.certificate, "--key", c.ca}, "--key " + c.ca);
+    refused({server, "--key", c.key}, "--cert");
+    refused({server, "--ciphers", "NO-SUCH-CIPHER"}, "--ciphers");
+    refused({server, "--groups", "P-7"}, "--groups");
+    refused({"/usr/bin/env", "TMPDIR=/nonexistent", server, "--listen", "127.0.0.1:0"}, "/nonexistent");
+    // A limit of no bytes fails a write as a full disk does, without one.
+    refused({"/bin/bash", "-c", "trap '' XFSZ; ulimit -f 0; exec " + server + " --listen 127.0.0.1:0"},
+            "cannot write the CA certificate");
+}
+
 TEST_SUITE_END();

@@ -49,7 +49,8 @@ namespace reprise {
     @tparam NextLayer A TCP socket, or layers on top of one, such as beast::tcp_stream. It is constructed from an executor.
 
     Every operation takes any completion token and awaits where none is given. Unless said otherwise an operation supports
-    `terminal` cancellation; after a cancelled operation only `close`, `async_reconnect` and destruction are useful.
+    `terminal` cancellation; after a cancelled operation only `close`, `async_reconnect` and destruction are useful. One that
+    is awaited with `use_awaitable` is a part of the coroutine, and obeys the types of cancellation that this has enabled.
 
     @par Object Lifetimes
     The ssl::context must outlive the stream (it owns the verify callback) and must be configured before the first stream
@@ -155,7 +156,8 @@ public:
 
         @par Errors
         @li `errc::already_connected`, if the stream is open; nothing is sent.
-        @li `asio::error::timed_out` after `client_options::connect_timeout`.
+        @li `asio::error::timed_out` after `client_options::connect_timeout`; a store that is being asked then may add its
+            `lookup_deadline`.
         @li Resolver, socket and OpenSSL errors, unchanged, in their own categories; the stream is closed.
     */
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>

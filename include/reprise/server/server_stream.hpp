@@ -40,7 +40,8 @@ namespace reprise {
     @tparam NextLayer A connected TCP socket, or layers on top of one, such as beast::tcp_stream.
 
     Every operation takes any completion token and awaits where none is given; it supports `terminal` cancellation, after
-    which the stream is of no use.
+    which the stream is of no use. One that is awaited with `use_awaitable` is a part of the coroutine, and obeys the types of
+    cancellation that this has enabled.
 
     @par Object Lifetimes
     The stream keeps the cache and the SSL_CTX. It must outlive its operations.
@@ -98,7 +99,8 @@ public:
         @code void(error_code, handshake_info) @endcode
 
         @par Errors
-        @li `asio::error::timed_out` after `server_options::handshake_timeout`.
+        @li `asio::error::timed_out` after `server_options::handshake_timeout`; the socket is closed. A storage that is being
+            asked then may add its `lookup_deadline`.
         @li `errc::unknown_host`, if the selector knows no such host.
         @li `asio::ssl::error::stream_truncated`, if the client closed during the handshake.
         @li Socket and OpenSSL errors, unchanged; `http request` for plain HTTP on the TLS port. The alert was sent.
