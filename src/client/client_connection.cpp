@@ -20,6 +20,7 @@
 #include <cerrno>
 #include <mutex>
 #include <new>
+#include <tuple>
 #include <utility>
 
 namespace reprise::detail {
@@ -224,6 +225,10 @@ asio::awaitable<resolved> resolve(std::string host, std::string service)
 {
     asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
     auto [ec, endpoints] = co_await resolver.async_resolve(host, service, asio::as_tuple(asio::use_awaitable));
+    // This name is loopback even where no /etc/hosts says so (RFC 6761, 6.3).
+    if (ec && host == "localhost")
+        std::tie(ec, endpoints) =
+            co_await resolver.async_resolve("127.0.0.1", service, asio::as_tuple(asio::use_awaitable));
     co_return resolved{ec, std::move(endpoints)};
 }
 

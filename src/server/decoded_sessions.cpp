@@ -13,9 +13,10 @@ void decoded_sessions::keep(byte_view record, session const& decoded)
     if (slots_.empty())
         return;
     auto const index = index_of(record);
-    slot fresh{secret_bytes{record}, decoded};
+    secret_bytes copy{record};
     std::lock_guard const lock{mutex_of(index)};
-    std::swap(slots_[index], fresh);
+    slots_[index].record = std::move(copy);
+    slots_[index].decoded = decoded;
 }
 
 std::optional<session> decoded_sessions::find(byte_view record) const

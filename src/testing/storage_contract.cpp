@@ -62,6 +62,7 @@ asio::awaitable<void> expect_one_winner_each(storage& s,
     std::vector<std::atomic<int>> winners(names);
     std::atomic<int> failures{0};
     std::vector<std::jthread> pool;
+    pool.reserve(threads);
     for (std::size_t t = 0; t < threads; ++t)
         pool.emplace_back(
             [&]
