@@ -15,12 +15,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cctype>
 #include <cerrno>
 #include <mutex>
 #include <new>
-#include <tuple>
 #include <utility>
 
 namespace reprise::detail {
@@ -223,12 +223,19 @@ std::chrono::milliseconds client_connection::lookup_limit() const noexcept
 
 asio::awaitable<resolved> resolve(std::string host, std::string service)
 {
-    asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
-    auto [ec, endpoints] = co_await resolver.async_resolve(host, service, asio::as_tuple(asio::use_awaitable));
-    // This name is loopback even where no /etc/hosts says so (RFC 6761, 6.3).
-    if (ec && host == "localhost")
-        std::tie(ec, endpoints) =
-            co_await resolver.async_resolve("127.0.0.1", service, asio::as_tuple(asio::use_awaitable));
+    using asio::ip::tcp;
+    tcp::resolver resolver{co_await asio::this_coro::executor};
+    // This name is loopback whatever /etc/hosts says, and not a question for a name server (RFC 6761, 6.3).
+    bool const is_local = host == "localhost";
+    std::string const name = is_local ? "127.0.0.1" : host;
+    auto [ec, endpoints] = co_await resolver.async_resolve(name, service, asio::as_tuple(asio::use_awaitable));
+    if (is_local && !ec)
+    {
+        auto const port = endpoints.begin()->endpoint().port();
+        std::array const both{tcp::endpoint{asio::ip::address_v6::loopback(), port},
+                              tcp::endpoint{asio::ip::address_v4::loopback(), port}};
+        endpoints = tcp::resolver::results_type::create(both.begin(), both.end(), host, service);
+    }
     co_return resolved{ec, std::move(endpoints)};
 }
 
