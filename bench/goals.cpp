@@ -2,8 +2,8 @@
 #include "goals.hpp"
 
 #include "benches.hpp"
+#include "measured.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -29,13 +29,6 @@ std::string const& message(Run const& run)
         return run.error_message;
     else
         return run.skip_message;
-}
-
-double median_of(std::vector<double> values)
-{
-    auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-    std::ranges::nth_element(values, middle);
-    return *middle;
 }
 
 double bar_of(http_duel const& duel)

@@ -20,7 +20,6 @@
 
 #include <benchmark/benchmark.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <optional>
@@ -352,12 +351,6 @@ private:
     bool time_server_;
 };
 
-double median(std::vector<double> values)
-{
-    std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2));
-    return values[values.size() / 2];
-}
-
 class on_one_cpu
 {
 public:
@@ -395,7 +388,7 @@ try
         state.SetIterationTime(our_time / 1e6);
         ratios.push_back(our_time / their_time);
     }
-    state.counters["ratio"] = median(ratios);
+    state.counters["ratio"] = median_of(ratios);
 }
 catch (std::exception const& e)
 {

@@ -25,6 +25,13 @@ nanoseconds cost_of_the_clock()
 
 } // namespace
 
+double median_of(std::vector<double> values)
+{
+    auto const middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::ranges::nth_element(values, middle);
+    return *middle;
+}
+
 stopwatch::stopwatch()
 {
     static auto const cost = cost_of_the_clock();

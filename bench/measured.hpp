@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <type_traits>
+#include <vector>
 
 #include <time.h>
 
@@ -19,6 +20,9 @@ inline nanoseconds cpu_time(clockid_t of)
     ::clock_gettime(of, &t);
     return std::chrono::seconds{t.tv_sec} + nanoseconds{t.tv_nsec};
 }
+
+/// @pre There is at least one value.
+[[nodiscard]] double median_of(std::vector<double> values);
 
 /// CPU time of this thread, added up over many short pieces.
 class stopwatch

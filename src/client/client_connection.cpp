@@ -15,7 +15,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <cctype>
 #include <cerrno>
@@ -223,20 +222,18 @@ std::chrono::milliseconds client_connection::lookup_limit() const noexcept
 
 asio::awaitable<resolved> resolve(std::string host, std::string service)
 {
-    using asio::ip::tcp;
-    tcp::resolver resolver{co_await asio::this_coro::executor};
+    asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
     // This name is loopback whatever /etc/hosts says, and not a question for a name server (RFC 6761, 6.3).
     bool const is_local = host == "localhost";
     std::string const name = is_local ? "127.0.0.1" : host;
-    auto [ec, endpoints] = co_await resolver.async_resolve(name, service, asio::as_tuple(asio::use_awaitable));
+    auto const [ec, found] = co_await resolver.async_resolve(name, service, asio::as_tuple(asio::use_awaitable));
+    resolved result{ec};
+    for (auto const& entry : found)
+        result.endpoints.push_back(entry.endpoint());
     if (is_local && !ec)
-    {
-        auto const port = endpoints.begin()->endpoint().port();
-        std::array const both{tcp::endpoint{asio::ip::address_v6::loopback(), port},
-                              tcp::endpoint{asio::ip::address_v4::loopback(), port}};
-        endpoints = tcp::resolver::results_type::create(both.begin(), both.end(), host, service);
-    }
-    co_return resolved{ec, std::move(endpoints)};
+        result.endpoints.emplace(result.endpoints.begin(), asio::ip::address_v6::loopback(),
+                                 result.endpoints.front().port());
+    co_return result;
 }
 
 asio::awaitable<std::optional<session>> take_from(std::shared_ptr<session_store> store, session_key key)

@@ -199,10 +199,8 @@ asio::awaitable<lookup<std::optional<secret_bytes>>> acceptor::look_up() const
 {
     core().lookups.fetch_add(1, std::memory_order_relaxed);
     auto const& options = core().options;
-    auto question = ask(options.storage, plan_.kind, plan_.name);
-    if (options.storage->answers_at_once())
-        return answer(std::move(question));
-    return within(options.lookup_deadline, std::move(question));
+    auto const limit = options.storage->answers_at_once() ? std::chrono::milliseconds{0} : options.lookup_deadline;
+    return within(limit, ask(options.storage, plan_.kind, plan_.name));
 }
 
 void acceptor::found(lookup<std::optional<secret_bytes>> answer)

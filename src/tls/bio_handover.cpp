@@ -27,13 +27,6 @@ bio_handover::bio_handover(SSL* ssl) : ssl_(ssl)
 
 bio_handover::~bio_handover()
 {
-    hand_back();
-}
-
-void bio_handover::hand_back() noexcept
-{
-    if (!own_)
-        return;
     bio_ptr read_side = share(own_.get());
     if (!unread_.empty())
     {

@@ -94,7 +94,7 @@ private:
 struct resolved
 {
     error_code ec;
-    asio::ip::tcp::resolver::results_type endpoints{};
+    std::vector<asio::ip::tcp::endpoint> endpoints{};
 };
 
 /// It owns what it uses, for a resolver cannot be interrupted (getaddrinfo(3)): after the deadline it is left to itself.

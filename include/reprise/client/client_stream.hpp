@@ -377,18 +377,18 @@ private:
 
         asio::awaitable<error_code> connect_socket(detail::watchdog const& dog)
         {
-            if (to->endpoints.empty())
+            auto endpoints = to->endpoints;
+            if (endpoints.empty())
             {
-                auto const found = co_await detail::within(connection.options().connect_timeout,
-                                                           detail::resolve(to->host, to->service));
+                auto found = co_await detail::within(connection.options().connect_timeout,
+                                                     detail::resolve(to->host, to->service));
                 if (found.status != detail::lookup_status::answered || dog.has_barked())
                     co_return asio::error::timed_out;
                 if (found.value->ec)
                     co_return found.value->ec;
-                co_return std::get<0>(
-                    co_await asio::async_connect(socket(), found.value->endpoints, any_endpoint, no_throw));
+                endpoints = std::move(found.value->endpoints);
             }
-            co_return std::get<0>(co_await asio::async_connect(socket(), to->endpoints, any_endpoint, no_throw));
+            co_return std::get<0>(co_await asio::async_connect(socket(), endpoints, any_endpoint, no_throw));
         }
 
         asio::awaitable<error_code> shake_hands()

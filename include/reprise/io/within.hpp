@@ -72,16 +72,9 @@ asio::awaitable<void> answer_to(std::shared_ptr<pending_lookup<T>> asker, asio::
     asker->answered.cancel();
 }
 
-/** Await `question` for at most `limit`, whatever it does: fail, throw, or never answer.
-
-    One that is late is told to stop and left to itself, so it has to own what it uses. The caller's own cancellation
-    throws `operation_aborted`. A limit of zero is for a question that never suspends: it costs no timer.
-*/
 template <class T>
-asio::awaitable<lookup<T>> within(std::chrono::milliseconds limit, asio::awaitable<T> question)
+asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::awaitable<T> question)
 {
-    if (limit.count() == 0)
-        co_return co_await answer(std::move(question));
     auto const ex = co_await asio::this_coro::executor;
     auto const state = std::make_shared<pending_lookup<T>>(ex);
     // Asio uses the slot until the handler has run, so that is how long the signal is held.
@@ -100,6 +93,17 @@ asio::awaitable<lookup<T>> within(std::chrono::milliseconds limit, asio::awaitab
         }
     }
     co_return std::move(*state->result);
+}
+
+/** Await `question` for at most `limit`, whatever it does: fail, throw, or never answer.
+
+    One that is late is told to stop and left to itself, so it has to own what it uses. The caller's own cancellation
+    throws `operation_aborted`. A limit of zero is none, and costs no timer.
+*/
+template <class T>
+asio::awaitable<lookup<T>> within(std::chrono::milliseconds limit, asio::awaitable<T> question)
+{
+    return limit.count() == 0 ? answer(std::move(question)) : answer_within(limit, std::move(question));
 }
 
 } // namespace detail

@@ -26,6 +26,8 @@ public:
     explicit bio_handover(SSL* ssl);
     bio_handover(bio_handover const&) = delete;
     bio_handover& operator=(bio_handover const&) = delete;
+
+    /// Puts the owner's BIOs back.
     ~bio_handover();
 
     /// Where to read ciphertext from the peer into, once the SSL wants to read: by then it has consumed what was there.
@@ -37,9 +39,6 @@ public:
     /// Ciphertext for the peer, valid until the next call of `SSL_do_handshake`; `drop_output` when it was sent.
     [[nodiscard]] byte_view output() const noexcept { return output_; }
     void drop_output() noexcept { output_.clear(); }
-
-    /// Put the owner's BIOs back. Called once; the destructor does it if nobody did.
-    void hand_back() noexcept;
 
 private:
     static BIO_METHOD const* method();
