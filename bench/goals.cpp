@@ -3,6 +3,7 @@
 
 #include "benches.hpp"
 #include "measured.hpp"
+#include "standing.hpp"
 
 #include <cmath>
 #include <cstdio>
@@ -40,12 +41,6 @@ double bar_of(http_duel const& duel)
     case http_duel::resumed_client: break;
     }
     return duel.of.version == TLS1_2_VERSION ? 0.40 : 0.55;
-}
-
-void print_goal(std::string const& what, double microseconds, double ratio, double bar)
-{
-    std::printf("%-46s %10.1f %9.3f %9.2f %s\n", what.c_str(), microseconds, ratio, bar,
-                ratio <= bar ? "met" : "MISSED");
 }
 
 } // namespace
@@ -107,9 +102,8 @@ void goal_reporter::print_handshakes() const
 
 void goal_reporter::print_goals() const
 {
-    std::printf("\nCPU time of one end of a connection over loopback with one GET: the median of alternating pairs.\n\n"
-                "%-46s %10s %9s %9s\n",
-                "", "us", "ratio", "at most");
+    std::printf("\nCPU time of one end of a connection over loopback with one GET: the median of alternating pairs.\n\n");
+    print_goal_heading("us");
     for (auto const& duel : http_duels())
         if (auto const at = ratios_.find(name_of(duel)); at != ratios_.end())
             print_goal(at->first, median(at->first), median_of(at->second), bar_of(duel));

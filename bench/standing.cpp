@@ -1,0 +1,18 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "standing.hpp"
+
+#include <cstdio>
+
+namespace bench {
+
+void print_goal_heading(std::string const& unit)
+{
+    std::printf("%-52s %10s %9s %9s\n", "", unit.c_str(), "ratio", "at most");
+}
+
+void print_goal(std::string const& what, double measured, double ratio, double bar)
+{
+    std::printf("%-52s %10.1f %9.4f %9.4f %s\n", what.c_str(), measured, ratio, bar, ratio <= bar ? "met" : "MISSED");
+}
+
+} // namespace bench
