@@ -161,39 +161,33 @@ public:
 
     void start() override
     {
+        engine_.reset();
         accept_.emplace(cache_);
-        ssl_ = accept_->make_ssl();
-        BIO* inner = nullptr;
-        BIO* outer = nullptr;
-        BIO_new_bio_pair(&inner, 0, &outer, 0); // as in asio::ssl::stream
-        SSL_set_bio(ssl_.get(), inner, inner);
-        transport_.reset(outer);
-        accept_->begin(ssl_.get(), false);
+        engine_.emplace(accept_->make_ssl());
+        accept_->begin(false);
         is_connected_ = false;
         done_ = false;
     }
 
     void step() override
     {
-        if (is_connected_)
-            BIO_write(transport_.get(), wire.in.data(), static_cast<int>(wire.in.size()));
-        else if (!wire.in.empty())
-            shake_hands();
+        if (wire.in.empty())
+            return;
+        auto const room = engine_->room();
+        engine_->feed(asio::buffer_copy(asio::buffer(room.data(), room.size()), asio::buffer(wire.in)));
         wire.in.clear();
         if (!is_connected_)
-            return;
-        done_ = has_ended(ssl_.get());
-        auto const size = BIO_ctrl_pending(transport_.get());
-        auto const old = wire.out.size();
-        wire.out.resize(old + size);
-        BIO_read(transport_.get(), wire.out.data() + old, static_cast<int>(size));
+            shake_hands();
+        if (is_connected_)
+            done_ = has_ended(engine_->native_handle());
+        for (auto output = engine_->output(); !output.empty(); output = engine_->output())
+        {
+            wire.out.append(reinterpret_cast<char const*>(output.data()), output.size());
+            engine_->sent(output.size());
+        }
     }
 
-    void finish() override
-    {
-        ssl_.reset();
-        transport_.reset();
-    }
+    void finish() override { engine_.reset(); }
     [[nodiscard]] bool done() const override { return done_; }
     [[nodiscard]] bool resumed() const override { return accept_->info().resumed(); }
 
@@ -201,38 +195,28 @@ private:
     void shake_hands()
     {
         using reprise::detail::accept_step;
-        auto const room = accept_->room();
-        accept_->feed(asio::buffer_copy(asio::buffer(room.data(), room.size()), asio::buffer(wire.in)));
-        auto step = accept_step::look_up;
-        while (step == accept_step::look_up)
+        (void)accept_->shake_hands(*engine_, io_.get_executor());
+        while (accept_->next() == accept_step::look_up)
         {
-            step = accept_->next();
-            accept_->store_new_sessions(io_.get_executor());
-            auto const output = accept_->output();
-            wire.out.append(reinterpret_cast<char const*>(output.data()), output.size());
-            accept_->drop_output();
-            if (step == accept_step::look_up)
-            {
-                asio::co_spawn(io_, accept_->look_up(),
-                               [this](std::exception_ptr, auto answer) { accept_->found(std::move(answer)); });
-                io_.restart();
-                io_.poll();
-            }
+            asio::co_spawn(io_, accept_->look_up(),
+                           [this](std::exception_ptr, auto answer) { accept_->found(std::move(answer)); });
+            io_.restart();
+            io_.poll();
+            (void)accept_->shake_hands(*engine_, io_.get_executor());
         }
-        if (step != accept_step::done)
+        if (accept_->next() != accept_step::done)
             return;
-        accept_->end(true);
+        accept_->end();
         is_connected_ = true;
-        SSL_write(ssl_.get(), "!", 1);
-        SSL_shutdown(ssl_.get());
+        (void)engine_->write(reprise::as_bytes("!"));
+        SSL_shutdown(engine_->native_handle());
     }
 
     asio::io_context io_{1};
     asio::ssl::context tls_;
     reprise::session_cache cache_;
     std::optional<reprise::detail::acceptor> accept_; // outlives the SSL, which points to it
-    reprise::ssl_ptr ssl_;
-    reprise::bio_ptr transport_;
+    std::optional<reprise::detail::tls_engine> engine_;
     bool is_connected_ = false;
     bool done_ = false;
 };

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #
-# Checks that #include lines point down: base < {tls, storage, io} < {client, server}.
+# Checks that #include lines point down: base < {tls, storage} < io < {client, server}.
 # Usage: rooms.sh SOURCE_ROOT
 set -euo pipefail
 shopt -s nullglob globstar
@@ -12,7 +12,7 @@ declare -A below=(
     [base]=""
     [tls]="base"
     [storage]="base"
-    [io]="base"
+    [io]="base tls"
     [client]="base tls storage io"
     [server]="base tls storage io"
     [testing]="base storage"

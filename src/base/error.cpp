@@ -25,7 +25,6 @@ public:
             return "this ssl::context already has a session_cache: use that one, or another context";
         case errc::bad_option: return "an option is outside its bounds";
         case errc::callback_taken: return "the ssl::context has a session callback that somebody else has set";
-        case errc::foreign_bio: return "the SSL does not use the BIO pair of an asio::ssl::stream";
         case errc::unknown_host: return "no virtual host of this name";
         }
         return "unknown reprise error";

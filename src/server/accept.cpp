@@ -7,7 +7,6 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/ssl/error.hpp>
 
-#include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
 #include <algorithm>
@@ -19,16 +18,6 @@ namespace reprise::detail {
 namespace {
 
 constexpr std::size_t stateful_ticket_size = 32; // the session id that OpenSSL gives, SSL_MAX_SSL_SESSION_ID_LENGTH
-
-error_code last_error(int ssl_error)
-{
-    auto const code = ::ERR_get_error();
-    ::ERR_clear_error();
-    if (code != 0)
-        return {static_cast<int>(code), asio::error::get_ssl_category()};
-    return ssl_error == SSL_ERROR_SYSCALL ? error_code{asio::ssl::error::unspecified_system_error}
-                                          : error_code{asio::ssl::error::unexpected_result};
-}
 
 bool speaks_tls13(SSL* ssl)
 {
@@ -95,38 +84,43 @@ ssl_ptr acceptor::make_ssl()
 {
     ssl_ptr ssl{::SSL_new(cache_.native_handle())};
     if (!ssl)
-        throw system_error{last_error(SSL_ERROR_SSL), "SSL_new"};
+        throw std::bad_alloc{};
     set_acceptor(ssl.get(), this);
     ::SSL_set_accept_state(ssl.get());
+    ssl_ = ssl.get();
     return ssl;
 }
 
-void acceptor::begin(SSL* ssl, bool has_hosts)
+void acceptor::begin(bool has_hosts)
 {
-    ssl_ = ssl;
+    begun_ = true;
     has_hosts_ = has_hosts;
-    bios_ = std::make_unique<bio_handover>(ssl);
 }
 
-accept_step acceptor::next()
+tls_result acceptor::shake_hands(tls_engine& engine, asio::any_io_executor const& ex)
 {
-    ::ERR_clear_error();
-    int const result = ::SSL_accept(ssl_);
-    if (result == 1)
-    {
+    auto const result = engine.handshake();
+    store_new_sessions(ex);
+    if (result.status == tls_status::done)
         finish();
-        return accept_step::done;
-    }
-    switch (int const error = ::SSL_get_error(ssl_, result))
+    return result;
+}
+
+accept_step acceptor::next() const noexcept
+{
+    switch (phase_)
     {
-    case SSL_ERROR_WANT_READ: return accept_step::read;
-    case SSL_ERROR_WANT_CLIENT_HELLO_CB:
-        return phase_ == phase::host_wanted ? accept_step::choose_host : accept_step::look_up;
-    default:
-        error_ = host_refused_ ? make_error_code(errc::unknown_host) : last_error(error);
-        ::ERR_clear_error();
-        return accept_step::failed;
+    case phase::host_wanted: return accept_step::choose_host;
+    case phase::look_up: return accept_step::look_up;
+    case phase::over: return accept_step::done;
+    default: return accept_step::shake_hands;
     }
+}
+
+error_code acceptor::explain(error_code ec) const noexcept
+{
+    bool const refused = host_refused_ && ec.category() == asio::error::get_ssl_category();
+    return refused ? make_error_code(errc::unknown_host) : ec;
 }
 
 int acceptor::on_client_hello(SSL* ssl, int* alert)
@@ -294,13 +288,11 @@ void acceptor::finish()
     core().count(info_);
 }
 
-void acceptor::end(bool succeeded) noexcept
+void acceptor::end() noexcept
 {
-    if (!bios_)
-        return;
-    bios_.reset();
-    if (!succeeded && phase_ != phase::over)
+    if (begun_ && phase_ != phase::over)
         core().failed.fetch_add(1, std::memory_order_relaxed);
+    begun_ = false;
 }
 
 } // namespace reprise::detail

@@ -42,8 +42,7 @@ enum class errc
     /// The ssl::context has a get-session callback of somebody else's (SSL_CTX_sess_set_get_cb(3)).
     callback_taken = 8,
 
-    /// The stream's SSL object does not use the BIO pair that asio::ssl::stream gave it.
-    foreign_bio = 9,
+    // 9 was foreign_bio.
 
     /// The virtual host selector knows no context for this name. The peer gets the alert unrecognized_name.
     unknown_host = 10,

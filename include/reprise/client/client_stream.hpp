@@ -8,20 +8,21 @@
 #include <reprise/io/coalesce.hpp>
 #include <reprise/io/default_socket.hpp>
 #include <reprise/io/initiate.hpp>
+#include <reprise/io/initiation.hpp>
 #include <reprise/io/lowest_socket.hpp>
 #include <reprise/io/shut_down.hpp>
+#include <reprise/io/tls_stream.hpp>
 #include <reprise/io/watchdog.hpp>
 #include <reprise/io/within.hpp>
 #include <reprise/tls/handshake_info.hpp>
 
 #include <boost/asio/append.hpp>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
-#include <boost/asio/ssl/error.hpp>
-#include <boost/asio/ssl/stream.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <concepts>
@@ -40,7 +41,7 @@ enum class role_type;
 
 namespace reprise {
 
-/** A TLS client stream that resumes: asio::ssl::stream, with a memory.
+/** A TLS client stream that resumes.
 
     It satisfies Asio's AsyncReadStream and AsyncWriteStream, so that asio::async_read, Beast's HTTP and WebSocket work on
     it. Sessions go to the session_store as they arrive; a connection that is truncated, reset, cancelled or destroyed
@@ -133,7 +134,7 @@ public:
     /// The SSL of the current or last connection; null before the first. It changes with each connect or reconnect.
     [[nodiscard]] native_handle_type native_handle() noexcept
     {
-        return impl_->tls ? impl_->tls->native_handle() : nullptr;
+        return impl_->tls ? impl_->tls->engine.native_handle() : nullptr;
     }
 
     /// How the last handshake went: resumed or not, and why not.
@@ -238,19 +239,14 @@ public:
     void close() noexcept { impl_->close(); }
 
     /// As AsyncReadStream. Tickets that come with the data go to the store. `errc::never_connected` before the first
-    /// connect.
+    /// connect. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not deliver, the next
+    /// one does.
     template <class MutableBufferSequence,
               asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
-        return asio::async_initiate<Token, void(error_code, std::size_t)>(
-            [self = impl_.get()](auto handler, MutableBufferSequence const& into)
-            {
-                if (!self->tls)
-                    return self->refuse(std::move(handler));
-                self->tls->async_read_some(into, std::move(handler));
-            },
-            token, buffers);
+        return start([self = impl_.get()](auto handler, MutableBufferSequence const& into)
+                     { self->tls->async_read_some(into, std::move(handler)); }, buffers, std::forward<Token>(token));
     }
 
     /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
@@ -258,14 +254,9 @@ public:
               asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
-        return asio::async_initiate<Token, void(error_code, std::size_t)>(
-            [self = impl_.get()](auto handler, ConstBufferSequence const& from)
-            {
-                if (!self->tls)
-                    return self->refuse(std::move(handler));
-                self->tls->async_write_some(asio::const_buffer{self->joined(from)}, std::move(handler));
-            },
-            token, buffers);
+        return start([self = impl_.get()](auto handler, ConstBufferSequence const& from)
+                     { self->tls->async_write_some(self->joined(from), std::move(handler)); }, buffers,
+                     std::forward<Token>(token));
     }
 
 private:
@@ -285,20 +276,12 @@ private:
 
         NextLayer next;
         detail::client_connection connection;             // outlives each SSL, which points to it
-        std::optional<asio::ssl::stream<NextLayer&>> tls; // of the current connection
+        std::optional<detail::tls_stream<NextLayer>> tls; // of the current connection
         detail::coalescer joined;
         std::optional<peer> to;
         bool open = false;
 
         auto& socket() noexcept { return detail::lowest_socket(next); }
-
-        // To read or write takes a connection.
-        template <class Handler>
-        void refuse(Handler handler)
-        {
-            error_code const ec{errc::never_connected};
-            asio::post(next.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
-        }
 
         void close() noexcept
         {
@@ -309,7 +292,7 @@ private:
 
         [[nodiscard]] bool is_open() noexcept
         {
-            return open && !connection.peer_said_goodbye(tls->native_handle()) &&
+            return open && !connection.peer_said_goodbye(tls->engine.native_handle()) &&
                    detail::is_alive(socket().native_handle());
         }
 
@@ -398,15 +381,14 @@ private:
                 error_code ignored; // an optimisation; not every socket is TCP
                 socket().set_option(asio::ip::tcp::no_delay{true}, ignored);
             }
-            // A handshake needs an ssl::stream that has seen none before.
-            auto ssl = connection.begin(to->host, to->service);
-            tls.emplace(next, ssl.release());
+            // A handshake needs an SSL that has seen none before.
+            tls.emplace(next, connection.begin(to->host, to->service));
             co_await choose_session();
-            // The token as a temporary: Asio takes a const one for a buffer sequence.
-            auto const [ec] =
-                co_await tls->async_handshake(asio::ssl::stream_base::client, asio::as_tuple(asio::use_awaitable));
+            auto const [ec, none] =
+                co_await tls->async_perform([](detail::tls_engine& engine) { return engine.handshake(); },
+                                            asio::enable_terminal_cancellation{}, no_throw);
             if (!ec)
-                connection.handshake_done(tls->native_handle());
+                connection.handshake_done(tls->engine.native_handle());
             // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
             else if (connection.handshake_failed() && ec.category() == asio::error::get_ssl_category())
                 co_await detail::within(connection.lookup_limit(),
@@ -417,7 +399,7 @@ private:
         asio::awaitable<void> choose_session()
         {
             if (auto const exact = connection.exact())
-                co_return connection.offer(tls->native_handle(), *exact);
+                co_return connection.offer(tls->engine.native_handle(), *exact);
             if (!connection.store())
                 co_return;
             auto const found = co_await detail::within(connection.lookup_limit(),
@@ -427,17 +409,33 @@ private:
             else if (found.status == detail::lookup_status::failed)
                 connection.offer_nothing(full_reason::lookup_failed);
             else if (*found.value)
-                connection.offer(tls->native_handle(), **found.value);
+                connection.offer(tls->engine.native_handle(), **found.value);
         }
 
         asio::awaitable<detail::outcome<void>> shutdown()
         {
             if (!open)
                 co_return detail::outcome<void>{};
-            connection.capture_before_shutdown(tls->native_handle());
+            connection.capture_before_shutdown(tls->engine.native_handle());
             co_return co_await detail::shut_down(*tls, connection.options().shutdown_timeout, [this] { close(); });
         }
     };
+
+    // Reading or writing, which takes a connection.
+    template <class Start, class Buffers, class Token>
+    auto start(Start on_connection, Buffers const& buffers, Token&& token)
+    {
+        auto begin = [self = impl_.get(), on_connection = std::move(on_connection)](auto handler, Buffers const& b)
+        {
+            error_code const ec{errc::never_connected};
+            if (self->tls)
+                on_connection(std::move(handler), b);
+            else
+                asio::post(self->next.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
+        };
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            detail::initiation{get_executor(), std::move(begin)}, token, buffers);
+    }
 
     [[nodiscard]] asio::any_io_executor any_executor() { return impl_->next.get_executor(); }
 

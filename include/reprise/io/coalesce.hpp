@@ -11,8 +11,8 @@ namespace reprise::detail {
 
 /** Makes one TLS record out of a sequence of small buffers.
 
-    asio::ssl::stream writes the first buffer of a sequence only, so that a header and its body become two records and two
-    packets. The joined bytes are kept here until the write is done.
+    OpenSSL takes one buffer, so that a header and its body would become two records and two packets. The joined bytes are
+    kept here until the write is done.
 */
 class coalescer
 {

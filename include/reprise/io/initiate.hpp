@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/base/error.hpp>
+#include <reprise/io/initiation.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
@@ -121,9 +122,11 @@ auto initiate(asio::any_io_executor on, Make make, Token&& token)
     else if constexpr (std::is_same_v<token_type, asio::as_tuple_t<asio::use_awaitable_t<>>>)
         return run_to_tuple<T>(std::move(make));
     else
-        return asio::async_initiate<Token, typename completion<T>::signature>(
-            [](auto handler, asio::any_io_executor const& ex, Make m)
-            { spawn<T>(ex, std::move(m), std::move(handler)); }, token, std::move(on), std::move(make));
+    {
+        auto start = [on](auto handler, Make m) { spawn<T>(on, std::move(m), std::move(handler)); };
+        return asio::async_initiate<Token, typename completion<T>::signature>(initiation{on, std::move(start)}, token,
+                                                                              std::move(make));
+    }
 }
 
 } // namespace detail

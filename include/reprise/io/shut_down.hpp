@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/io/initiate.hpp>
+#include <reprise/io/tls_stream.hpp>
 #include <reprise/io/watchdog.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -15,12 +16,14 @@
 namespace reprise::detail {
 
 /// Exchange close_notify for at most `limit`, then close the socket. Nothing that the peer does about it is an error.
-template <class TlsStream, class Close>
-asio::awaitable<outcome<void>> shut_down(TlsStream& tls, std::chrono::milliseconds limit, Close close)
+template <class NextLayer, class Close>
+asio::awaitable<outcome<void>> shut_down(tls_stream<NextLayer>& tls, std::chrono::milliseconds limit, Close close)
 {
     auto const ex = co_await asio::this_coro::executor;
     watchdog const dog{ex, limit, close};
-    auto const [ec] = co_await tls.async_shutdown(asio::as_tuple(asio::use_awaitable));
+    auto const [ec, none] =
+        co_await tls.async_perform([](tls_engine& engine) { return engine.shut_down(); },
+                                   asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
     close();
     bool const cancelled = ec == asio::error::operation_aborted && !dog.has_barked();
     co_return outcome<void>{cancelled ? ec : error_code{}};

@@ -5,30 +5,27 @@
 #include <reprise/io/within.hpp>
 #include <reprise/server/server_options.hpp>
 #include <reprise/server/session_cache.hpp>
-#include <reprise/tls/bio_handover.hpp>
 #include <reprise/tls/client_hello.hpp>
 #include <reprise/tls/handshake_info.hpp>
 #include <reprise/tls/session.hpp>
+#include <reprise/tls/tls_engine.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 
 #include <array>
-#include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
 namespace reprise::detail {
 
-/// What the accept loop does next.
+/// Where a server handshake stands when it cannot go on by itself.
 enum class accept_step
 {
-    read,        ///< read more ciphertext into `room()`, `feed`, then ask again
+    shake_hands, ///< nothing is asked: it goes on as its transport does
     choose_host, ///< ask the selector, then `use_host`
     look_up,     ///< `look_up`, then `found`
-    done,        ///< the handshake is complete; output may be left: tickets
-    failed,      ///< `error()` says why; output may be left: an alert
+    done,
 };
 
 /// Which question to the storage can help a connection.
@@ -61,7 +58,7 @@ struct lookup_policy
 /// Ask a selector in a way that owns what it uses: after the deadline it is left to itself, and the stream may go first.
 [[nodiscard]] asio::awaitable<std::optional<session_cache>> ask(virtual_host_selector selector, client_hello hello);
 
-/** One server handshake, without its socket: a state machine that is fed ciphertext and says what it needs.
+/** One server handshake, without its socket: a state machine around an engine's that says what it needs.
 
     OpenSSL's callbacks find it through the SSL, so its address is fixed and it outlives the SSL.
 */
@@ -72,18 +69,19 @@ public:
     acceptor(acceptor const&) = delete;
     acceptor& operator=(acceptor const&) = delete;
 
-    /// A new SSL for this connection, in accept state.
+    /// One that was begun and has not ended is a handshake that failed.
+    ~acceptor() { end(); }
+
+    /// The SSL for this connection, in accept state. Once.
     [[nodiscard]] ssl_ptr make_ssl();
 
-    /// Take the SSL's BIOs over. The selector is asked if `has_hosts`.
-    void begin(SSL* ssl, bool has_hosts);
+    /// From here on a handshake counts. The selector is asked if `has_hosts`.
+    void begin(bool has_hosts);
 
-    [[nodiscard]] accept_step next();
+    /// Go on with the handshake, and hand the sessions that were made to the storage, behind it, on `ex`.
+    [[nodiscard]] tls_result shake_hands(tls_engine& engine, asio::any_io_executor const& ex);
 
-    [[nodiscard]] std::span<unsigned char> room() noexcept { return bios_->room(); }
-    void feed(std::size_t size) noexcept { bios_->feed(size); }
-    [[nodiscard]] byte_view output() const noexcept { return bios_->output(); }
-    void drop_output() noexcept { bios_->drop_output(); }
+    [[nodiscard]] accept_step next() const noexcept;
 
     [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
     void use_host(lookup<std::optional<session_cache>> const& answer);
@@ -92,13 +90,11 @@ public:
     [[nodiscard]] asio::awaitable<lookup<std::optional<secret_bytes>>> look_up() const;
     void found(lookup<std::optional<secret_bytes>> answer);
 
-    /// Write the sessions that were made meanwhile to the storage, behind the handshake.
-    void store_new_sessions(asio::any_io_executor const& ex);
+    /// The handshake is over, one way or the other.
+    void end() noexcept;
 
-    /// The handshake is over: give the SSL back to its stream, with what was read too far.
-    void end(bool succeeded) noexcept;
-
-    [[nodiscard]] error_code error() const noexcept { return error_; }
+    /// What to say of a handshake that ended with `ec`.
+    [[nodiscard]] error_code explain(error_code ec) const noexcept;
     [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
 
     /// @name What OpenSSL's callbacks call
@@ -114,6 +110,7 @@ public:
 
 private:
     void apply_host();
+    void store_new_sessions(asio::any_io_executor const& ex);
     void finish();
 
     enum class phase
@@ -126,9 +123,9 @@ private:
         over, // the handshake is complete
     };
 
-    session_cache cache_;                // of the current host
-    std::unique_ptr<bio_handover> bios_; // until the handshake is over
+    session_cache cache_; // of the current host
     SSL* ssl_ = nullptr;
+    bool begun_ = false;
     bool has_hosts_ = false;
     bool host_changed_ = false;
     bool host_refused_ = false;
@@ -142,7 +139,6 @@ private:
     bool opened_ticket_ = false;
     std::array<unsigned char, 32> policy_{};
     std::vector<session> new_sessions_;
-    error_code error_;
     handshake_info info_;
 };
 

@@ -5,8 +5,10 @@
 #include <reprise/io/coalesce.hpp>
 #include <reprise/io/default_socket.hpp>
 #include <reprise/io/initiate.hpp>
+#include <reprise/io/initiation.hpp>
 #include <reprise/io/lowest_socket.hpp>
 #include <reprise/io/shut_down.hpp>
+#include <reprise/io/tls_stream.hpp>
 #include <reprise/io/watchdog.hpp>
 #include <reprise/io/within.hpp>
 #include <reprise/server/accept.hpp>
@@ -15,15 +17,13 @@
 #include <reprise/tls/handshake_info.hpp>
 
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/buffer.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl/error.hpp>
-#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 
 #include <memory>
-#include <tuple>
 #include <utility>
 
 namespace boost::beast {
@@ -32,7 +32,7 @@ enum class role_type;
 
 namespace reprise {
 
-/** A TLS server stream that resumes: asio::ssl::stream, whose handshake asks the session_cache's storage.
+/** A TLS server stream that resumes: its handshake asks the session_cache's storage.
 
     It satisfies Asio's AsyncReadStream and AsyncWriteStream, so that asio::async_read, Beast's HTTP and WebSocket work on
     it.
@@ -40,7 +40,7 @@ namespace reprise {
     @tparam NextLayer A connected TCP socket, or layers on top of one, such as beast::tcp_stream.
 
     Every operation takes any completion token and awaits where none is given; it supports `terminal` cancellation, after
-    which the stream is of no use. One that is awaited with `use_awaitable` is a part of the coroutine, and obeys the types of
+    which the stream is of no use, unless it says otherwise. One that is awaited with `use_awaitable` is a part of the coroutine, and obeys the types of
     cancellation that this has enabled.
 
     @par Object Lifetimes
@@ -75,13 +75,13 @@ public:
     server_stream& operator=(server_stream&&) noexcept = default;
     ~server_stream() = default;
 
-    [[nodiscard]] executor_type get_executor() noexcept { return impl_->tls.get_executor(); }
-    [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->tls.next_layer(); }
-    [[nodiscard]] next_layer_type const& next_layer() const noexcept { return impl_->tls.next_layer(); }
+    [[nodiscard]] executor_type get_executor() noexcept { return impl_->next.get_executor(); }
+    [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->next; }
+    [[nodiscard]] next_layer_type const& next_layer() const noexcept { return impl_->next; }
 
     /// The TCP socket at the bottom.
     [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return detail::lowest_socket(next_layer()); }
-    [[nodiscard]] native_handle_type native_handle() noexcept { return impl_->tls.native_handle(); }
+    [[nodiscard]] native_handle_type native_handle() noexcept { return impl_->tls.engine.native_handle(); }
 
     /// How the handshake went: resumed or not, and why not.
     [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->accept.info(); }
@@ -129,7 +129,8 @@ public:
     /// Close the socket at once, without close_notify.
     void close() noexcept { impl_->close(); }
 
-    /// As AsyncReadStream.
+    /// As AsyncReadStream. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not
+    /// deliver, the next one does.
     template <class MutableBufferSequence,
               asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
@@ -142,100 +143,72 @@ public:
               asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
+        auto start = [self = impl_.get()](auto handler, ConstBufferSequence const& from)
+        { self->tls.async_write_some(self->joined(from), std::move(handler)); };
         return asio::async_initiate<Token, void(error_code, std::size_t)>(
-            [self = impl_.get()](auto handler, ConstBufferSequence const& data)
-            { self->tls.async_write_some(asio::const_buffer{self->joined(data)}, std::move(handler)); }, token,
-            buffers);
+            detail::initiation{get_executor(), std::move(start)}, token, buffers);
     }
 
 private:
     struct impl
     {
-        impl(NextLayer next, session_cache const& cache, server_options o)
-            : options(std::move(o)), accept(cache), tls(std::move(next), accept.make_ssl().release())
+        impl(NextLayer n, session_cache const& cache, server_options o)
+            : options(std::move(o)), next(std::move(n)), accept(cache), tls(next, accept.make_ssl())
         {
         }
 
-        // A handshake that was abandoned with its io_context still holds the BIOs, and the SSL goes first.
-        ~impl() { accept.end(false); }
-
         server_options options;
+        NextLayer next;
         detail::acceptor accept; // outlives the SSL, which points to it
-        asio::ssl::stream<NextLayer> tls;
+        detail::tls_stream<NextLayer> tls;
         detail::coalescer joined;
+
+        auto& socket() noexcept { return detail::lowest_socket(next); }
 
         void close() noexcept
         {
             error_code ignored;
-            detail::lowest_socket(tls.next_layer()).close(ignored);
+            socket().close(ignored);
         }
 
         using result = detail::outcome<handshake_info>;
-        static constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
         asio::awaitable<result> handshake()
         {
             if (options.no_delay)
             {
                 error_code ignored; // an optimisation; not every socket is TCP
-                detail::lowest_socket(tls.next_layer()).set_option(asio::ip::tcp::no_delay{true}, ignored);
+                socket().set_option(asio::ip::tcp::no_delay{true}, ignored);
             }
             auto const ex = co_await asio::this_coro::executor;
             detail::watchdog const dog{ex, options.handshake_timeout, [this] { close(); }};
-            accept.begin(tls.native_handle(), options.select_host != nullptr);
-            try
-            {
-                auto const ec = co_await run();
-                accept.end(!ec);
-                co_return result{dog.has_barked() ? asio::error::timed_out : ec, accept.info()};
-            }
-            catch (...)
-            {
-                accept.end(false);
-                throw;
-            }
+            accept.begin(options.select_host != nullptr);
+            auto const ec = co_await shake_hands();
+            accept.end();
+            co_return result{dog.has_barked() ? asio::error::timed_out : ec, accept.info()};
         }
 
-        asio::awaitable<error_code> run()
+        asio::awaitable<error_code> shake_hands()
         {
             for (;;)
             {
+                auto const [ec, none] = co_await tls.async_perform(
+                    [this](detail::tls_engine& engine) { return accept.shake_hands(engine, next.get_executor()); },
+                    asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
                 auto const step = accept.next();
-                accept.store_new_sessions(tls.get_executor());
-                error_code written;
-                if (auto const output = accept.output(); !output.empty())
-                {
-                    std::tie(written, std::ignore) = co_await asio::async_write(
-                        tls.next_layer(), asio::buffer(output.data(), output.size()), no_throw);
-                    accept.drop_output();
-                    if (written == asio::error::operation_aborted)
-                        co_return written;
-                }
-                switch (step)
-                {
-                case detail::accept_step::done:
+                if (step == detail::accept_step::done)
                     // In TLS 1.3 only tickets are left to be written. A client that has closed meanwhile does not want
                     // them; what it wrote before can still be read.
-                    co_return accept.info().protocol == tls_version::tls13 ? error_code{} : written;
-                case detail::accept_step::failed: co_return accept.error();
-                case detail::accept_step::choose_host:
-                {
-                    auto const host = co_await detail::within(options.handshake_timeout,
-                                                              detail::ask(options.select_host, accept.hello()));
-                    accept.use_host(host);
-                    break;
-                }
-                case detail::accept_step::look_up: accept.found(co_await accept.look_up()); break;
-                case detail::accept_step::read:
-                    if (written)
-                        co_return written;
-                    auto const room = accept.room();
-                    auto const [ec, size] =
-                        co_await tls.next_layer().async_read_some(asio::buffer(room.data(), room.size()), no_throw);
-                    if (ec)
-                        co_return ec == asio::error::eof ? asio::ssl::error::stream_truncated : ec;
-                    accept.feed(size);
-                }
+                    co_return accept.info().protocol == tls_version::tls13&& ec != asio::error::operation_aborted
+                        ? error_code{}
+                        : ec;
+                if (ec)
+                    co_return accept.explain(ec);
+                if (step == detail::accept_step::choose_host)
+                    accept.use_host(co_await detail::within(options.handshake_timeout,
+                                                            detail::ask(options.select_host, accept.hello())));
+                else if (step == detail::accept_step::look_up)
+                    accept.found(co_await accept.look_up());
             }
         }
 

@@ -1,0 +1,30 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <utility>
+
+namespace reprise::detail {
+
+/// The function that starts an operation, with the operation's executor, which some completion tokens ask for.
+template <class Executor, class Function>
+class initiation
+{
+public:
+    using executor_type = Executor;
+
+    initiation(Executor ex, Function start) : executor_(std::move(ex)), start_(std::move(start)) {}
+
+    [[nodiscard]] executor_type get_executor() const noexcept { return executor_; }
+
+    template <class... Arguments>
+    void operator()(Arguments&&... arguments)
+    {
+        start_(std::forward<Arguments>(arguments)...);
+    }
+
+private:
+    Executor executor_;
+    Function start_;
+};
+
+} // namespace reprise::detail

@@ -1,0 +1,167 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/tls/tls_engine.hpp>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace reprise::detail {
+
+namespace {
+
+// Enough for a handshake and a small request; a connection that fills it gets room for a whole record.
+constexpr std::size_t small_input = 4096;
+constexpr std::size_t large_input = SSL3_RT_MAX_ENCRYPTED_LENGTH + SSL3_RT_HEADER_LENGTH;
+
+int to_int(std::size_t size) noexcept
+{
+    return static_cast<int>(std::min<std::size_t>(size, INT_MAX));
+}
+
+} // namespace
+
+tls_engine::tls_engine(ssl_ptr ssl) : ssl_(std::move(ssl))
+{
+    bio_ptr ours{::BIO_new(method())};
+    if (!ours)
+        throw std::bad_alloc{};
+    ::BIO_set_data(ours.get(), this);
+    ::BIO_set_init(ours.get(), 1);
+    ::SSL_set_bio(ssl_.get(), ours.get(), ours.get());
+    (void)ours.release();                // the SSL's now
+    ::SSL_set_read_ahead(ssl_.get(), 1); // ask the BIO once for what has come, not twice a record
+    SSL_set_mode(ssl_.get(),
+                 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+}
+
+tls_result tls_engine::handshake()
+{
+    ::ERR_clear_error();
+    return judge(::SSL_do_handshake(ssl_.get()), 0);
+}
+
+tls_result tls_engine::read(std::span<unsigned char> into)
+{
+    if (into.empty())
+        return {};
+    ::ERR_clear_error();
+    int const result = ::SSL_read(ssl_.get(), into.data(), to_int(into.size()));
+    return judge(result, result > 0 ? static_cast<std::size_t>(result) : 0);
+}
+
+tls_result tls_engine::write(byte_view from)
+{
+    if (from.empty()) // OpenSSL would take it for an error
+        return {};
+    ::ERR_clear_error();
+    int const result = ::SSL_write(ssl_.get(), from.data(), to_int(from.size()));
+    return judge(result, result > 0 ? static_cast<std::size_t>(result) : 0);
+}
+
+tls_result tls_engine::shut_down()
+{
+    ::ERR_clear_error();
+    int result = ::SSL_shutdown(ssl_.get());
+    if (result == 0) // ours is sent, the peer's has not come
+        result = ::SSL_shutdown(ssl_.get());
+    return judge(result, 0);
+}
+
+tls_result tls_engine::judge(int result, std::size_t size) const
+{
+    if (result > 0)
+        return {tls_status::done, size, {}};
+    switch (::SSL_get_error(ssl_.get(), result))
+    {
+    case SSL_ERROR_WANT_READ: return {tls_status::needs_input};
+    case SSL_ERROR_WANT_CLIENT_HELLO_CB: return {tls_status::paused};
+    case SSL_ERROR_ZERO_RETURN: return {tls_status::closed};
+    default: break;
+    }
+    tls_result const failure{tls_status::failed, 0, ::ERR_get_error()};
+    ::ERR_clear_error();
+    return failure;
+}
+
+std::span<unsigned char> tls_engine::room()
+{
+    if (auto const wanted = outgrown_ ? large_input : small_input; wanted > input_size_)
+    {
+        input_ = std::make_unique_for_overwrite<unsigned char[]>(wanted);
+        input_size_ = wanted;
+    }
+    return {input_.get(), input_size_};
+}
+
+void tls_engine::feed(std::size_t size) noexcept
+{
+    unread_ = {input_.get(), size};
+    outgrown_ = size == input_size_;
+    ++fed_;
+}
+
+byte_view tls_engine::output() noexcept
+{
+    if (unsent_.empty() && !output_.empty())
+    {
+        sending_.swap(output_);
+        output_.clear();
+        unsent_ = sending_;
+    }
+    return unsent_;
+}
+
+// Made once and kept: OpenSSL has no method for memory that is not copied in and out. BIO_meth_new(3)
+BIO_METHOD const* tls_engine::method()
+{
+    static BIO_METHOD const* const made = []
+    {
+        BIO_METHOD* const m = ::BIO_meth_new(::BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "reprise");
+        if (m == nullptr || ::BIO_meth_set_read(m, &tls_engine::on_read) != 1 ||
+            ::BIO_meth_set_write(m, &tls_engine::on_write) != 1 || ::BIO_meth_set_ctrl(m, &tls_engine::on_control) != 1)
+            throw std::bad_alloc{};
+        return m;
+    }();
+    return made;
+}
+
+int tls_engine::on_read(BIO* bio, char* to, int size) noexcept
+{
+    auto& self = *static_cast<tls_engine*>(::BIO_get_data(bio));
+    BIO_clear_retry_flags(bio);
+    auto const part = self.unread_.first(std::min(self.unread_.size(), static_cast<std::size_t>(size)));
+    if (part.empty())
+    {
+        BIO_set_retry_read(bio); // empty means "wait", not "end"
+        return -1;
+    }
+    std::memcpy(to, part.data(), part.size());
+    self.unread_ = self.unread_.subspan(part.size());
+    return static_cast<int>(part.size());
+}
+
+int tls_engine::on_write(BIO* bio, char const* from, int size) noexcept
+try
+{
+    auto& self = *static_cast<tls_engine*>(::BIO_get_data(bio));
+    BIO_clear_retry_flags(bio);
+    self.output_.insert(self.output_.end(), from, from + size);
+    ++self.produced_;
+    return size;
+}
+catch (std::exception const&)
+{
+    return -1;
+}
+
+long tls_engine::on_control(BIO*, int command, long, void*) noexcept
+{
+    return command == BIO_CTRL_FLUSH ? 1 : 0; // there is nothing else that a connection depends on
+}
+
+} // namespace reprise::detail
