@@ -27,7 +27,11 @@ public:
     explicit secret_bytes(std::size_t size) : bytes_(size) {}
     secret_bytes(secret_bytes const&) = default;
     secret_bytes(secret_bytes&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
-    ~secret_bytes() { wipe(bytes_); }
+    ~secret_bytes()
+    {
+        if (!bytes_.empty()) // one that was moved from costs nothing
+            wipe(bytes_);
+    }
 
     secret_bytes& operator=(secret_bytes other) noexcept
     {
