@@ -8,12 +8,15 @@
 
 #include <benchmark/benchmark.h>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <barrier>
 #include <cstdio>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <string>
 #include <thread>
@@ -109,12 +112,26 @@ std::string name_of(operation const& what, std::size_t size, unsigned threads)
     return std::string{what.name} + "/" + std::to_string(size) + "/threads:" + std::to_string(threads);
 }
 
-// Nanoseconds for one operation, by the wall, of all threads together.
+struct cost
+{
+    double ns; // of the thread that took longest, divided by the operations of all: 1 / throughput
+    double
+        waits; // per operation: how often a thread went to sleep for a lock, which takes time that `ns` does not show
+};
+
+long waits_so_far()
+{
+    rusage usage{};
+    ::getrusage(RUSAGE_THREAD, &usage);
+    return usage.ru_nvcsw;
+}
+
 template <class F>
-double on_threads(unsigned threads, std::size_t count_each, F work)
+cost on_threads(unsigned threads, std::size_t count_each, F work)
 {
     std::barrier start{static_cast<std::ptrdiff_t>(threads)};
     std::vector<nanoseconds> took(threads);
+    std::atomic<long> waits{0};
     {
         std::vector<std::jthread> pool;
         for (unsigned t = 0; t < threads; ++t)
@@ -122,13 +139,16 @@ double on_threads(unsigned threads, std::size_t count_each, F work)
                 [&, t]
                 {
                     start.arrive_and_wait();
+                    auto const before = waits_so_far();
                     took[t] = work(t);
+                    waits += waits_so_far() - before;
                 });
     }
-    return static_cast<double>(std::ranges::max(took).count()) / static_cast<double>(count_each * threads);
+    auto const all = static_cast<double>(count_each * threads);
+    return {static_cast<double>(std::ranges::max(took).count()) / all, static_cast<double>(waits.load()) / all};
 }
 
-double measure(subject& cache, operation const& what, std::size_t size, unsigned threads, std::size_t count)
+cost measure(subject& cache, operation const& what, std::size_t size, unsigned threads, std::size_t count)
 {
     auto const each = count / threads;
     if (!what.is_put)
@@ -141,31 +161,39 @@ double measure(subject& cache, operation const& what, std::size_t size, unsigned
     }
     // New sessions in small parts that are removed again, so that there are always about as many as there should be.
     auto const part = std::min(each, std::max<std::size_t>(size / 20, 50));
-    double total = 0;
     auto const parts = each / part;
+    cost mean{0, 0};
     for (std::size_t p = 0; p < parts; ++p)
     {
-        total += on_threads(threads, part, [&](unsigned t) { return cache.put({size + t * part, part}, what.lives); });
-        cache.remove({size, threads * part});
+        auto const first = size + p * threads * part;
+        auto const c =
+            on_threads(threads, part, [&](unsigned t) { return cache.put({first + t * part, part}, what.lives); });
+        mean.ns += c.ns / static_cast<double>(parts);
+        mean.waits += c.waits / static_cast<double>(parts);
+        cache.remove({first, threads * part});
     }
-    return total / static_cast<double>(parts);
+    return mean;
 }
 
 std::size_t count_for(operation const& what, std::size_t size, bool openssl)
 {
     if (openssl && what.lives == mixed_lifetime) // each walks a list
-        return size == large ? 2 : size == medium ? 20 : 2'000;
+        return size == large ? 4 : size == medium ? 20 : 2'000;
     return what.is_put ? 20'000 : 100'000;
 }
+
+constexpr char const* waits_name = "waits/";
 
 void duel(benchmark::State& state, pair_of_caches& caches, results& to, operation const& what, std::size_t size,
           unsigned threads)
 {
     for ([[maybe_unused]] auto _ : state)
     {
-        measured_pair const pair{measure(*caches.openssl, what, size, threads, count_for(what, size, true)),
-                                 measure(*caches.reprise, what, size, threads, count_for(what, size, false))};
+        auto const openssl = measure(*caches.openssl, what, size, threads, count_for(what, size, true));
+        auto const reprise = measure(*caches.reprise, what, size, threads, count_for(what, size, false));
+        measured_pair const pair{openssl.ns, reprise.ns};
         to.add(name_of(what, size, threads), pair);
+        to.add(waits_name + name_of(what, size, threads), {openssl.waits, reprise.waits});
         state.SetIterationTime(pair.reprise * 1e-9);
         state.counters["openssl_ns"] = pair.openssl;
         state.counters["reprise_ns"] = pair.reprise;
@@ -193,14 +221,17 @@ void expire(benchmark::State& state, results& to, std::size_t size)
 void print(results const& r, measured_pair const& memory)
 {
     std::printf(
-        "\nOne operation, ns by the wall over all threads; medians of alternating pairs.\n\n%-28s %10s %10s %9s\n", "",
-        "OpenSSL", "reprise", "ratio");
+        "\nOne operation: CPU time of the thread that took longest / operations of all threads, ns, and how often a\n"
+        "thread slept for a lock in 1000 operations. Medians of alternating pairs.\n\n"
+        "%-28s %10s %10s %9s %10s %10s\n",
+        "", "OpenSSL", "reprise", "ratio", "slept", "slept");
     for (auto const& what : operations)
         for (auto const size : {small, medium, large})
             for (unsigned const threads : {1u, 2u})
                 if (auto const name = name_of(what, size, threads); r.has(name))
-                    std::printf("%-28s %10.0f %10.0f %9.4f\n", name.c_str(), r.openssl(name), r.reprise(name),
-                                r.ratio(name));
+                    std::printf("%-28s %10.0f %10.0f %9.4f %10.1f %10.1f\n", name.c_str(), r.openssl(name),
+                                r.reprise(name), r.ratio(name), 1000 * r.openssl(waits_name + name),
+                                1000 * r.reprise(waits_name + name));
     std::printf("\nLongest time that the expiry of all sessions keeps a thread, us of CPU.\n\n");
     for (auto const size : {small, medium, large})
         if (auto const name = expiry_name + std::to_string(size); r.has(name))

@@ -37,11 +37,11 @@ std::uint64_t mixed(std::uint64_t x)
 }
 
 template <class F>
-nanoseconds wall_time(F f)
+nanoseconds time_of(F f)
 {
-    auto const start = std::chrono::steady_clock::now();
+    auto const start = cpu_time(CLOCK_THREAD_CPUTIME_ID);
     f();
-    return std::chrono::steady_clock::now() - start;
+    return cpu_time(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
 class openssl_table final : public subject
@@ -59,7 +59,7 @@ public:
         made.reserve(which.count);
         for (std::size_t i = 0; i < which.count; ++i)
             made.push_back(make(which.at(i), lives(which.at(i))));
-        return wall_time([&] { add(made); });
+        return time_of([&] { add(made); });
     }
 
     nanoseconds hit(sessions which) override { return look_up(which, 1); }
@@ -92,9 +92,7 @@ public:
     nanoseconds longest_pause_of_expiry() override
     {
         auto const later = SSL_SESSION_get_time(example_.native.get()) + 2 * longest_lifetime.count();
-        auto const start = cpu_time(CLOCK_THREAD_CPUTIME_ID);
-        SSL_CTX_flush_sessions(context_.get(), later);
-        return cpu_time(CLOCK_THREAD_CPUTIME_ID) - start;
+        return time_of([&] { SSL_CTX_flush_sessions(context_.get(), later); });
     }
 
 private:
@@ -121,7 +119,7 @@ private:
     nanoseconds look_up(sessions which, int expected)
     {
         reprise::ssl_ptr const ssl{SSL_new(context_.get())};
-        return wall_time(
+        return time_of(
             [&]
             {
                 for (std::size_t i = 0; i < which.count; ++i)
@@ -200,9 +198,7 @@ public:
         asio::co_spawn(io, storage_->flush(), [&](std::exception_ptr, std::size_t) { flushed = true; });
         while (!flushed)
         {
-            auto const start = cpu_time(CLOCK_THREAD_CPUTIME_ID);
-            io.run_one();
-            longest = std::max(longest, cpu_time(CLOCK_THREAD_CPUTIME_ID) - start);
+            longest = std::max(longest, time_of([&] { io.run_one(); }));
         }
         require(storage_->stats().expired - expired_before == before, "expiry");
         time_.advance(longest_lifetime + seconds{1});
@@ -233,9 +229,9 @@ private:
     template <class Coroutine>
     static asio::awaitable<void> timed(Coroutine coroutine, nanoseconds& took)
     {
-        auto const start = std::chrono::steady_clock::now();
+        auto const start = cpu_time(CLOCK_THREAD_CPUTIME_ID);
         co_await coroutine();
-        took = std::chrono::steady_clock::now() - start;
+        took = cpu_time(CLOCK_THREAD_CPUTIME_ID) - start;
     }
 
     template <class Coroutine>

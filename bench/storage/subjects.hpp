@@ -47,7 +47,7 @@ struct server_session
 [[nodiscard]] server_session make_server_session();
 
 /** A cache of server sessions that is measured. Each call runs its sessions one after the other on the calling thread, and
-    throws if one was not as it should be.
+    throws if one was not as it should be. Times are CPU time of that thread: what else the machine does is left out.
 */
 class subject
 {
@@ -67,8 +67,7 @@ public:
     virtual void fill(std::size_t count) = 0;
     [[nodiscard]] virtual std::size_t size() const = 0;
 
-    /// Let everything expire and be dropped; the longest time that this keeps a thread from doing anything else, in CPU
-    /// time, so that a machine that is busy with something else does not count.
+    /// Let everything expire and be dropped; the longest time that this keeps a thread from doing anything else.
     virtual nanoseconds longest_pause_of_expiry() = 0;
 };
 

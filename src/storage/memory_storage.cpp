@@ -173,8 +173,12 @@ public:
         entry* const e = find(name, hash, now);
         if (e == nullptr)
             return std::nullopt;
-        by_use_.splice(by_use_.begin(), by_use_, use_list::s_iterator_to(*e));
-        return secret_bytes{e->value()};
+        auto const at = use_list::s_iterator_to(*e);
+        __builtin_prefetch(std::prev(at).pointed_node());
+        __builtin_prefetch(std::next(at).pointed_node());
+        std::optional<secret_bytes> value{e->value()};
+        by_use_.splice(by_use_.begin(), by_use_, at);
+        return value;
     }
 
     std::optional<secret_bytes> take(std::string_view name, std::uint64_t hash)

@@ -11,7 +11,7 @@ namespace reprise {
 
 using byte_view = std::span<unsigned char const>;
 
-/// Overwrite memory in a way that the compiler may not remove (OPENSSL_cleanse(3)).
+/// Overwrite memory in a way that the compiler may not remove (explicit_bzero(3)).
 void wipe(std::span<unsigned char> bytes) noexcept;
 
 /** Bytes that are wiped when they go: session records and ticket keys.
@@ -27,11 +27,7 @@ public:
     explicit secret_bytes(std::size_t size) : bytes_(size) {}
     secret_bytes(secret_bytes const&) = default;
     secret_bytes(secret_bytes&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
-    ~secret_bytes()
-    {
-        if (!bytes_.empty()) // one that was moved from costs nothing
-            wipe(bytes_);
-    }
+    ~secret_bytes() { wipe(bytes_); }
 
     secret_bytes& operator=(secret_bytes other) noexcept
     {
