@@ -84,30 +84,30 @@ class entry_table
 public:
     explicit entry_table(std::size_t max_bytes)
         : mask_(std::bit_floor(max_bytes / typical_entry) - 1),
-          buckets_(static_cast<entry**>(std::calloc(mask_ + 1, sizeof(entry*))))
+          buckets_(static_cast<bucket*>(std::calloc(mask_ + 1, sizeof(bucket))))
     {
         if (!buckets_)
             throw std::bad_alloc{};
     }
 
-    [[nodiscard]] std::size_t bytes() const noexcept { return (mask_ + 1) * sizeof(entry*); }
+    [[nodiscard]] std::size_t bytes() const noexcept { return (mask_ + 1) * sizeof(bucket); }
 
     /// Its bucket will be looked at soon. May be called without the lock.
-    void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&bucket(hash)); }
+    void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&bucket_of(hash)); }
 
     [[nodiscard]] entry* find(std::string_view name, std::uint64_t hash) const noexcept
     {
-        entry* e = bucket(hash);
+        entry* e = bucket_of(hash).first;
         while (e != nullptr && e->name() != name)
             e = e->next_in_bucket;
         return e;
     }
 
-    void insert(entry& e, std::uint64_t hash) noexcept { e.next_in_bucket = std::exchange(bucket(hash), &e); }
+    void insert(entry& e, std::uint64_t hash) noexcept { e.next_in_bucket = std::exchange(bucket_of(hash).first, &e); }
 
     void erase(entry& e, std::uint64_t hash) noexcept
     {
-        entry** at = &bucket(hash);
+        entry** at = &bucket_of(hash).first;
         while (*at != &e)
             at = &(*at)->next_in_bucket;
         *at = e.next_in_bucket;
@@ -116,15 +116,19 @@ public:
 private:
     static constexpr std::size_t typical_entry = 256; // a session without a client certificate takes a little more
 
+    struct bucket
+    {
+        entry* first;
+    };
     struct deleter
     {
-        void operator()(entry** p) const noexcept { std::free(p); }
+        void operator()(bucket* p) const noexcept { std::free(p); }
     };
 
-    [[nodiscard]] entry*& bucket(std::uint64_t hash) const noexcept { return buckets_.get()[hash & mask_]; }
+    [[nodiscard]] bucket& bucket_of(std::uint64_t hash) const noexcept { return buckets_.get()[hash & mask_]; }
 
     std::size_t const mask_;
-    std::unique_ptr<entry*, deleter> buckets_;
+    std::unique_ptr<bucket, deleter> buckets_;
 };
 
 using use_list = bi::list<entry, bi::member_hook<entry, decltype(entry::by_use), &entry::by_use>>;
