@@ -37,8 +37,12 @@ for end in server client; do
             "${count[reprise]}" "$(ratio "${count[reprise]}" "${count[asio]}")"
         if [[ $end == server ]]; then
             installed=$(ratio "${count[cache]}" "${count[raw]}")
-            printf ' %10s  goal: at most 1.10, %s' "$installed" \
-                "$(awk -v r="$installed" 'BEGIN { print r <= 1.10 ? "met" : "MISSED" }')"
+            case $kind in
+                tls12-id | tls13-stateful) bar=1.03 ;; # memory_storage against OpenSSL's internal cache, which raw uses
+                *) bar=1.10 ;;
+            esac
+            printf ' %10s  goal: at most %s, %s' "$installed" "$bar" \
+                "$(awk -v r="$installed" -v bar="$bar" 'BEGIN { print r <= bar ? "met" : "MISSED" }')"
         fi
         printf '\n'
     done

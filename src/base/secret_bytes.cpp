@@ -1,13 +1,14 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include <reprise/base/secret_bytes.hpp>
 
-#include <openssl/crypto.h>
+#include <string.h>
 
 namespace reprise {
 
 void wipe(std::span<unsigned char> bytes) noexcept
 {
-    ::OPENSSL_cleanse(bytes.data(), bytes.size());
+    if (!bytes.empty())
+        ::explicit_bzero(bytes.data(), bytes.size());
 }
 
 } // namespace reprise

@@ -1,12 +1,17 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "expiry_wheel.hpp"
+#include "siphash.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/storage/memory_storage.hpp>
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/intrusive/list.hpp>
-#include <boost/intrusive/unordered_set.hpp>
 
-#include <array>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <new>
@@ -20,16 +25,12 @@ namespace {
 
 namespace bi = boost::intrusive;
 
-std::int64_t to_tick(time_point t) noexcept
-{
-    return std::chrono::floor<std::chrono::seconds>(t.time_since_epoch()).count();
-}
-
 // One allocation: this header, then the name, then the value.
-struct entry : bi::unordered_set_base_hook<bi::store_hash<true>>
+struct entry
 {
-    bi::list_member_hook<> by_use;
-    bi::list_member_hook<> by_expiry;
+    entry* next_in_bucket = nullptr;
+    bi::list_member_hook<bi::link_mode<bi::normal_link>> by_use;
+    detail::expiry_hook by_expiry;
     time_point expiry;
     std::uint32_t name_size;
     std::uint32_t value_size;
@@ -44,18 +45,27 @@ struct entry : bi::unordered_set_base_hook<bi::store_hash<true>>
         return {reinterpret_cast<unsigned char const*>(this + 1) + name_size, value_size};
     }
 
-    // What malloc takes for it, and its part of the hash table.
-    [[nodiscard]] static std::size_t cost(std::size_t name_size, std::size_t value_size) noexcept
+    // What malloc takes for it.
+    [[nodiscard]] std::size_t cost() const noexcept
     {
         constexpr std::size_t malloc_header = 8;
-        constexpr std::size_t bucket = 2 * sizeof(void*);
-        return sizeof(entry) + ((name_size + value_size + malloc_header + 15) & ~std::size_t{15}) + bucket;
+        return (sizeof(entry) + name_size + value_size + malloc_header + 15) & ~std::size_t{15};
     }
-    [[nodiscard]] std::size_t cost() const noexcept { return cost(name_size, value_size); }
 
-    static entry* make(std::string_view name, byte_view value, time_point expiry)
+    struct deleter
     {
-        auto* const e = new (::operator new(sizeof(entry) + name.size() + value.size())) entry;
+        void operator()(entry* e) const noexcept
+        {
+            wipe({e->bytes() + e->name_size, e->value_size});
+            e->~entry();
+            ::operator delete(e);
+        }
+    };
+    using ptr = std::unique_ptr<entry, deleter>;
+
+    static ptr make(std::string_view name, byte_view value, time_point expiry)
+    {
+        ptr e{new (::operator new(sizeof(entry) + name.size() + value.size())) entry};
         e->expiry = expiry;
         e->name_size = static_cast<std::uint32_t>(name.size());
         e->value_size = static_cast<std::uint32_t>(value.size());
@@ -65,147 +75,147 @@ struct entry : bi::unordered_set_base_hook<bi::store_hash<true>>
             std::memcpy(e->bytes() + name.size(), value.data(), value.size());
         return e;
     }
-
-    static void destroy(entry* e) noexcept
-    {
-        wipe({e->bytes() + e->name_size, e->value_size});
-        e->~entry();
-        ::operator delete(e);
-    }
 };
 
-struct name_hash
-{
-    std::size_t salt;
-    std::size_t operator()(std::string_view name) const noexcept
-    {
-        // Session ids are random already; the salt keeps those who choose them from choosing their bucket.
-        auto const h = std::hash<std::string_view>{}(name) ^ salt;
-        return (h ^ (h >> 32)) * 0x9e3779b97f4a7c15u;
-    }
-    std::size_t operator()(entry const& e) const noexcept { return (*this)(e.name()); }
-};
-
-struct same_name
-{
-    bool operator()(entry const& a, entry const& b) const noexcept { return a.name() == b.name(); }
-    bool operator()(std::string_view a, entry const& b) const noexcept { return a == b.name(); }
-};
-
-using table = bi::unordered_set<entry, bi::hash<name_hash>, bi::equal<same_name>, bi::power_2_buckets<true>,
-                                bi::store_hash<true>>;
-using use_list = bi::list<entry, bi::member_hook<entry, bi::list_member_hook<>, &entry::by_use>>;
-using expiry_list =
-    bi::list<entry, bi::member_hook<entry, bi::list_member_hook<>, &entry::by_expiry>, bi::constant_time_size<false>>;
-
-/* Entries by the second in which they expire: a wheel of one slot per second. What expires more than a turn away waits
-   in its slot and is looked at once per turn, about every hour. */
-class expiry_wheel
+/* Entries by their names: chains in as many buckets as the bound on bytes will ever need, so that it never has to be rebuilt
+   while a handshake waits. The system gives the memory for buckets as they are used. */
+class entry_table
 {
 public:
-    void add(entry& e) { slot(to_tick(e.expiry)).push_back(e); }
-    void remove(entry& e) { slot(to_tick(e.expiry)).erase(expiry_list::s_iterator_to(e)); }
-
-    /// Call `drop` on entries that have expired at `now`, looking at no more than `limit`. True if none are left but those
-    /// of the current second, which come later, when their slot is looked at anyway.
-    template <class Drop>
-    bool sweep(time_point now, std::size_t limit, Drop drop)
+    explicit entry_table(std::size_t max_bytes)
+        : mask_(std::bit_floor(max_bytes / typical_entry) - 1),
+          buckets_(static_cast<bucket*>(std::calloc(mask_ + 1, sizeof(bucket))))
     {
-        auto const until = to_tick(now);
-        if (swept_ == 0 || until - swept_ > turn)
-            swept_ = until - turn; // each slot once is enough
-        for (; swept_ < until; ++swept_)
-            if (!sweep_slot(now, limit, drop))
-                return false;
-        return true;
+        if (!buckets_)
+            throw std::bad_alloc{};
     }
 
-    /// The same with those of the current second.
-    template <class Drop>
-    bool sweep_all(time_point now, std::size_t limit, Drop drop)
+    [[nodiscard]] std::size_t bytes() const noexcept { return (mask_ + 1) * sizeof(bucket); }
+
+    /// Its bucket will be looked at soon. May be called without the lock.
+    void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&bucket_of(hash)); }
+
+    [[nodiscard]] entry* find(std::string_view name, std::uint64_t hash) const noexcept
     {
-        return sweep(now, limit, drop) && sweep_slot(now, limit, drop);
+        entry* e = bucket_of(hash).first;
+        while (e != nullptr && e->name() != name)
+            e = e->next_in_bucket;
+        return e;
+    }
+
+    void insert(entry& e, std::uint64_t hash) noexcept { e.next_in_bucket = std::exchange(bucket_of(hash).first, &e); }
+
+    void erase(entry& e, std::uint64_t hash) noexcept
+    {
+        entry** at = &bucket_of(hash).first;
+        while (*at != &e)
+            at = &(*at)->next_in_bucket;
+        *at = e.next_in_bucket;
     }
 
 private:
-    static constexpr std::int64_t turn = 4096;
+    static constexpr std::size_t typical_entry = 256; // a session without a client certificate takes a little more
 
-    template <class Drop>
-    bool sweep_slot(time_point now, std::size_t& limit, Drop& drop)
+    struct bucket
     {
-        auto& due = slot(swept_);
-        while (!due.empty())
-        {
-            if (limit == 0)
-                return false;
-            --limit;
-            auto& e = due.front();
-            if (e.expiry <= now)
-                drop(e);
-            else
-                looked_at_.splice(looked_at_.end(), due, due.begin());
-        }
-        due.swap(looked_at_);
-        return true;
+        entry* first;
+    };
+    struct deleter
+    {
+        void operator()(bucket* p) const noexcept { std::free(p); }
+    };
+
+    [[nodiscard]] bucket& bucket_of(std::uint64_t hash) const noexcept { return buckets_.get()[hash & mask_]; }
+
+    std::size_t const mask_;
+    std::unique_ptr<bucket, deleter> buckets_;
+};
+
+using use_list = bi::list<entry, bi::member_hook<entry, decltype(entry::by_use), &entry::by_use>>;
+
+// Held for less than a microsecond: waiting for it awake is cheaper than going to sleep.
+class brief_lock
+{
+public:
+    explicit brief_lock(std::mutex& m) : lock_(m, std::try_to_lock)
+    {
+        constexpr int tries = 100;
+        for (int i = 0; i < tries && !lock_; ++i)
+            (void)lock_.try_lock();
+        if (!lock_)
+            lock_.lock();
     }
 
-    expiry_list& slot(std::int64_t tick) { return slots_[static_cast<std::uint64_t>(tick) % turn]; }
-
-    std::array<expiry_list, turn> slots_;
-    expiry_list looked_at_;
-    std::int64_t swept_ = 0; // all slots before this second are done
+private:
+    std::unique_lock<std::mutex> lock_;
 };
+
+detail::siphash_key random_key()
+{
+    std::random_device device;
+    std::uniform_int_distribution<std::uint64_t> any;
+    return {any(device), any(device)};
+}
 
 } // namespace
 
 class memory_storage::shard
 {
 public:
-    shard(std::size_t max_bytes, std::size_t salt, clock const& now)
-        : max_bytes_(max_bytes), now_(now), buckets_(16), table_({buckets_.data(), buckets_.size()}, name_hash{salt})
+    shard(std::size_t max_bytes, detail::siphash_key const& key, clock const& now)
+        : key_(key), now_(now), table_(max_bytes), max_bytes_(max_bytes - table_.bytes()), wheel_(now())
     {
     }
 
-    ~shard()
-    {
-        by_use_.clear_and_dispose([this](entry* e) { unlink_but_use(*e), entry::destroy(e); });
-    }
+    ~shard() { by_use_.clear_and_dispose(entry::deleter{}); }
 
-    std::optional<secret_bytes> get(std::string_view name)
+    std::optional<secret_bytes> get(std::string_view name, std::uint64_t hash)
     {
-        std::lock_guard const lock{mutex_};
-        entry* const e = find(name);
+        table_.prefetch(hash);
+        auto const now = now_();
+        brief_lock const lock{mutex_};
+        entry* const e = find(name, hash, now);
         if (e == nullptr)
             return std::nullopt;
-        by_use_.splice(by_use_.begin(), by_use_, use_list::s_iterator_to(*e));
-        return secret_bytes{e->value()};
-    }
-
-    std::optional<secret_bytes> take(std::string_view name)
-    {
-        std::lock_guard const lock{mutex_};
-        entry* const e = find(name);
-        if (e == nullptr)
-            return std::nullopt;
-        secret_bytes value{e->value()};
-        drop(*e);
+        auto const at = use_list::s_iterator_to(*e);
+        __builtin_prefetch(std::prev(at).pointed_node());
+        __builtin_prefetch(std::next(at).pointed_node());
+        std::optional<secret_bytes> value{e->value()};
+        by_use_.splice(by_use_.begin(), by_use_, at);
         return value;
     }
 
-    bool put(std::string_view name, byte_view value, time_point expiry, bool replace)
+    std::optional<secret_bytes> take(std::string_view name, std::uint64_t hash)
     {
-        std::lock_guard const lock{mutex_};
         auto const now = now_();
-        wheel_.sweep(now, entries_per_sweep, [this](entry& e) { expire(e); });
-        if (entry* const old = find(name))
+        entry::ptr taken;
+        {
+            brief_lock const lock{mutex_};
+            if (entry* const e = find(name, hash, now))
+                taken = remove(*e, hash);
+        }
+        if (!taken)
+            return std::nullopt;
+        return secret_bytes{taken->value()};
+    }
+
+    bool put(std::string_view name, std::uint64_t hash, byte_view value, time_point expiry, bool replace)
+    {
+        auto const now = now_();
+        auto made = entry::make(name, value, expiry);
+        auto const cost = made->cost();
+        table_.prefetch(hash);
+        brief_lock const lock{mutex_};
+        auto budget = entries_per_sweep;
+        wheel_.sweep(now, false, budget, [this](entry& e) { expire(e); });
+        if (entry* const old = find(name, hash, now))
         {
             if (!replace)
                 return false;
-            drop(*old);
+            remove(*old, hash);
         }
         if (expiry <= now)
             return true;
-        auto const cost = entry::cost(name.size(), value.size());
         if (cost > max_bytes_)
         {
             ++stats_.evicted;
@@ -214,43 +224,38 @@ public:
         while (stats_.bytes + cost > max_bytes_)
         {
             ++stats_.evicted;
-            drop(by_use_.back());
+            remove(by_use_.back());
         }
-        grow_table();
-        entry& e = *entry::make(name, value, expiry);
-        table_.insert(e);
+        entry& e = *made.release();
+        table_.insert(e, hash);
         by_use_.push_front(e);
-        wheel_.add(e);
+        wheel_.add(e, now);
         stats_.bytes += cost;
         ++stats_.entries;
         return true;
     }
 
-    bool erase(std::string_view name)
+    bool erase(std::string_view name, std::uint64_t hash)
     {
-        std::lock_guard const lock{mutex_};
-        entry* const e = find(name);
+        auto const now = now_();
+        brief_lock const lock{mutex_};
+        entry* const e = find(name, hash, now);
         if (e == nullptr)
             return false;
-        drop(*e);
+        remove(*e, hash);
         return true;
     }
 
-    std::size_t flush()
+    /// Drop what has expired, looking at no more than `budget`, which counts down. True if nothing expired is left.
+    bool flush(std::size_t& budget, std::size_t& dropped)
     {
-        constexpr std::size_t slice = 256; // so that nobody waits long for the lock
-        std::size_t dropped = 0;
-        for (bool done = false; !done;)
-        {
-            std::lock_guard const lock{mutex_};
-            done = wheel_.sweep_all(now_(), slice,
-                                    [&](entry& e)
-                                    {
-                                        expire(e);
-                                        ++dropped;
-                                    });
-        }
-        return dropped;
+        brief_lock const lock{mutex_};
+        return wheel_.sweep(now_(), true, budget,
+                            [&](entry& e)
+                            {
+                                expire(e);
+                                ++dropped;
+                            });
     }
 
     storage_stats stats() const
@@ -262,54 +267,41 @@ public:
 private:
     static constexpr std::size_t entries_per_sweep = 4; // more than one, so that expiry outruns insertion
 
-    entry* find(std::string_view name)
+    entry* find(std::string_view name, std::uint64_t hash, time_point now)
     {
-        auto const at = table_.find(name, table_.hash_function(), same_name{});
-        if (at == table_.end())
-            return nullptr;
-        if (at->expiry > now_())
-            return &*at;
-        expire(*at);
+        entry* const e = table_.find(name, hash);
+        if (e == nullptr || e->expiry > now)
+            return e;
+        ++stats_.expired;
+        remove(*e, hash);
         return nullptr;
     }
 
     void expire(entry& e)
     {
         ++stats_.expired;
-        drop(e);
+        remove(e);
     }
 
-    void drop(entry& e)
+    entry::ptr remove(entry& e) { return remove(e, detail::siphash(key_, e.name())); }
+
+    entry::ptr remove(entry& e, std::uint64_t hash)
     {
+        table_.erase(e, hash);
         by_use_.erase(use_list::s_iterator_to(e));
-        unlink_but_use(e);
+        e.by_expiry.unlink();
         stats_.bytes -= e.cost();
         --stats_.entries;
-        entry::destroy(&e);
+        return entry::ptr{&e};
     }
 
-    void unlink_but_use(entry& e)
-    {
-        table_.erase(table_.iterator_to(e));
-        wheel_.remove(e);
-    }
-
-    void grow_table()
-    {
-        if (table_.size() < buckets_.size())
-            return;
-        std::vector<table::bucket_type> larger(buckets_.size() * 2);
-        table_.rehash({larger.data(), larger.size()});
-        buckets_.swap(larger);
-    }
-
-    std::size_t const max_bytes_;
+    detail::siphash_key const key_;
     clock const& now_;
     mutable std::mutex mutex_;
-    std::vector<table::bucket_type> buckets_;
-    table table_;
-    use_list by_use_; // most recent first
-    expiry_wheel wheel_;
+    entry_table table_;
+    std::size_t const max_bytes_; // for entries
+    use_list by_use_;             // most recent first
+    detail::expiry_wheel<entry, &entry::by_expiry> wheel_;
     storage_stats stats_;
 };
 
@@ -324,53 +316,66 @@ std::shared_ptr<memory_storage> memory_storage::make(memory_storage_options opti
     return std::shared_ptr<memory_storage>{new memory_storage{std::move(options)}};
 }
 
-memory_storage::memory_storage(memory_storage_options options)
-    : options_(std::move(options)), salt_(std::random_device{}())
+memory_storage::memory_storage(memory_storage_options options) : options_(std::move(options)), key_(random_key())
 {
     for (std::size_t i = 0; i < options_.shards; ++i)
-        shards_.push_back(std::make_unique<shard>(options_.max_bytes / options_.shards, salt_, options_.now));
+        shards_.push_back(std::make_unique<shard>(options_.max_bytes / options_.shards, key_, options_.now));
 }
 
 memory_storage::~memory_storage() = default;
 
-memory_storage::shard& memory_storage::shard_of(std::string const& name) const
+memory_storage::shard& memory_storage::shard_of(std::uint64_t hash) const
 {
-    // The top bits: the table inside takes the bottom ones.
-    auto const hash = name_hash{~salt_}(name);
-    return *shards_[(hash >> 40) & (shards_.size() - 1)];
+    return *shards_[(hash >> 56) & (shards_.size() - 1)]; // the table inside takes bits of the other end
 }
 
 asio::awaitable<std::optional<secret_bytes>> memory_storage::get(std::string name)
 {
-    co_return shard_of(name).get(name);
+    auto const hash = detail::siphash(key_, name);
+    co_return shard_of(hash).get(name, hash);
 }
 
 asio::awaitable<void> memory_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
-    shard_of(name).put(name, value, expiry, true);
+    auto const hash = detail::siphash(key_, name);
+    shard_of(hash).put(name, hash, value, expiry, true);
     co_return;
 }
 
 asio::awaitable<std::optional<secret_bytes>> memory_storage::take(std::string name)
 {
-    co_return shard_of(name).take(name);
+    auto const hash = detail::siphash(key_, name);
+    co_return shard_of(hash).take(name, hash);
 }
 
 asio::awaitable<bool> memory_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
-    co_return shard_of(name).put(name, value, expiry, false);
+    auto const hash = detail::siphash(key_, name);
+    co_return shard_of(hash).put(name, hash, value, expiry, false);
 }
 
 asio::awaitable<bool> memory_storage::erase(std::string name)
 {
-    co_return shard_of(name).erase(name);
+    auto const hash = detail::siphash(key_, name);
+    co_return shard_of(hash).erase(name, hash);
 }
 
 asio::awaitable<std::size_t> memory_storage::flush()
 {
+    return flush_in_slices(shared_from_this());
+}
+
+asio::awaitable<std::size_t> memory_storage::flush_in_slices(std::shared_ptr<memory_storage> self)
+{
+    constexpr std::size_t slice = 256; // entries; so that neither this thread nor a lock is kept for long
     std::size_t dropped = 0;
-    for (auto const& s : shards_)
-        dropped += s->flush();
+    auto budget = slice;
+    for (auto const& s : self->shards_)
+        while (!s->flush(budget, dropped))
+        {
+            co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+            budget = slice;
+        }
     co_return dropped;
 }
 

@@ -11,7 +11,7 @@ namespace reprise {
 
 using byte_view = std::span<unsigned char const>;
 
-/// Overwrite memory in a way that the compiler may not remove (OPENSSL_cleanse(3)).
+/// Overwrite memory in a way that the compiler may not remove (explicit_bzero(3)).
 void wipe(std::span<unsigned char> bytes) noexcept;
 
 /** Bytes that are wiped when they go: session records and ticket keys.

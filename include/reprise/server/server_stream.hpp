@@ -40,8 +40,8 @@ namespace reprise {
     @tparam NextLayer A connected TCP socket, or layers on top of one, such as beast::tcp_stream.
 
     Every operation takes any completion token and awaits where none is given; it supports `terminal` cancellation, after
-    which the stream is of no use, unless it says otherwise. One that is awaited with `use_awaitable` is a part of the coroutine, and obeys the types of
-    cancellation that this has enabled.
+    which the stream is of no use, unless it says otherwise. One that is awaited with `use_awaitable` is a part of the
+    coroutine, and obeys the types of cancellation that this has enabled.
 
     @par Object Lifetimes
     The stream keeps the cache and the SSL_CTX. It must outlive its operations.
