@@ -126,6 +126,7 @@ session_cache_stats session_cache::stats() const
         result.stored = core.stored.load(std::memory_order_relaxed);
         result.expired = storage.expired;
         result.evicted = storage.evicted;
+        result.rejected = storage.rejected;
         result.entries = storage.entries;
         result.bytes = storage.bytes;
     }

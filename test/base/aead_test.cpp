@@ -1,4 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/keys.hpp"
+
 #include <reprise/base/aead.hpp>
 
 #include <doctest/doctest.h>
@@ -8,18 +10,11 @@
 #include <string>
 
 using namespace reprise;
+using test::key_of;
 
 TEST_SUITE_BEGIN("aead");
 
 namespace {
-
-secret_bytes key_of(unsigned char first)
-{
-    secret_bytes key(secret_key_size);
-    for (std::size_t i = 0; i < key.size(); ++i)
-        key.data()[i] = static_cast<unsigned char>(first + 7 * i);
-    return key;
-}
 
 std::string hex(byte_view bytes)
 {

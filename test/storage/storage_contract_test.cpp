@@ -1,6 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/keys.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/storage/memory_storage.hpp>
+#include <reprise/storage/sealed_storage.hpp>
 #include <reprise/testing/manual_clock.hpp>
 #include <reprise/testing/storage_contract.hpp>
 
@@ -12,25 +15,51 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <mutex>
 
 using namespace reprise;
 using namespace reprise::testing;
+using test::key_of;
 
 TEST_SUITE_BEGIN("storage contract");
 
-TEST_CASE("memory_storage keeps the contract")
+namespace {
+
+void check_contract(std::function<storage_ptr(manual_clock)> const& make)
 {
     auto const results = check_storage_contract(
-        []() -> storage_under_test
+        [&make]() -> storage_under_test
         {
             manual_clock time;
-            return {memory_storage::make({.now = time}), [time](auto by) mutable { time.advance(by); }};
+            return {make(time), [time](auto by) mutable { time.advance(by); }};
         });
     CHECK(results.size() >= 18);
     for (auto const& row : results)
         CHECK_MESSAGE(row.holds(), row.expectation, ": ", row.failure);
+}
+
+storage_ptr memory(manual_clock const& time)
+{
+    return memory_storage::make({.now = time});
+}
+
+storage_ptr sealed(storage_ptr inner, manual_clock const& time)
+{
+    return sealed_storage::make({.inner = std::move(inner), .keys = {key_of(1)}, .name_key = key_of(2), .now = time});
+}
+
+} // namespace
+
+TEST_CASE("memory_storage keeps the contract")
+{
+    check_contract([](manual_clock time) { return memory(time); });
+}
+
+TEST_CASE("sealed_storage keeps the contract")
+{
+    check_contract([](manual_clock time) { return sealed(memory(time), time); });
 }
 
 namespace {
@@ -46,10 +75,10 @@ enum class fault
     errors,
 };
 
-class faulty_storage final : public storage
+class broken_storage final : public storage
 {
 public:
-    faulty_storage(fault f, manual_clock time) : fault_(f), time_(time) {}
+    broken_storage(fault f, manual_clock time) : fault_(f), time_(time) {}
 
     asio::awaitable<std::optional<secret_bytes>> get(std::string name) override
     {
@@ -119,7 +148,7 @@ std::size_t violations(fault f)
         [f]() -> storage_under_test
         {
             manual_clock time;
-            return {std::make_shared<faulty_storage>(f, time), [time](auto by) mutable { time.advance(by); }};
+            return {std::make_shared<broken_storage>(f, time), [time](auto by) mutable { time.advance(by); }};
         });
     return static_cast<std::size_t>(
         std::count_if(results.begin(), results.end(), [](auto const& row) { return !row.holds(); }));

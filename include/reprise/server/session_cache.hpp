@@ -120,6 +120,7 @@ struct session_cache_stats
     std::uint64_t storage_errors = 0; ///< reads and writes that the storage failed
     std::uint64_t expired = 0;        ///< dropped by the storage or the table when their time had come
     std::uint64_t evicted = 0;        ///< dropped early, for lack of room
+    std::uint64_t rejected = 0;       ///< records that the storage refused: see storage_stats
     std::uint64_t entries = 0;        ///< held now
     std::uint64_t bytes = 0;          ///< that they take; 0 for OpenSSL's table, which does not tell
 };
