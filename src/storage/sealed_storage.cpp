@@ -1,4 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "expiry_field.hpp"
+
 #include <reprise/base/aead.hpp>
 #include <reprise/base/error.hpp>
 #include <reprise/storage/sealed_storage.hpp>
@@ -6,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <span>
 #include <utility>
 
 namespace reprise {
@@ -20,17 +23,16 @@ using key_id = std::array<unsigned char, key_id_size>;
 
 struct header
 {
-    static constexpr std::size_t size = 1 + key_id_size + 8;
+    static constexpr std::size_t size = 1 + key_id_size + detail::expiry_field_size;
 
     key_id key{};
-    std::int64_t expiry = 0; // microseconds since 1970
+    time_point expiry;
 
     [[nodiscard]] std::array<unsigned char, size> write() const
     {
         std::array<unsigned char, size> bytes{record_version};
-        auto at = std::ranges::copy(key, bytes.begin() + 1).out;
-        for (int shift = 56; shift >= 0; shift -= 8)
-            *at++ = static_cast<unsigned char>(static_cast<std::uint64_t>(expiry) >> shift);
+        std::ranges::copy(key, bytes.begin() + 1);
+        detail::write_expiry(std::span{bytes}.last<detail::expiry_field_size>(), expiry);
         return bytes;
     }
 
@@ -40,18 +42,10 @@ struct header
             return std::nullopt;
         header result;
         std::ranges::copy(record.subspan(1, key_id_size), result.key.begin());
-        std::uint64_t bits = 0;
-        for (auto const byte : record.subspan(1 + key_id_size, 8))
-            bits = bits << 8 | byte;
-        result.expiry = static_cast<std::int64_t>(bits);
+        result.expiry = detail::read_expiry(record.subspan<1 + key_id_size, detail::expiry_field_size>());
         return result;
     }
 };
-
-std::int64_t to_microseconds(time_point t)
-{
-    return std::chrono::floor<std::chrono::microseconds>(t.time_since_epoch()).count();
-}
 
 void require(bool ok, char const* what)
 {
@@ -95,7 +89,7 @@ public:
     [[nodiscard]] secret_bytes seal(std::string const& hidden_name, secret_bytes const& value, time_point expiry) const
     {
         auto const& key = keys_.front();
-        auto const head = header{key.id, to_microseconds(expiry)}.write();
+        auto const head = header{key.id, expiry}.write();
         return key.cipher.seal(head, value, as_bytes(hidden_name));
     }
 
@@ -117,7 +111,7 @@ private:
     [[nodiscard]] std::optional<secret_bytes> open_record(std::string const& hidden_name, byte_view record) const
     {
         auto const head = header::read(record);
-        if (!head || head->expiry <= to_microseconds(now_()))
+        if (!head || head->expiry <= now_())
             return std::nullopt;
         auto const key = std::ranges::find(keys_, head->key, &sealing_key::id);
         if (key == keys_.end())

@@ -4,6 +4,8 @@
 #include <reprise/base/error.hpp>
 #include <reprise/storage/memory_storage.hpp>
 #include <reprise/storage/sealed_storage.hpp>
+#include <reprise/storage/tiered_storage.hpp>
+#include <reprise/testing/faulty_storage.hpp>
 #include <reprise/testing/manual_clock.hpp>
 #include <reprise/testing/storage_contract.hpp>
 
@@ -50,6 +52,11 @@ storage_ptr sealed(storage_ptr inner, manual_clock const& time)
     return sealed_storage::make({.inner = std::move(inner), .keys = {key_of(1)}, .name_key = key_of(2), .now = time});
 }
 
+storage_ptr tiered(storage_ptr far, manual_clock const& time)
+{
+    return tiered_storage::make({.near = memory(time), .far = std::move(far), .now = time});
+}
+
 } // namespace
 
 TEST_CASE("memory_storage keeps the contract")
@@ -60,6 +67,23 @@ TEST_CASE("memory_storage keeps the contract")
 TEST_CASE("sealed_storage keeps the contract")
 {
     check_contract([](manual_clock time) { return sealed(memory(time), time); });
+}
+
+TEST_CASE("tiered_storage keeps the contract")
+{
+    check_contract([](manual_clock time) { return tiered(memory(time), time); });
+}
+
+TEST_CASE("storages in front of one another keep the contract, at once or not")
+{
+    check_contract([](manual_clock time) { return sealed(tiered(memory(time), time), time); });
+    check_contract([](manual_clock time) { return tiered(sealed(memory(time), time), time); });
+    check_contract([](manual_clock time) { return sealed(tiered(faulty_storage::make(memory(time)), time), time); });
+}
+
+TEST_CASE("faulty_storage keeps the contract, as long as there are no faults")
+{
+    check_contract([](manual_clock time) { return faulty_storage::make(memory(time)); });
 }
 
 namespace {
