@@ -76,9 +76,12 @@ TEST_CASE("nothing opens after a change to any bit, a cut, another context or ke
     CHECK_FALSE(a.open(sealed, sealed.size() + 1, as_bytes("name")).has_value());
     CHECK_FALSE(aead{key_of(2)}.open(sealed, 4, as_bytes("name")).has_value());
 
+    // Header and context do not run into one: a byte moves from the end of one to the front of the other.
     auto const other = a.seal(as_bytes("headn"), as_bytes("text"), as_bytes("ame"));
-    CHECK_FALSE(a.open(other, 5, as_bytes("name")).has_value()); // header and context do not run into one
-    CHECK(a.open(sealed, 4, as_bytes("name")).has_value());      // and nothing of this has hurt
+    std::string moved{other.view().begin(), other.view().end()};
+    moved.erase(4, 1);
+    CHECK_FALSE(a.open(as_bytes(moved), 4, as_bytes("name")).has_value());
+    CHECK(a.open(sealed, 4, as_bytes("name")).has_value()); // and nothing of this has hurt
 }
 
 TEST_CASE("keys for different purposes differ")

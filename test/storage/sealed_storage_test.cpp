@@ -124,6 +124,21 @@ TEST_CASE("a record with any bit changed, or cut anywhere, is a miss and counted
     CHECK(f.sealed->stats().rejected == rejected);
 }
 
+TEST_CASE("a record of another version is refused, although it was sealed with the key")
+{
+    fixture f;
+    now(f.sealed->put("a", bytes("one"), f.later));
+    auto& [name, record] = *f.inner->records.begin();
+    aead const cipher{keyed_hash{key_of(1)}.derive("reprise sealed record")};
+    for (unsigned char const version : {1, 2})
+    {
+        secret_bytes header{record.view().first(17)};
+        *header.data() = version;
+        record = cipher.seal(header, as_bytes("another"), as_bytes(name));
+        CHECK(now(f.sealed->get("a")).has_value() == (version == 1));
+    }
+}
+
 TEST_CASE("a record that was moved to another name does not open")
 {
     fixture f;

@@ -147,6 +147,7 @@ TEST_CASE("a copy does not outlive its record")
     CHECK(now(f.here.tiered->get("a")).has_value());
     f.time.advance(5s);
     CHECK_FALSE(now(f.here.tiered->get("a")).has_value());
+    CHECK(f.here.tiered->stats().rejected == 0);
 }
 
 TEST_CASE("while far is down, get serves what is near, and nothing is taken")
