@@ -130,10 +130,10 @@ TEST_CASE("a record of another version is refused, although it was sealed with t
     now(f.sealed->put("a", bytes("one"), f.later));
     auto& [name, record] = *f.inner->records.begin();
     aead const cipher{keyed_hash{key_of(1)}.derive("reprise sealed record")};
-    for (unsigned char const version : {1, 2})
+    for (int const version : {1, 2})
     {
         secret_bytes header{record.view().first(17)};
-        *header.data() = version;
+        *header.data() = static_cast<unsigned char>(version);
         record = cipher.seal(header, as_bytes("another"), as_bytes(name));
         CHECK(now(f.sealed->get("a")).has_value() == (version == 1));
     }
