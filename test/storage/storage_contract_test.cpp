@@ -17,6 +17,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -37,7 +38,7 @@ void check_contract(std::function<storage_ptr(manual_clock)> const& make)
             manual_clock time;
             return {make(time), [time](auto by) mutable { time.advance(by); }};
         });
-    CHECK(results.size() >= 18);
+    CHECK(results.size() >= 28);
     for (auto const& row : results)
         CHECK_MESSAGE(row.holds(), row.expectation, ": ", row.failure);
 }
@@ -55,6 +56,59 @@ storage_ptr sealed(storage_ptr inner, manual_clock const& time)
 storage_ptr tiered(storage_ptr far, manual_clock const& time)
 {
     return tiered_storage::make({.near = memory(time), .far = std::move(far), .now = time});
+}
+
+// Suspends before it asks and after it was answered, as something on another thread does.
+class distant_storage final : public storage
+{
+public:
+    explicit distant_storage(storage_ptr inner) : inner_(std::move(inner)) {}
+
+    asio::awaitable<std::optional<secret_bytes>> get(std::string name) override
+    {
+        return there_and_back(inner_, inner_->get(std::move(name)));
+    }
+    asio::awaitable<void> put(std::string name, secret_bytes value, time_point expiry) override
+    {
+        co_await there_and_back(inner_, done(inner_, std::move(name), std::move(value), expiry));
+    }
+    asio::awaitable<std::optional<secret_bytes>> take(std::string name) override
+    {
+        return there_and_back(inner_, inner_->take(std::move(name)));
+    }
+    asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override
+    {
+        return there_and_back(inner_, inner_->put_if_absent(std::move(name), std::move(value), expiry));
+    }
+    asio::awaitable<bool> erase(std::string name) override
+    {
+        return there_and_back(inner_, inner_->erase(std::move(name)));
+    }
+    asio::awaitable<std::size_t> flush() override { return there_and_back(inner_, inner_->flush()); }
+    [[nodiscard]] storage_stats stats() const override { return inner_->stats(); }
+
+private:
+    static asio::awaitable<bool> done(storage_ptr inner, std::string name, secret_bytes value, time_point expiry)
+    {
+        co_await inner->put(std::move(name), std::move(value), expiry);
+        co_return true;
+    }
+
+    template <class T>
+    static asio::awaitable<T> there_and_back(storage_ptr, asio::awaitable<T> operation)
+    {
+        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+        auto result = co_await std::move(operation);
+        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+        co_return result;
+    }
+
+    storage_ptr const inner_;
+};
+
+storage_ptr distant(storage_ptr inner)
+{
+    return std::make_shared<distant_storage>(std::move(inner));
 }
 
 } // namespace
@@ -78,12 +132,14 @@ TEST_CASE("storages in front of one another keep the contract, at once or not")
 {
     check_contract([](manual_clock time) { return sealed(tiered(memory(time), time), time); });
     check_contract([](manual_clock time) { return tiered(sealed(memory(time), time), time); });
-    check_contract([](manual_clock time) { return sealed(tiered(faulty_storage::make(memory(time)), time), time); });
+    check_contract([](manual_clock time) { return distant(memory(time)); });
+    check_contract([](manual_clock time) { return tiered(distant(memory(time)), time); });
+    check_contract([](manual_clock time) { return sealed(tiered(distant(sealed(memory(time), time)), time), time); });
 }
 
 TEST_CASE("faulty_storage keeps the contract, as long as there are no faults")
 {
-    check_contract([](manual_clock time) { return faulty_storage::make(memory(time)); });
+    check_contract([](manual_clock time) { return faulty_storage::make(distant(memory(time))); });
 }
 
 namespace {
@@ -97,9 +153,11 @@ enum class fault
     put_if_absent_replaces,
     suspends,
     errors,
+    cancelled_is_another_error,
+    abandoned_is_busy,
 };
 
-class broken_storage final : public storage
+class broken_storage final : public storage, public std::enable_shared_from_this<broken_storage>
 {
 public:
     broken_storage(fault f, manual_clock time) : fault_(f), time_(time) {}
@@ -108,8 +166,15 @@ public:
     {
         if (fault_ == fault::errors)
             throw system_error{asio::error::connection_refused};
-        if (fault_ == fault::suspends)
+        auto const self = shared_from_this();
+        if (fault_ == fault::abandoned_is_busy && busy_.exchange(true))
+            co_return std::nullopt;
+        if (fault_ == fault::suspends || is_slow())
             co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+        busy_ = false;
+        auto const state = co_await asio::this_coro::cancellation_state;
+        if (fault_ == fault::cancelled_is_another_error && state.cancelled() != asio::cancellation_type::none)
+            throw system_error{asio::error::connection_reset};
         std::lock_guard const lock{mutex_};
         co_return find(name);
     }
@@ -149,9 +214,14 @@ public:
 
     asio::awaitable<std::size_t> flush() override { co_return 0; }
     storage_stats stats() const override { return {}; }
-    bool answers_at_once() const noexcept override { return true; }
+    bool answers_at_once() const noexcept override { return !is_slow(); }
 
 private:
+    [[nodiscard]] bool is_slow() const noexcept
+    {
+        return fault_ == fault::cancelled_is_another_error || fault_ == fault::abandoned_is_busy;
+    }
+
     std::optional<secret_bytes> find(std::string const& name)
     {
         auto const at = entries_.find(name);
@@ -162,6 +232,7 @@ private:
 
     fault fault_;
     manual_clock time_;
+    std::atomic<bool> busy_{false};
     std::mutex mutex_;
     std::map<std::string, std::pair<secret_bytes, time_point>> entries_;
 };
@@ -188,6 +259,8 @@ TEST_CASE("the contract finds a storage that breaks it")
     CHECK(violations(fault::put_if_absent_replaces) > 0);
     CHECK(violations(fault::suspends) == 1);
     CHECK(violations(fault::errors) > 0);
+    CHECK(violations(fault::cancelled_is_another_error) == 1);
+    CHECK(violations(fault::abandoned_is_busy) == 1);
 }
 
 TEST_SUITE_END();
