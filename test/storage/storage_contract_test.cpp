@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/await.hpp"
 #include "support/keys.hpp"
 
 #include <reprise/base/error.hpp>
@@ -140,6 +141,68 @@ TEST_CASE("storages in front of one another keep the contract, at once or not")
 TEST_CASE("faulty_storage keeps the contract, as long as there are no faults")
 {
     check_contract([](manual_clock time) { return faulty_storage::make(distant(memory(time))); });
+}
+
+namespace {
+
+// Each operation once; what was got and taken, by name. Errors are counted.
+asio::awaitable<int> use_once(storage_ptr s, time_point later)
+{
+    int errors = 0;
+    for (int step = 0; step < 7; ++step)
+        try
+        {
+            std::optional<secret_bytes> value;
+            switch (step)
+            {
+            case 0: co_await s->put("a", secret_bytes{as_bytes("one")}, later); break;
+            case 1: (void)co_await s->put_if_absent("b", secret_bytes{as_bytes("one")}, later); break;
+            case 2: value = co_await s->get("a"); break;
+            case 3: value = co_await s->take("a"); break;
+            case 4: (void)co_await s->flush(); break;
+            case 5: (void)co_await s->erase("b"); break;
+            default: value = co_await s->take("a");
+            }
+            CHECK((!value || *value == secret_bytes{as_bytes("one")}));
+        }
+        catch (system_error const&)
+        {
+            ++errors;
+        }
+    co_return errors;
+}
+
+} // namespace
+
+TEST_CASE("whichever step of an inner storage fails, its error comes through, and everything works afterwards")
+{
+    std::function<storage_ptr(storage_ptr, manual_clock)> const decorators[] = {
+        [](storage_ptr inner, manual_clock time) { return sealed(std::move(inner), time); },
+        [](storage_ptr inner, manual_clock time) { return tiered(std::move(inner), time); },
+        [](storage_ptr inner, manual_clock time) { return sealed(tiered(std::move(inner), time), time); },
+    };
+    // What is corrupt of a tiered record is a bit of its expiry that hardly matters.
+    for (auto const& decorate : decorators)
+        for (auto const f :
+             {storage_fault::fail, storage_fault::fail_after, storage_fault::lose, storage_fault::corrupt})
+        {
+            std::size_t steps = 1;
+            for (std::size_t n = 0; n < steps; ++n)
+            {
+                CAPTURE(static_cast<int>(f));
+                CAPTURE(n);
+                manual_clock time;
+                auto const later = time.now() + std::chrono::seconds{60};
+                auto const inner = faulty_storage::make(memory(time), nth_operation(n, f));
+                auto const subject = decorate(inner, time);
+                int const errors = test::now(use_once(subject, later));
+                steps = inner->operations();
+                CHECK(errors == (f == storage_fault::fail || f == storage_fault::fail_after ? 1 : 0));
+                CHECK(test::now(subject->put_if_absent("c", secret_bytes{as_bytes("one")}, later)));
+                CHECK(test::now(use_once(subject, later)) == 0);
+            }
+            CHECK(steps >= 5);
+        }
 }
 
 namespace {
