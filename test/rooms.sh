@@ -15,7 +15,7 @@ declare -A below=(
     [io]="base tls"
     [client]="base tls storage io"
     [server]="base tls storage io"
-    [testing]="base storage"
+    [testing]="base storage io"
 )
 # room -> libraries that it must not know
 declare -A foreign=(

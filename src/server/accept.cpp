@@ -40,14 +40,6 @@ void switch_context(SSL* ssl, SSL_CTX* to)
     ::SSL_set_num_tickets(ssl, ::SSL_CTX_get_num_tickets(to));
 }
 
-asio::awaitable<std::optional<secret_bytes>> ask(storage_ptr storage, lookup_kind kind, std::string name)
-{
-    // The storage is held until it has answered: after the deadline this is left to itself, and the cache may go first.
-    if (kind == lookup_kind::take)
-        co_return co_await storage->take(std::move(name));
-    co_return co_await storage->get(std::move(name));
-}
-
 } // namespace
 
 asio::awaitable<std::optional<session_cache>> ask(virtual_host_selector selector, client_hello hello)
@@ -194,7 +186,9 @@ asio::awaitable<lookup<std::optional<secret_bytes>>> acceptor::look_up() const
     core().lookups.fetch_add(1, std::memory_order_relaxed);
     auto const& options = core().options;
     auto const limit = options.storage->answers_at_once() ? std::chrono::milliseconds{0} : options.lookup_deadline;
-    return within(limit, ask(options.storage, plan_.kind, plan_.name));
+    // The core is held until the storage has answered: after the deadline this is left to itself.
+    auto const ask = plan_.kind == lookup_kind::take ? &cache_core::take : &cache_core::get;
+    return within(limit, ask(cache_.core(), plan_.name));
 }
 
 void acceptor::found(lookup<std::optional<secret_bytes>> answer)

@@ -2,14 +2,11 @@
 #include "cache_core.hpp"
 
 #include <reprise/base/error.hpp>
+#include <reprise/io/within.hpp>
 
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <openssl/evp.h>
 #include <openssl/x509.h>
@@ -61,6 +58,21 @@ private:
     };
     std::unique_ptr<EVP_MD_CTX, deleter> context_;
 };
+
+asio::awaitable<bool> put(storage_ptr storage, std::string name, secret_bytes value, time_point expiry)
+{
+    co_await storage->put(std::move(name), std::move(value), expiry);
+    co_return true;
+}
+
+asio::awaitable<void> write(std::shared_ptr<cache_core> core, std::unique_ptr<pending_writes::entry> pending,
+                            std::string name, secret_bytes value, time_point expiry, std::chrono::milliseconds limit)
+{
+    auto const done = co_await within(limit, put(core->options.storage, std::move(name), std::move(value), expiry));
+    auto& counter = done.status == lookup_status::answered ? core->stored : core->storage_errors;
+    counter.fetch_add(1, std::memory_order_relaxed);
+    pending.reset(); // after it has been counted, for those who drain
+}
 
 } // namespace
 
@@ -132,69 +144,40 @@ std::optional<session> cache_core::decode(byte_view record)
 
 void cache_core::write_behind(asio::any_io_executor const& ex, session const& made)
 {
-    {
-        std::lock_guard const lock{writes_mutex_};
-        if (pending_writes_ >= options.max_pending_writes)
-        {
-            dropped.fetch_add(1, std::memory_order_relaxed);
-            return;
-        }
-        ++pending_writes_;
-    }
+    // With a storage that answers at once nobody can ask before it is written, and nothing needs a deadline.
+    bool const at_once = options.storage->answers_at_once();
     auto record = made.serialize();
-    decoded_.keep(record, made);
     unsigned id_size = 0;
     auto const* id = ::SSL_SESSION_get_id(made.native_handle(), &id_size);
-    asio::co_spawn(
-        ex,
-        [](std::shared_ptr<cache_core> self, std::string name, secret_bytes value,
-           time_point expiry) -> asio::awaitable<void>
-        {
-            try
-            {
-                co_await self->options.storage->put(std::move(name), std::move(value), expiry);
-                self->stored.fetch_add(1, std::memory_order_relaxed);
-            }
-            catch (...)
-            {
-                self->storage_errors.fetch_add(1, std::memory_order_relaxed);
-            }
-            self->write_ended();
-        }(shared_from_this(), std::string{reinterpret_cast<char const*>(id), id_size}, std::move(record),
-          options.now() + lifetime(made.origin())),
-        asio::detached);
-}
-
-void cache_core::write_ended()
-{
-    std::vector<std::shared_ptr<asio::steady_timer>> done;
+    std::string name{reinterpret_cast<char const*>(id), id_size};
+    auto pending = at_once ? writes->begin({}, {}) : writes->begin(name, record);
+    if (!pending)
     {
-        std::lock_guard const lock{writes_mutex_};
-        if (--pending_writes_ == 0)
-            done.swap(drains_);
+        dropped.fetch_add(1, std::memory_order_relaxed);
+        return;
     }
-    for (auto const& timer : done)
-        asio::post(timer->get_executor(), [timer] { timer->expires_at(asio::steady_timer::time_point::min()); });
+    decoded_.keep(record, made);
+    auto const expiry = options.now() + lifetime(made.origin());
+    // The deadline's timer and the storage's answer may come on two threads: a strand, then.
+    auto const on = at_once ? ex : asio::any_io_executor{asio::make_strand(ex)};
+    asio::co_spawn(on,
+                   write(shared_from_this(), std::move(pending), std::move(name), std::move(record), expiry,
+                         at_once ? std::chrono::milliseconds{0} : options.write_deadline),
+                   asio::detached);
 }
 
-asio::awaitable<void> cache_core::drain()
+asio::awaitable<std::optional<secret_bytes>> cache_core::get(std::shared_ptr<cache_core> self, std::string name)
 {
-    // The timer is an event that other threads set; the strand keeps them from touching it at the same time.
-    auto const strand = asio::make_strand(co_await asio::this_coro::executor);
-    co_await asio::co_spawn(
-        strand,
-        [](cache_core* self, asio::any_io_executor on) -> asio::awaitable<void>
-        {
-            auto const timer = std::make_shared<asio::steady_timer>(on, asio::steady_timer::time_point::max());
-            {
-                std::lock_guard const lock{self->writes_mutex_};
-                if (self->pending_writes_ == 0)
-                    co_return;
-                self->drains_.push_back(timer);
-            }
-            (void)co_await timer->async_wait(asio::as_tuple(asio::use_awaitable));
-        }(this, strand),
-        asio::use_awaitable);
+    if (auto pending = self->writes->find(name))
+        co_return pending;
+    co_return co_await self->options.storage->get(std::move(name));
+}
+
+asio::awaitable<std::optional<secret_bytes>> cache_core::take(std::shared_ptr<cache_core> self, std::string name)
+{
+    while (auto const end = self->writes->end_of(name))
+        co_await event::wait(end);
+    co_return co_await self->options.storage->take(std::move(name));
 }
 
 void cache_core::count(handshake_info const& info) noexcept

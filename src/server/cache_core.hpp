@@ -2,18 +2,19 @@
 #pragma once
 
 #include "decoded_sessions.hpp"
+#include "pending_writes.hpp"
 
 #include <reprise/server/session_cache.hpp>
 #include <reprise/tls/session.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/steady_timer.hpp>
 
 #include <array>
 #include <atomic>
+#include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
-#include <vector>
 
 namespace reprise::detail {
 
@@ -23,9 +24,14 @@ class acceptor;
 class cache_core : public std::enable_shared_from_this<cache_core>
 {
 public:
-    explicit cache_core(session_cache_options o) : options(std::move(o)), decoded_(options.decoded_sessions) {}
+    explicit cache_core(session_cache_options o)
+        : options(std::move(o)), writes(std::make_shared<pending_writes>(options.max_pending_writes)),
+          decoded_(options.decoded_sessions)
+    {
+    }
 
     session_cache_options const options;
+    std::shared_ptr<pending_writes> const writes; // shared with those that go on after this object
 
     [[nodiscard]] bool uses_storage() const noexcept { return options.storage != nullptr; }
 
@@ -41,9 +47,15 @@ public:
     /// What a record from the storage holds. Nothing if it is no session.
     [[nodiscard]] std::optional<session> decode(byte_view record);
 
-    /// Hand a session to the storage without waiting for it.
+    /// Hand a session to the storage without waiting for it. From here on `get` and `take` find it.
     void write_behind(asio::any_io_executor const& ex, session const& made);
-    asio::awaitable<void> drain();
+
+    /// Ask the storage for a session that may be used again. One that is still being written is served from memory.
+    static asio::awaitable<std::optional<secret_bytes>> get(std::shared_ptr<cache_core> self, std::string name);
+
+    /// Ask it for one that may not. One that is still being written is waited for: the storage alone can say that nobody
+    /// else has taken it.
+    static asio::awaitable<std::optional<secret_bytes>> take(std::shared_ptr<cache_core> self, std::string name);
 
     void count(handshake_info const& info) noexcept;
 
@@ -56,8 +68,6 @@ public:
     std::array<std::atomic<std::uint64_t>, full_reason_count> full_by_reason{};
 
 private:
-    void write_ended();
-
     // Inputs of the last fingerprint, to see cheaply that nothing has changed since.
     struct fingerprint
     {
@@ -72,10 +82,6 @@ private:
 
     std::mutex policy_mutex_;
     fingerprint last_;
-
-    std::mutex writes_mutex_;
-    std::size_t pending_writes_ = 0;
-    std::vector<std::shared_ptr<asio::steady_timer>> drains_;
 };
 
 /// The acceptor of a connection, or null for one that is not a server_stream's.

@@ -30,6 +30,7 @@ session_cache_options checked(session_cache_options o)
             "session_cache_options::max_session_age: 1 s to 7 days");
     require(o.num_tickets <= 16, "session_cache_options::num_tickets: 0 to 16");
     require(o.lookup_deadline.count() >= 1, "session_cache_options::lookup_deadline: at least 1 ms");
+    require(o.write_deadline.count() >= 1, "session_cache_options::write_deadline: at least 1 ms");
     require(o.max_pending_writes >= 1, "session_cache_options::max_pending_writes: at least 1");
     require(o.now != nullptr, "session_cache_options::now: a clock");
 
@@ -102,8 +103,7 @@ asio::awaitable<std::size_t> session_cache::flush()
 
 asio::awaitable<void> session_cache::drain()
 {
-    auto const core = core_;
-    co_await core->drain();
+    return detail::pending_writes::drain(core_->writes);
 }
 
 session_cache_stats session_cache::stats() const
@@ -126,6 +126,7 @@ session_cache_stats session_cache::stats() const
         result.stored = core.stored.load(std::memory_order_relaxed);
         result.expired = storage.expired;
         result.evicted = storage.evicted;
+        result.rejected = storage.rejected;
         result.entries = storage.entries;
         result.bytes = storage.bytes;
     }

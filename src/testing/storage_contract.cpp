@@ -7,12 +7,18 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <atomic>
 #include <exception>
+#include <iterator>
 #include <memory>
+#include <mutex>
+#include <random>
+#include <set>
 #include <stdexcept>
 #include <thread>
 
@@ -49,6 +55,7 @@ struct row_context
     storage& s;
     std::function<void(std::chrono::seconds)> const& advance;
     time_point later;
+    storage_ptr& owner; // of `s`
 };
 
 using row_body = std::function<asio::awaitable<void>(row_context)>;
@@ -82,6 +89,177 @@ asio::awaitable<void> expect_one_winner_each(storage& s,
     for (auto const& count : winners)
         expect(count == 1, "a name had no winner, or several");
     co_return;
+}
+
+// Several threads, each with an io_context of its own. What is thrown on one of them is thrown here.
+void on_threads(std::size_t count, std::function<asio::awaitable<void>(std::size_t)> const& body)
+{
+    std::mutex mutex;
+    std::exception_ptr failure;
+    std::vector<std::jthread> pool;
+    pool.reserve(count);
+    for (std::size_t t = 0; t < count; ++t)
+        pool.emplace_back(
+            [&, t]
+            {
+                asio::io_context io;
+                asio::co_spawn(io, body(t),
+                               [&](std::exception_ptr e)
+                               {
+                                   std::lock_guard const lock{mutex};
+                                   if (e)
+                                       failure = e;
+                               });
+                io.run();
+            });
+    pool.clear();
+    if (failure)
+        std::rethrow_exception(failure);
+}
+
+std::string text_of(secret_bytes const& value)
+{
+    return {value.view().begin(), value.view().end()};
+}
+
+// Everything at once on few names. No value may be served under another name than its own, nor be taken twice.
+asio::awaitable<void> mix(storage& s, time_point later, std::size_t thread, std::function<void(std::string)> taken)
+{
+    constexpr unsigned rounds = 300;
+    std::minstd_rand random{static_cast<unsigned>(thread) + 1}; // the same every time, but for who comes first
+    for (unsigned i = 0; i < rounds; ++i)
+    {
+        std::string const name = "name" + std::to_string(random() % 7);
+        std::string const mine = name + " " + std::to_string(thread) + " " + std::to_string(i);
+        std::optional<secret_bytes> value;
+        switch (random() % 6)
+        {
+        case 0: co_await s.put(name, bytes(mine), later); break;
+        case 1: (void)co_await s.put_if_absent(name, bytes(mine), later); break;
+        case 2: (void)co_await s.erase(name); break;
+        case 3: (void)co_await s.flush(); break;
+        case 4: value = co_await s.get(name); break;
+        default:
+            value = co_await s.take(name);
+            if (value)
+                taken(text_of(*value));
+        }
+        expect(!value || text_of(*value).starts_with(name + " "), "a value was served under another name");
+    }
+}
+
+/// An operation of a storage on one name; true if it found, kept or erased something.
+struct operation
+{
+    char const* name;
+    asio::awaitable<bool> (*start)(storage& s, std::string name, time_point later);
+};
+
+// Each touches the storage before it suspends and not afterwards, as its caller may not be there any more.
+constexpr operation get_it{"get", [](storage& s, std::string name, time_point) -> asio::awaitable<bool>
+                           { co_return (co_await s.get(std::move(name))).has_value(); }};
+constexpr operation take_it{"take", [](storage& s, std::string name, time_point) -> asio::awaitable<bool>
+                            { co_return (co_await s.take(std::move(name))).has_value(); }};
+constexpr operation put_two{"put", [](storage& s, std::string name, time_point later) -> asio::awaitable<bool>
+                            {
+                                co_await s.put(std::move(name), bytes("two"), later);
+                                co_return true;
+                            }};
+constexpr operation put_two_if_absent{"put_if_absent",
+                                      [](storage& s, std::string name, time_point later) -> asio::awaitable<bool>
+                                      { co_return co_await s.put_if_absent(std::move(name), bytes("two"), later); }};
+constexpr operation erase_it{"erase", [](storage& s, std::string name, time_point) -> asio::awaitable<bool>
+                             { co_return co_await s.erase(std::move(name)); }};
+constexpr operation flush_all{"flush", [](storage& s, std::string, time_point) -> asio::awaitable<bool>
+                              { co_return co_await s.flush() > 0; }};
+constexpr operation all_operations[] = {get_it, take_it, put_two, put_two_if_absent, erase_it, flush_all};
+
+// How many handlers run before an operation is cancelled or abandoned: enough to meet each of its steps.
+constexpr int stops[] = {0, 1, 2, 3, 4, 6, 8, 12};
+constexpr auto a_moment = 5ms; // for a step that happens on another thread
+constexpr auto too_long = 30s;
+
+enum class outcome
+{
+    no,
+    yes,
+    aborted,
+};
+
+bool is_aborted(std::exception_ptr const& failure)
+{
+    try
+    {
+        std::rethrow_exception(failure);
+    }
+    catch (boost::system::system_error const& e)
+    {
+        return e.code() == asio::error::operation_aborted;
+    }
+    catch (...)
+    {
+        return false;
+    }
+}
+
+outcome cancel_at(int stop, storage& s, operation const& what, std::string const& name, time_point later)
+{
+    asio::io_context io;
+    asio::cancellation_signal cancel;
+    std::optional<outcome> result;
+    bool failed = false;
+    asio::co_spawn(io, what.start(s, name, later),
+                   asio::bind_cancellation_slot(cancel.slot(),
+                                                [&](std::exception_ptr e, bool found)
+                                                {
+                                                    failed = e && !is_aborted(e);
+                                                    result = e ? outcome::aborted : found ? outcome::yes : outcome::no;
+                                                }));
+    for (int i = 0; i < stop && !result; ++i)
+        io.run_one_for(a_moment);
+    cancel.emit(asio::cancellation_type::terminal);
+    auto const deadline = std::chrono::steady_clock::now() + too_long;
+    while (!result && std::chrono::steady_clock::now() < deadline)
+    {
+        io.restart();
+        io.run_one_until(deadline);
+    }
+    expect(result.has_value(), "it did not end");
+    expect(!failed, "it ended with another error than operation_aborted");
+    return *result;
+}
+
+asio::awaitable<void> expect_works(storage& s, std::string name, time_point later)
+{
+    expect(co_await s.put_if_absent(name, bytes("one"), later), "put_if_absent does not work any more");
+    co_await s.put(name, bytes("two"), later);
+    expect(is(co_await s.get(name), "two"), "get does not work any more");
+    expect(is(co_await s.take(name), "two"), "take does not work any more");
+    expect(!co_await s.erase(name), "erase does not work any more");
+}
+
+// What may be there, after an operation on "one" has ended, or been stopped on its way.
+using aftermath = std::function<bool(outcome, std::optional<secret_bytes> const& left)>;
+
+row_body cancelled(operation what, aftermath is_right)
+{
+    return [=](row_context c) -> asio::awaitable<void>
+    {
+        for (int const stop : stops)
+        {
+            auto const name = std::to_string(stop);
+            co_await c.s.put(name, bytes("one"), c.later);
+            auto const ended = cancel_at(stop, c.s, what, name, c.later);
+            expect(is_right(ended, co_await c.s.get(name)), "afterwards something else was there");
+            if (what.start != put_two.start) // which may still be on its way
+            {
+                bool const first = (co_await c.s.take(name)).has_value();
+                bool const second = (co_await c.s.take(name)).has_value();
+                expect(!first || !second, "it was taken twice");
+            }
+            co_await expect_works(c.s, name + " again", c.later);
+        }
+    };
 }
 
 struct row
@@ -242,34 +420,124 @@ std::vector<row> rows()
                  c.s, [later = c.later](storage& s, std::string name) -> asio::awaitable<bool>
                  { co_return co_await s.put_if_absent(std::move(name), bytes("x"), later); });
          }},
-        {"a cancelled take ends, and never leaves a value to be taken twice",
+        {"of all callers one takes or erases a value",
+         [](row_context c) -> asio::awaitable<void>
+         {
+             for (int i = 0; i < 500; ++i)
+                 co_await c.s.put("name" + std::to_string(i), bytes("one"), c.later);
+             std::atomic<unsigned> turn{0};
+             co_await expect_one_winner_each(c.s,
+                                             [&turn](storage& s, std::string name) -> asio::awaitable<bool>
+                                             {
+                                                 if (turn++ % 2 == 0)
+                                                     co_return co_await s.erase(std::move(name));
+                                                 co_return (co_await s.take(std::move(name))).has_value();
+                                             });
+         }},
+        {"take and put_if_absent at once lose nothing and hand out nothing twice",
+         [](row_context c) -> asio::awaitable<void>
+         {
+             constexpr std::size_t names = 200;
+             std::vector<std::atomic<int>> held(names);
+             for (std::size_t i = 0; i < names; ++i)
+             {
+                 co_await c.s.put("name" + std::to_string(i), bytes("one"), c.later);
+                 held[i] = 1;
+             }
+             on_threads(4,
+                        [&](std::size_t thread) -> asio::awaitable<void>
+                        {
+                            for (std::size_t i = 0; i < names; ++i)
+                            {
+                                auto const name = "name" + std::to_string(i);
+                                if (thread % 2 == 0)
+                                    held[i] -= (co_await c.s.take(name)).has_value() ? 1 : 0;
+                                else
+                                    held[i] += co_await c.s.put_if_absent(name, bytes("two"), c.later) ? 1 : 0;
+                            }
+                        });
+             for (std::size_t i = 0; i < names; ++i)
+             {
+                 bool const left = co_await c.s.erase("name" + std::to_string(i));
+                 expect(held[i] == (left ? 1 : 0), "as many were not taken as were kept");
+             }
+         }},
+        {"every operation at once from several threads: values stay under their names and are taken once",
+         [](row_context c) -> asio::awaitable<void>
+         {
+             std::mutex mutex;
+             std::set<std::string> taken;
+             bool twice = false;
+             on_threads(4,
+                        [&](std::size_t thread)
+                        {
+                            return mix(c.s, c.later, thread,
+                                       [&](std::string value)
+                                       {
+                                           std::lock_guard const lock{mutex};
+                                           twice |= !taken.insert(std::move(value)).second;
+                                       });
+                        });
+             expect(!twice, "a value was taken twice");
+             co_return;
+         }},
+        {"a get that is cancelled at any step ends and changes nothing",
+         cancelled(get_it, [](outcome, auto const& left) { return is(left, "one"); })},
+        {"a put that is cancelled at any step ends and has put its value or not",
+         cancelled(put_two, [](outcome ended, auto const& left)
+                   { return is(left, "two") || (ended == outcome::aborted && is(left, "one")); })},
+        {"a take that is cancelled at any step ends and never leaves a value to be taken twice",
+         cancelled(take_it, [](outcome ended, auto const& left)
+                   { return !left || (ended == outcome::aborted && is(left, "one")); })},
+        {"a put_if_absent that is cancelled at any step ends and does not replace",
+         cancelled(put_two_if_absent,
+                   [](outcome ended, auto const& left) { return ended != outcome::yes && is(left, "one"); })},
+        {"an erase that is cancelled at any step ends and has erased or not",
+         cancelled(erase_it, [](outcome ended, auto const& left)
+                   { return !left || (ended == outcome::aborted && is(left, "one")); })},
+        {"a flush that is cancelled at any step ends and drops nothing that has not expired",
+         cancelled(flush_all, [](outcome, auto const& left) { return is(left, "one"); })},
+        {"operations that have begun end, although the storage has gone",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
-             asio::io_context io;
-             asio::cancellation_signal cancel;
-             bool taken = false;
-             std::exception_ptr failure;
-             asio::co_spawn(io, c.s.take("a"),
-                            asio::bind_cancellation_slot(cancel.slot(),
-                                                         [&](std::exception_ptr e, std::optional<secret_bytes> value)
-                                                         {
-                                                             failure = e;
-                                                             taken = value.has_value();
-                                                         }));
-             cancel.emit(asio::cancellation_type::terminal);
-             io.run();
-             try
+             auto const ex = co_await asio::this_coro::executor;
+             auto const ended = std::make_shared<std::size_t>(0);
+             for (auto const& what : all_operations)
+                 asio::co_spawn(ex, what.start(c.s, "a", c.later), [ended](std::exception_ptr, bool) { ++*ended; });
+             c.owner.reset();
+             asio::steady_timer pause{ex};
+             auto const deadline = std::chrono::steady_clock::now() + too_long;
+             while (*ended < std::size(all_operations))
              {
-                 if (failure)
-                     std::rethrow_exception(failure);
+                 expect(std::chrono::steady_clock::now() < deadline, "one did not end");
+                 pause.expires_after(1ms);
+                 co_await pause.async_wait(asio::use_awaitable);
              }
-             catch (boost::system::system_error const& e)
+         }},
+        {"operations that go with their io_context stand in nobody's way",
+         [](row_context c) -> asio::awaitable<void>
+         {
+             for (int const stop : stops)
              {
-                 expect(e.code() == asio::error::operation_aborted, "another error than operation_aborted");
+                 auto const name = [&](operation const& what) { return what.name + std::to_string(stop); };
+                 for (auto const& what : all_operations)
+                     co_await c.s.put(name(what), bytes("one"), c.later);
+                 {
+                     asio::io_context io;
+                     for (auto const& what : all_operations)
+                         asio::co_spawn(io, what.start(c.s, name(what), c.later), [](std::exception_ptr, bool) {});
+                     for (int i = 0; i < stop; ++i)
+                         io.run_one_for(a_moment);
+                 }
+                 expect(is(co_await c.s.get(name(get_it)), "one"), "get changed something");
+                 expect((co_await c.s.get(name(put_two))).has_value(), "put left nothing");
+                 expect(is(co_await c.s.get(name(put_two_if_absent)), "one"), "put_if_absent replaced");
+                 bool const first = (co_await c.s.take(name(take_it))).has_value();
+                 bool const second = (co_await c.s.take(name(take_it))).has_value();
+                 expect(!first || !second, "take left a value to be taken twice");
+                 co_await expect_works(c.s, std::to_string(stop), c.later);
              }
-             bool const again = (co_await c.s.take("a")).has_value();
-             expect(!(taken && again), "it was taken twice");
          }},
     };
 }
@@ -279,22 +547,29 @@ contract_result run(row const& r, std::function<storage_under_test()> const& mak
     contract_result result{r.expectation, {}};
     try
     {
-        auto const subject = make();
+        auto subject = make();
+        bool done = false;
         asio::io_context io;
-        asio::co_spawn(io, r.body({*subject.storage, subject.advance, std::chrono::system_clock::now() + 60s}),
-                       [&result](std::exception_ptr e)
-                       {
-                           try
-                           {
-                               if (e)
-                                   std::rethrow_exception(e);
-                           }
-                           catch (std::exception const& error)
-                           {
-                               result.failure = error.what();
-                           }
-                       });
-        io.run();
+        asio::co_spawn(
+            io, r.body({*subject.storage, subject.advance, std::chrono::system_clock::now() + 60s, subject.storage}),
+            [&](std::exception_ptr e)
+            {
+                done = true;
+                try
+                {
+                    if (e)
+                        std::rethrow_exception(e);
+                }
+                catch (std::exception const& error)
+                {
+                    result.failure = error.what();
+                }
+            });
+        auto const deadline = std::chrono::steady_clock::now() + 2 * too_long;
+        while (!done && io.run_one_until(deadline) != 0)
+            ;
+        if (!done)
+            result.failure = "it did not end";
     }
     catch (std::exception const& error)
     {

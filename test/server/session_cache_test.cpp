@@ -82,6 +82,7 @@ TEST_CASE("an option out of bounds is refused and named")
     CHECK(refused([](auto& o) { o.max_session_age = 24h * 8; }, "max_session_age"));
     CHECK(refused([](auto& o) { o.num_tickets = 17; }, "num_tickets"));
     CHECK(refused([](auto& o) { o.lookup_deadline = 0ms; }, "lookup_deadline"));
+    CHECK(refused([](auto& o) { o.write_deadline = 0ms; }, "write_deadline"));
     CHECK(refused([](auto& o) { o.max_pending_writes = 0; }, "max_pending_writes"));
     CHECK(refused([](auto& o) { o.now = nullptr; }, "now"));
     CHECK(refused([](auto& o) { o.mode = mode::server | mode::openssl_internal; }, "mode"));

@@ -87,10 +87,16 @@ struct session_cache_options
     /// Longest wait for the storage; after it the handshake runs in full. At least 1 ms.
     std::chrono::milliseconds lookup_deadline{50};
 
+    /// Longest wait for a session to be written; after it the write is given up and counted as a storage error. It delays
+    /// no handshake: until it ends, a write holds one of max_pending_writes. At least 1 ms.
+    std::chrono::milliseconds write_deadline{5000};
+
     /// Longest reuse since the certificates were last verified; renewals do not extend it. Above 0 s, at most 7 days.
     std::chrono::seconds max_session_age = std::chrono::hours{24};
 
-    /// Sessions that may wait to be written to the storage; further ones are dropped and counted. At least 1.
+    /// Sessions that may wait to be written to the storage; further ones are dropped and counted. At least 1. Meanwhile
+    /// this process finds them: a TLS 1.2 session id at once, a TLS 1.3 ticket when the storage has it, for only that can
+    /// say that it is used once, all within lookup_deadline.
     std::size_t max_pending_writes = 4096;
 
     /// How many of the last sessions are kept decoded beside their records, which spares half of what a look-up costs
@@ -120,6 +126,7 @@ struct session_cache_stats
     std::uint64_t storage_errors = 0; ///< reads and writes that the storage failed
     std::uint64_t expired = 0;        ///< dropped by the storage or the table when their time had come
     std::uint64_t evicted = 0;        ///< dropped early, for lack of room
+    std::uint64_t rejected = 0;       ///< records that the storage refused: see storage_stats
     std::uint64_t entries = 0;        ///< held now
     std::uint64_t bytes = 0;          ///< that they take; 0 for OpenSSL's table, which does not tell
 };
@@ -152,7 +159,7 @@ public:
     /// Drop what has expired, from the storage or from OpenSSL's table; returns how many there were.
     asio::awaitable<std::size_t> flush();
 
-    /// Wait until every session that was handed over is in the storage.
+    /// Wait until every session that was handed over is in the storage, or its write has failed or been given up.
     asio::awaitable<void> drain();
 
     [[nodiscard]] session_cache_stats stats() const;

@@ -23,6 +23,10 @@ struct storage_stats
     std::uint64_t bytes = 0;   ///< memory or disk that they take now, as the storage's bound counts it
     std::uint64_t expired = 0; ///< dropped because their time had come
     std::uint64_t evicted = 0; ///< dropped early, for lack of room
+
+    /// Records that were there and were refused, each a miss: not written by this storage, or changed since, or past the
+    /// expiry that they carry. 0 where nothing is checked.
+    std::uint64_t rejected = 0;
 };
 
 /** Bytes in, bytes out, with an expiry: where a session_cache keeps what it must remember.

@@ -28,10 +28,12 @@ struct contract_result
     [[nodiscard]] bool holds() const noexcept { return failure.empty(); }
 };
 
-/** Check what every `storage` promises: expiry, single use, one winner of a race, cancellation.
+/** Check what every `storage` promises: expiry, single use, one winner of a race, cancellation at each step, and operations
+    that outlive the storage or their io_context.
 
     For whoever writes a storage of their own; it works with any test framework. Each row gets a storage of its own from
-    `make` and runs on an io_context of its own, the races on several threads.
+    `make` and runs on an io_context of its own, the races on several threads. The storage may take its time, up to half a
+    minute for one operation, but it may not drop what a row has put: give it room for a thousand small entries.
 */
 [[nodiscard]] std::vector<contract_result> check_storage_contract(std::function<storage_under_test()> const& make);
 

@@ -1,0 +1,291 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "expiry_field.hpp"
+
+#include <reprise/base/error.hpp>
+#include <reprise/storage/tiered_storage.hpp>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <span>
+#include <unordered_map>
+#include <utility>
+
+namespace reprise {
+
+namespace {
+
+// A record: version, expiry, value. `get` gives no expiry, and a copy near by may not outlive it.
+constexpr unsigned char record_version = 1;
+constexpr std::size_t header_size = 1 + detail::expiry_field_size;
+
+secret_bytes make_record(secret_bytes const& value, time_point expiry)
+{
+    secret_bytes record(header_size + value.size());
+    *record.data() = record_version;
+    detail::write_expiry(std::span<unsigned char, detail::expiry_field_size>{record.data() + 1, header_size - 1},
+                         expiry);
+    std::ranges::copy(value.view(), record.data() + header_size);
+    return record;
+}
+
+bool is_record(byte_view bytes)
+{
+    return bytes.size() >= header_size && bytes.front() == record_version;
+}
+
+time_point expiry_of(byte_view record)
+{
+    return detail::read_expiry(record.subspan<1, detail::expiry_field_size>());
+}
+
+secret_bytes value_of(byte_view record)
+{
+    return secret_bytes{record.subspan(header_size)};
+}
+
+void require(bool ok, char const* what)
+{
+    if (!ok)
+        throw system_error{errc::bad_option, what};
+}
+
+/* What is going on with each name, so that a copy near by is made only if nobody has written meanwhile.
+
+   A name has an entry while an operation on it waits for the far storage. What is done near by while it is locked cannot
+   run into what others do there. */
+class flight_table
+{
+    struct flight
+    {
+        std::size_t operations = 0;
+        std::size_t writers = 0;
+        std::uint64_t changes = 0; // writers that have come or gone
+    };
+
+    struct shard
+    {
+        std::mutex mutex;
+        std::unordered_map<std::string, flight> flights;
+    };
+
+public:
+    enum class role
+    {
+        reader,
+        writer,
+    };
+
+    class operation
+    {
+    public:
+        operation(flight_table& table, std::string const& name, role r) : shard_(table.shard_of(name)), role_(r)
+        {
+            std::lock_guard const guard{shard_.mutex};
+            flight_ = &*shard_.flights.try_emplace(name).first;
+            ++state().operations;
+            count_writer(1);
+            seen_ = state().changes;
+        }
+        operation(operation const&) = delete;
+        operation& operator=(operation const&) = delete;
+
+        // Also where the coroutine is not resumed any more, only destroyed.
+        ~operation()
+        {
+            std::lock_guard const guard{shard_.mutex};
+            count_writer(static_cast<std::size_t>(-1));
+            if (--state().operations == 0)
+                shard_.flights.erase(shard_.flights.find(flight_->first));
+        }
+
+        [[nodiscard]] std::unique_lock<std::mutex> lock() const { return std::unique_lock{shard_.mutex}; }
+
+        /// Under the lock: whether no other writer has come or gone since this began, or is under way.
+        [[nodiscard]] bool is_undisturbed() const
+        {
+            return state().changes == seen_ && state().writers == (role_ == role::writer ? 1 : 0);
+        }
+
+    private:
+        [[nodiscard]] flight& state() const { return flight_->second; }
+
+        void count_writer(std::size_t change)
+        {
+            if (role_ == role::reader)
+                return;
+            state().writers += change;
+            ++state().changes;
+        }
+
+        shard& shard_;
+        role const role_;
+        std::pair<std::string const, flight>* flight_ = nullptr; // stays where it is while the table changes
+        std::uint64_t seen_ = 0;
+    };
+
+private:
+    shard& shard_of(std::string const& name)
+    {
+        return shards_[std::hash<std::string>{}(name) >> 16 & (shards_.size() - 1)];
+    }
+
+    std::array<shard, 16> shards_;
+};
+
+} // namespace
+
+class tiered_storage::tiers
+{
+public:
+    explicit tiers(tiered_storage_options options)
+        : near(std::move(options.near)), far(std::move(options.far)), near_ttl_(options.near_ttl),
+          now_(std::move(options.now))
+    {
+    }
+
+    storage_ptr const near;
+    storage_ptr const far;
+    flight_table flights;
+    std::atomic<std::uint64_t> rejected{0};
+
+    [[nodiscard]] time_point near_expiry(time_point expiry) const { return std::min(expiry, now_() + near_ttl_); }
+
+    [[nodiscard]] bool is_usable(std::optional<secret_bytes> const& record)
+    {
+        if (!record)
+            return false;
+        if (is_record(*record) && expiry_of(*record) > now_())
+            return true;
+        rejected.fetch_add(1, std::memory_order_relaxed);
+        return false;
+    }
+
+private:
+    std::chrono::seconds const near_ttl_;
+    clock const now_;
+};
+
+std::shared_ptr<tiered_storage> tiered_storage::make(tiered_storage_options options)
+{
+    constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
+    require(options.near != nullptr && options.near->answers_at_once(),
+            "tiered_storage_options::near: a storage that answers at once");
+    require(options.far != nullptr && options.far != options.near, "tiered_storage_options::far: another storage");
+    require(options.near_ttl.count() >= 1 && options.near_ttl <= week,
+            "tiered_storage_options::near_ttl: 1 s to 7 days");
+    require(options.now != nullptr, "tiered_storage_options::now: a clock");
+    return std::shared_ptr<tiered_storage>{new tiered_storage{std::move(options)}};
+}
+
+tiered_storage::tiered_storage(tiered_storage_options options) : tiers_(std::make_shared<tiers>(std::move(options))) {}
+
+tiered_storage::~tiered_storage() = default;
+
+// The near storage answers at once, so a lock that is held while it is asked is never held while a coroutine is suspended.
+
+asio::awaitable<std::optional<secret_bytes>> tiered_storage::get(std::string name)
+{
+    using enum flight_table::role;
+    auto const self = tiers_;
+    auto record = co_await self->near->get(name);
+    if (self->is_usable(record))
+        co_return value_of(*record);
+
+    flight_table::operation const reading{self->flights, name, reader};
+    record = co_await self->far->get(name);
+    if (!self->is_usable(record))
+        co_return std::nullopt;
+    auto value = value_of(*record);
+    auto const expiry = self->near_expiry(expiry_of(*record));
+    auto const lock = reading.lock();
+    if (reading.is_undisturbed())
+        co_await self->near->put(std::move(name), *std::move(record), expiry);
+    co_return value;
+}
+
+asio::awaitable<void> tiered_storage::put(std::string name, secret_bytes value, time_point expiry)
+{
+    using enum flight_table::role;
+    auto const self = tiers_;
+    auto record = make_record(value, expiry);
+    flight_table::operation const writing{self->flights, name, writer};
+    {
+        // Of two that write at once, nobody knows here who will be the last far away.
+        auto const lock = writing.lock();
+        if (writing.is_undisturbed())
+            co_await self->near->put(name, record, self->near_expiry(expiry));
+        else
+            (void)co_await self->near->erase(name);
+    }
+    co_await self->far->put(std::move(name), std::move(record), expiry);
+}
+
+asio::awaitable<std::optional<secret_bytes>> tiered_storage::take(std::string name)
+{
+    using enum flight_table::role;
+    auto const self = tiers_;
+    flight_table::operation const writing{self->flights, name, writer};
+    {
+        auto const lock = writing.lock();
+        (void)co_await self->near->erase(name);
+    }
+    auto const record = co_await self->far->take(std::move(name));
+    if (!self->is_usable(record))
+        co_return std::nullopt;
+    co_return value_of(*record);
+}
+
+asio::awaitable<bool> tiered_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
+{
+    using enum flight_table::role;
+    auto const self = tiers_;
+    auto record = make_record(value, expiry);
+    flight_table::operation const writing{self->flights, name, writer};
+    {
+        auto const lock = writing.lock();
+        (void)co_await self->near->erase(name);
+    }
+    co_return co_await self->far->put_if_absent(std::move(name), std::move(record), expiry);
+}
+
+asio::awaitable<bool> tiered_storage::erase(std::string name)
+{
+    using enum flight_table::role;
+    auto const self = tiers_;
+    flight_table::operation const writing{self->flights, name, writer};
+    {
+        auto const lock = writing.lock();
+        (void)co_await self->near->erase(name);
+    }
+    co_return co_await self->far->erase(std::move(name));
+}
+
+asio::awaitable<std::size_t> tiered_storage::flush()
+{
+    auto const self = tiers_;
+    auto const dropped = co_await self->near->flush();
+    co_return dropped + co_await self->far->flush();
+}
+
+bool tiered_storage::answers_at_once() const noexcept
+{
+    return tiers_->far->answers_at_once();
+}
+
+storage_stats tiered_storage::stats() const
+{
+    auto result = tiers_->far->stats();
+    auto const near = tiers_->near->stats();
+    result.entries += near.entries;
+    result.bytes += near.bytes;
+    result.expired += near.expired;
+    result.evicted += near.evicted;
+    result.rejected += near.rejected + tiers_->rejected.load(std::memory_order_relaxed);
+    return result;
+}
+
+} // namespace reprise
