@@ -165,7 +165,7 @@ TEST_CASE("a server that is killed and started again is found by itself")
     server.kill();
     CHECK(test::eventually([&] { return storage->connection_stats().state == redis_state::open; }));
     CHECK(error_of(storage->get("a")) == redis_errc::circuit_open);
-    CHECK(storage->connection_stats().last_error == asio::error::connection_refused);
+    CHECK(test::eventually([&] { return storage->connection_stats().last_error == asio::error::connection_refused; }));
     server.start();
     CHECK(test::eventually([&] { return !error_of(storage->get("a")); }));
     CHECK_FALSE(result_of(storage->get("a")).has_value()); // it has lost its data
@@ -179,9 +179,7 @@ TEST_CASE("a storage may be made before its server")
     redis_storage_options options;
     options.port = port;
     auto const storage = redis_storage::make(options);
-    auto const error = error_of(storage->get("a"));
-    CHECK((error == asio::error::connection_refused || error == redis_errc::circuit_open));
-    CHECK(storage->connection_stats().failed_connects >= 1);
+    CHECK(test::connect_error_of(*storage) == asio::error::connection_refused);
 }
 
 TEST_CASE("a connection that the server drops while idle costs nothing")
@@ -190,9 +188,9 @@ TEST_CASE("a connection that the server drops while idle costs nothing")
     auto const storage = redis_storage::make(server.options());
     result_of(storage->put("a", bytes("one"), later()));
     server.command({"CLIENT", "KILL", "TYPE", "normal"});
+    CHECK(test::eventually([&] { return storage->connection_stats().connects == 2; })); // though nobody asks
     CHECK(result_of(storage->get("a")) == bytes("one"));
-    CHECK(storage->connection_stats().connects == 2);
-    CHECK(storage->connection_stats().lost == 0);
+    CHECK(storage->connection_stats().failed_connects == 0);
 }
 
 TEST_CASE("with several connections one that is lost does not stop the others")
@@ -257,7 +255,7 @@ TEST_CASE("a cancelled operation ends at once, whatever its request waits for, a
         pending_get last{io, *storage, "d"};
         io.poll();
         slow.cancel.emit(asio::cancellation_type::terminal);
-        further_behind.cancel.emit(asio::cancellation_type::partial);
+        further_behind.cancel.emit(asio::cancellation_type::terminal);
         io.poll();
         CHECK(slow.error == asio::error::operation_aborted);
         CHECK(further_behind.error == asio::error::operation_aborted);

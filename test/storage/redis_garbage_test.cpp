@@ -9,6 +9,7 @@
 
 using namespace reprise;
 using namespace std::chrono_literals;
+using test::connect_error_of;
 using test::error_of;
 using test::result_of;
 using words = std::vector<std::string>;
@@ -170,30 +171,25 @@ TEST_CASE("a server that greets with nonsense, or not at all, is no Redis server
     {
         test::fake_redis const server{never, "220 mail.test ESMTP\r\n"};
         auto const storage = redis_storage::make(server.options());
-        CHECK(error_of(storage->get("a")) == redis_errc::bad_answer);
+        CHECK(connect_error_of(*storage) == redis_errc::bad_answer);
         CHECK(storage->connection_stats().bad_answers >= 1);
     }
     SUBCASE("another status")
     {
         test::fake_redis const server{never, "+OK\r\n"};
-        auto const storage = redis_storage::make(server.options());
-        CHECK(error_of(storage->get("a")) == redis_errc::bad_answer);
+        CHECK(connect_error_of(*redis_storage::make(server.options())) == redis_errc::bad_answer);
     }
     SUBCASE("LOADING")
     {
         test::fake_redis const server{never, "-LOADING Redis is loading the dataset in memory\r\n"};
-        auto const storage = redis_storage::make(server.options());
-        CHECK(error_of(storage->get("a")) == redis_errc::server_loading);
-        CHECK(storage->connection_stats().state == redis_state::open);
+        CHECK(connect_error_of(*redis_storage::make(server.options())) == redis_errc::server_loading);
     }
     SUBCASE("nothing")
     {
         test::fake_redis const server{never, ""};
         auto options = server.options();
         options.connect_timeout = 50ms;
-        auto const storage = redis_storage::make(options);
-        CHECK(error_of(storage->get("a")) == asio::error::timed_out);
-        CHECK(storage->connection_stats().state == redis_state::open);
+        CHECK(connect_error_of(*redis_storage::make(options)) == asio::error::timed_out);
     }
 }
 

@@ -193,6 +193,13 @@ asio::awaitable<void> send(fake_redis::socket& to, std::string text)
     co_await asio::async_write(to, asio::buffer(text), asio::use_awaitable);
 }
 
+reprise::error_code connect_error_of(reprise::redis_storage& storage)
+{
+    CHECK(error_of(storage.get("a")) != reprise::error_code{});
+    CHECK(eventually([&] { return storage.connection_stats().failed_connects > 0; }));
+    return storage.connection_stats().last_error;
+}
+
 bool eventually(std::function<bool()> const& holds, std::chrono::milliseconds limit)
 {
     auto const deadline = std::chrono::steady_clock::now() + limit;

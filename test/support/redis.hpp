@@ -145,6 +145,9 @@ reprise::error_code error_of(boost::asio::awaitable<T> operation)
     return {};
 }
 
+/// Why the storage cannot connect. It may have learned that before the first operation, or with it.
+reprise::error_code connect_error_of(reprise::redis_storage& storage);
+
 /// Wait until it holds, by asking again and again. False if it takes too long.
 bool eventually(std::function<bool()> const& holds, std::chrono::milliseconds limit = std::chrono::seconds{20});
 
