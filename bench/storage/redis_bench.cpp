@@ -134,8 +134,12 @@ void get_with_hiredis(redisContext& context, int lookups)
 asio::awaitable<void> get_some(reprise::storage& storage, int& left)
 {
     while (left > 0)
-        if (!co_await storage.get(name(left-- % names)))
+    {
+        auto asked = name(left-- % names);
+        auto const value = co_await storage.get(std::move(asked));
+        if (!value)
             throw std::runtime_error{"redis_storage: no value"};
+    }
 }
 
 void rethrow(std::exception_ptr e)
@@ -163,7 +167,11 @@ asio::awaitable<void> fill(reprise::storage& storage)
 {
     auto const expiry = std::chrono::system_clock::now() + 1h;
     for (int i = 0; i < names; ++i)
-        co_await storage.put(name(i), reprise::secret_bytes{std::size_t{200}}, expiry);
+    {
+        auto kept = name(i);
+        reprise::secret_bytes value{std::size_t{200}};
+        co_await storage.put(std::move(kept), std::move(value), expiry);
+    }
 }
 
 struct contestant
