@@ -9,8 +9,10 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_type.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/execution/blocking.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/prefer.hpp>
+#include <boost/asio/require.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <boost/intrusive/list.hpp>
@@ -80,24 +82,25 @@ private:
     public:
         explicit waiter_of(Handler handler)
             : executor_(
-                  asio::prefer(asio::get_associated_executor(handler), asio::execution::outstanding_work.tracked)),
+                  asio::prefer(asio::require(asio::get_associated_executor(handler), asio::execution::blocking.never),
+                               asio::execution::outstanding_work.tracked)),
               handler_(std::move(handler))
         {
         }
 
         void post(error_code ec) override
         {
-            asio::post(executor_,
-                       [handler = std::move(handler_), ec]() mutable
-                       {
-                           if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
-                               slot.clear();
-                           std::move(handler)(ec);
-                       });
+            executor_.execute(
+                [handler = std::move(handler_), ec]() mutable
+                {
+                    if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
+                        slot.clear();
+                    std::move(handler)(ec);
+                });
         }
 
     private:
-        asio::any_io_executor executor_; // keeps run() of its context from ending
+        asio::any_io_executor executor_; // never runs anything at once, and keeps run() of its context from ending
         Handler handler_;
     };
 

@@ -177,15 +177,16 @@ private:
     {
         for (;;)
         {
+            auto const now = steady_now();
             while (auto reply = self->reader_->next())
-                self->answer(std::move(*reply));
+                self->answer(std::move(*reply), now);
             co_await self->receive();
         }
     }
 
-    void answer(redis_reply reply)
+    void answer(redis_reply reply, steady_time now)
     {
-        switch (requests_->answer(std::move(reply), steady_now()))
+        switch (requests_->answer(std::move(reply), now))
         {
         case pipeline::outcome::answered: plan_.answered(); break;
         case pipeline::outcome::not_ready:

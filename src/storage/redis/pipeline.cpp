@@ -16,6 +16,7 @@ pipeline::pipeline(std::chrono::milliseconds request_timeout, std::size_t max_pe
 
 void pipeline::submit(std::shared_ptr<redis_request> const& request, steady_time now)
 {
+    bool is_first = false;
     bool needs_attention = false;
     {
         std::lock_guard const lock{mutex_};
@@ -32,11 +33,13 @@ void pipeline::submit(std::shared_ptr<redis_request> const& request, steady_time
             throw system_error{redis_errc::queue_full};
         }
         request->deadline = now + request_timeout_;
+        is_first = queued_.empty(); // the link takes all: it is told of the first only
         queued_.push_back(request);
         ++counters_->requests;
         needs_attention = !std::exchange(is_watched_, true);
     }
-    work.notify();
+    if (is_first)
+        work.notify();
     if (needs_attention)
         attention.notify();
 }

@@ -98,7 +98,8 @@ redis_command::redis_command(std::initializer_list<std::string_view> words)
         sizes.at(count) = word.size();
         ++count;
     }
-    auto const size = ::redisFormatCommandArgv(&text_, static_cast<int>(count), texts.data(), sizes.data());
+    // Not redisFormatCommandArgv, which takes twice as long, in printf.
+    auto const size = ::redisFormatSdsCommandArgv(&text_, static_cast<int>(count), texts.data(), sizes.data());
     if (size < 0)
         throw std::bad_alloc{};
     size_ = static_cast<std::size_t>(size);
@@ -114,7 +115,7 @@ redis_command::~redis_command()
     if (text_ == nullptr)
         return;
     wipe({reinterpret_cast<unsigned char*>(text_), size_});
-    ::redisFreeCommand(text_);
+    ::redisFreeSdsCommand(text_);
 }
 
 byte_view redis_command::bytes() const noexcept

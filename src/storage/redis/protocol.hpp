@@ -28,7 +28,7 @@ public:
     [[nodiscard]] byte_view bytes() const noexcept;
 
 private:
-    char* text_ = nullptr; // hiredis' allocation
+    char* text_ = nullptr; // a string of hiredis'
     std::size_t size_ = 0;
 };
 

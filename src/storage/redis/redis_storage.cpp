@@ -100,18 +100,23 @@ public:
     static asio::awaitable<std::optional<secret_bytes>> get(std::shared_ptr<core> self, std::string name)
     {
         redis_command command{"GET", self->key(name)};
-        co_return value_of(co_await self->ask(std::move(command), redis_answer::value));
+        auto const sent = self->send(co_await asio::this_coro::executor, std::move(command), redis_answer::value);
+        co_await sent->wait();
+        co_return value_of(*sent);
     }
 
     static asio::awaitable<std::optional<secret_bytes>> take(std::shared_ptr<core> self, std::string name)
     {
+        auto const executor = co_await asio::this_coro::executor;
         auto const key = self->key(name);
         if (self->has_getdel_)
         {
+            redis_command command{"GETDEL", key};
+            auto const sent = self->send(executor, std::move(command), redis_answer::value);
             try
             {
-                redis_command command{"GETDEL", key};
-                co_return value_of(co_await self->ask(std::move(command), redis_answer::value));
+                co_await sent->wait();
+                co_return value_of(*sent);
             }
             catch (system_error const& e)
             {
@@ -121,7 +126,9 @@ public:
             self->has_getdel_ = false;
         }
         redis_command command{"EVAL", take_script, "1", key};
-        co_return value_of(co_await self->ask(std::move(command), redis_answer::value));
+        auto const sent = self->send(executor, std::move(command), redis_answer::value);
+        co_await sent->wait();
+        co_return value_of(*sent);
     }
 
     static asio::awaitable<void> put(std::shared_ptr<core> self, std::string name, secret_bytes value,
@@ -135,7 +142,8 @@ public:
         }
         self->check_size(value);
         redis_command command{"SET", self->key(name), text_of(value), "PX", std::to_string(lifetime.count())};
-        co_await self->ask(std::move(command), redis_answer::stored);
+        auto const sent = self->send(co_await asio::this_coro::executor, std::move(command), redis_answer::stored);
+        co_await sent->wait();
     }
 
     static asio::awaitable<bool> put_if_absent(std::shared_ptr<core> self, std::string name, secret_bytes value,
@@ -144,15 +152,17 @@ public:
         self->check_size(value);
         auto const lifetime = std::max(self->lifetime(expiry), 1ms); // what has expired asks all the same
         redis_command command{"SET", self->key(name), text_of(value), "PX", std::to_string(lifetime.count()), "NX"};
-        auto const reply = co_await self->ask(std::move(command), redis_answer::stored);
-        co_return reply.type == redis_reply::kind::status;
+        auto const sent = self->send(co_await asio::this_coro::executor, std::move(command), redis_answer::stored);
+        co_await sent->wait();
+        co_return sent->reply.type == redis_reply::kind::status;
     }
 
     static asio::awaitable<bool> erase(std::shared_ptr<core> self, std::string name)
     {
         redis_command command{"DEL", self->key(name)};
-        auto const reply = co_await self->ask(std::move(command), redis_answer::number);
-        co_return reply.number > 0;
+        auto const sent = self->send(co_await asio::this_coro::executor, std::move(command), redis_answer::number);
+        co_await sent->wait();
+        co_return sent->reply.number > 0;
     }
 
     [[nodiscard]] redis_stats stats() const
@@ -174,11 +184,13 @@ public:
     }
 
 private:
-    static std::optional<secret_bytes> value_of(redis_reply reply)
+    using request_ptr = std::shared_ptr<detail::redis_request>;
+
+    static std::optional<secret_bytes> value_of(detail::redis_request& answered)
     {
-        if (reply.type == redis_reply::kind::nil)
+        if (answered.reply.type == redis_reply::kind::nil)
             return std::nullopt;
-        return std::move(reply.value);
+        return std::move(answered.reply.value);
     }
 
     [[nodiscard]] std::string key(std::string const& name) const { return options_->key_prefix + name; }
@@ -212,13 +224,11 @@ private:
         return waiting != nullptr ? *waiting : *links_[from % links_.size()];
     }
 
-    asio::awaitable<redis_reply> ask(redis_command command, redis_answer wanted)
+    [[nodiscard]] request_ptr send(asio::any_io_executor const& executor, redis_command command, redis_answer wanted)
     {
-        auto const executor = co_await asio::this_coro::executor;
-        auto const request = std::make_shared<detail::redis_request>(executor, std::move(command), wanted);
+        auto request = std::make_shared<detail::redis_request>(executor, std::move(command), wanted);
         choose(turn_++).submit(request, std::chrono::steady_clock::now());
-        co_await request->wait();
-        co_return std::move(request->reply);
+        return request;
     }
 
     std::shared_ptr<redis_storage_options const> const options_;
