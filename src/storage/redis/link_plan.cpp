@@ -1,0 +1,50 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "storage/redis/link_plan.hpp"
+
+#include <algorithm>
+
+namespace reprise::detail {
+
+void link_plan::connected() noexcept
+{
+    // The backoff stays until a request is answered: a peer that accepts, greets and hangs up is not well.
+    state_ = redis_state::connected;
+    misses_ = 0;
+    has_answered_ = false;
+}
+
+void link_plan::attempt_failed(time_point now, double jitter) noexcept
+{
+    open(now, jitter);
+}
+
+void link_plan::lost(loss how, time_point now, double jitter) noexcept
+{
+    if (how == loss::broken || !has_answered_)
+        return open(now, jitter);
+    // It was well until now: one attempt at once, for which operations wait.
+    state_ = redis_state::connecting;
+    next_attempt_ = now;
+}
+
+void link_plan::answered() noexcept
+{
+    misses_ = 0;
+    has_answered_ = true;
+    backoff_ = duration{0};
+}
+
+bool link_plan::missed() noexcept
+{
+    return state_ == redis_state::connected && ++misses_ >= failures_to_open_;
+}
+
+void link_plan::open(time_point now, double jitter) noexcept
+{
+    state_ = redis_state::open;
+    backoff_ = std::clamp(backoff_ * 2, backoff_min_, backoff_max_);
+    auto const random_part = std::chrono::duration<double, std::milli>(backoff_) / 2;
+    next_attempt_ = now + backoff_ - std::chrono::duration_cast<time_point::duration>(random_part * jitter);
+}
+
+} // namespace reprise::detail

@@ -1,0 +1,61 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/storage/redis_storage.hpp>
+
+#include <chrono>
+
+namespace reprise::detail {
+
+/// How a connection ended.
+enum class loss
+{
+    ended,  ///< the peer closed it: a server that restarts, or drops idle clients
+    broken, ///< it hung, or what came was no answer
+};
+
+/** When to connect, and whether operations may wait for it: the circuit breaker and the backoff of one connection.
+
+    No socket and no clock: events go in, with their time. `jitter`, from 0 to 1, is how much of the random part of the wait
+    to take off.
+*/
+class link_plan
+{
+public:
+    using time_point = std::chrono::steady_clock::time_point;
+    using duration = std::chrono::milliseconds;
+
+    link_plan(duration backoff_min, duration backoff_max, unsigned failures_to_open)
+        : backoff_min_(backoff_min), backoff_max_(backoff_max), failures_to_open_(failures_to_open)
+    {
+    }
+
+    [[nodiscard]] redis_state state() const noexcept { return state_; }
+
+    /// Not before this time.
+    [[nodiscard]] time_point next_attempt() const noexcept { return next_attempt_; }
+
+    void connected() noexcept;
+    void attempt_failed(time_point now, double jitter) noexcept;
+    void lost(loss how, time_point now, double jitter) noexcept;
+
+    /// The server answered a request.
+    void answered() noexcept;
+
+    /// It did not, in time. True if that was once too often: give the connection up, as `broken`.
+    [[nodiscard]] bool missed() noexcept;
+
+private:
+    void open(time_point now, double jitter) noexcept;
+
+    duration const backoff_min_;
+    duration const backoff_max_;
+    unsigned const failures_to_open_;
+    redis_state state_ = redis_state::connecting;
+    time_point next_attempt_ = time_point::min();
+    duration backoff_{0};       // the last one; none since the server answered
+    unsigned misses_ = 0;       // in a row
+    bool has_answered_ = false; // a request, on this connection
+};
+
+} // namespace reprise::detail

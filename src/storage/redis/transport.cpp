@@ -1,0 +1,171 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "storage/redis/transport.hpp"
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <string>
+#include <utility>
+
+namespace reprise::detail {
+
+namespace {
+
+using asio::ip::tcp;
+
+// What the three have in common; `Stream` is what is read and written.
+template <class Stream>
+class stream_transport : public transport
+{
+public:
+    asio::awaitable<std::size_t> read_some(asio::mutable_buffer into) final
+    {
+        return stream_.async_read_some(into, asio::use_awaitable);
+    }
+
+    asio::awaitable<void> write(asio::const_buffer bytes) final
+    {
+        co_await asio::async_write(stream_, bytes, asio::use_awaitable);
+    }
+
+    void close() noexcept override
+    {
+        is_closed_ = true;
+        error_code ignored;
+        stream_.lowest_layer().close(ignored);
+    }
+
+protected:
+    template <class... Args>
+    explicit stream_transport(Args&&... args) : stream_(std::forward<Args>(args)...)
+    {
+    }
+
+    // After each step of connecting: the next one would open the socket again.
+    void throw_if_closed() const
+    {
+        if (is_closed_)
+            throw system_error{asio::error::operation_aborted};
+    }
+
+    Stream stream_;
+
+private:
+    bool is_closed_ = false;
+};
+
+class unix_transport final : public stream_transport<asio::local::stream_protocol::socket>
+{
+public:
+    unix_transport(asio::any_io_executor const& executor, std::string const& path)
+        : stream_transport(executor), endpoint_(path)
+    {
+    }
+
+    asio::awaitable<void> connect() override
+    {
+        throw_if_closed();
+        co_await stream_.async_connect(endpoint_, asio::use_awaitable);
+    }
+
+private:
+    asio::local::stream_protocol::endpoint const endpoint_;
+};
+
+template <class Stream>
+class ip_transport : public stream_transport<Stream>
+{
+public:
+    void close() noexcept final
+    {
+        stream_transport<Stream>::close();
+        resolver_.cancel();
+    }
+
+protected:
+    template <class... Args>
+    ip_transport(redis_storage_options const& options, asio::any_io_executor const& executor, Args&&... args)
+        : stream_transport<Stream>(executor, std::forward<Args>(args)...), resolver_(executor), host_(options.host),
+          port_(options.port)
+    {
+    }
+
+    asio::awaitable<void> connect_tcp()
+    {
+        auto& socket = this->stream_.lowest_layer();
+        this->throw_if_closed();
+        error_code not_an_address;
+        auto const address = asio::ip::make_address(host_, not_an_address);
+        if (!not_an_address)
+            co_await socket.async_connect({address, port_}, asio::use_awaitable);
+        else
+        {
+            auto const endpoints = co_await resolver_.async_resolve(host_, std::to_string(port_), asio::use_awaitable);
+            this->throw_if_closed();
+            co_await asio::async_connect(socket, endpoints, asio::use_awaitable);
+        }
+        this->throw_if_closed();
+        socket.set_option(tcp::no_delay{true});
+    }
+
+private:
+    tcp::resolver resolver_;
+    std::string const host_;
+    std::uint16_t const port_;
+};
+
+class tcp_transport final : public ip_transport<tcp::socket>
+{
+public:
+    tcp_transport(asio::any_io_executor const& executor, redis_storage_options const& options)
+        : ip_transport(options, executor)
+    {
+    }
+
+    asio::awaitable<void> connect() override { return connect_tcp(); }
+};
+
+class tls_transport final : public ip_transport<asio::ssl::stream<tcp::socket>>
+{
+public:
+    tls_transport(asio::any_io_executor const& executor, redis_storage_options const& options)
+        : ip_transport(options, executor, *options.tls), context_(options.tls),
+          name_(options.tls_server_name.empty() ? options.host : options.tls_server_name)
+    {
+        stream_.set_verify_mode(asio::ssl::verify_peer);
+        stream_.set_verify_callback(asio::ssl::host_name_verification{name_});
+        error_code not_an_address;
+        (void)asio::ip::make_address(name_, not_an_address);
+        if (not_an_address && SSL_set_tlsext_host_name(stream_.native_handle(), name_.c_str()) != 1) // RFC 6066, 3
+            throw std::bad_alloc{};
+    }
+
+    asio::awaitable<void> connect() override
+    {
+        co_await connect_tcp();
+        co_await stream_.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+    }
+
+private:
+    std::shared_ptr<asio::ssl::context> const context_;
+    std::string const name_;
+};
+
+} // namespace
+
+std::shared_ptr<transport> make_transport(asio::any_io_executor const& executor, redis_storage_options const& options)
+{
+    if (!options.socket_path.empty())
+        return std::make_shared<unix_transport>(executor, options.socket_path);
+    if (options.tls)
+        return std::make_shared<tls_transport>(executor, options);
+    return std::make_shared<tcp_transport>(executor, options);
+}
+
+} // namespace reprise::detail
