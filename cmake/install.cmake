@@ -9,6 +9,11 @@ if(TARGET reprise_asio)
 endif()
 install(DIRECTORY include/reprise DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
 install(EXPORT reprise NAMESPACE reprise:: FILE reprise-targets.cmake DESTINATION ${package_dir})
+if(TARGET reprise_lmdb) # the component "lmdb"
+    install(TARGETS reprise_lmdb EXPORT reprise-lmdb ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+    install(EXPORT reprise-lmdb NAMESPACE reprise:: FILE reprise-lmdb-targets.cmake DESTINATION ${package_dir})
+    install(FILES cmake/FindLMDB.cmake DESTINATION ${package_dir})
+endif()
 
 configure_package_config_file(cmake/reprise-config.cmake.in reprise-config.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(reprise-config-version.cmake COMPATIBILITY SameMinorVersion)
