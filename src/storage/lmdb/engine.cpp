@@ -103,8 +103,8 @@ void lmdb_engine::start()
     try
     {
         for (std::size_t i = 0; i < options_.read_threads; ++i)
-            launch(&lmdb_engine::read);
-        launch(&lmdb_engine::write);
+            launch("lmdb read", &lmdb_engine::read);
+        launch("lmdb write", &lmdb_engine::write);
     }
     catch (...) // no more threads
     {
@@ -114,11 +114,12 @@ void lmdb_engine::start()
     }
 }
 
-void lmdb_engine::launch(void (lmdb_engine::*work)())
+void lmdb_engine::launch(char const* name, void (lmdb_engine::*work)())
 {
     threads_.emplace_back(
-        [self = shared_from_this(), work]
+        [self = shared_from_this(), name, work]
         {
+            ::pthread_setname_np(::pthread_self(), name); // for those who look with top or gdb
             (*self.*work)();
             if (--self->running_ == 0)
                 self->env_.reset();

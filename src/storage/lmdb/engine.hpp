@@ -49,7 +49,7 @@ public:
 private:
     using ops_span = std::span<lmdb_operation_ptr>;
 
-    void launch(void (lmdb_engine::*work)());
+    void launch(char const* name, void (lmdb_engine::*work)());
     void read();
     void write();
 

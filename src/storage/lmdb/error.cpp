@@ -7,18 +7,18 @@ namespace reprise {
 
 namespace {
 
-std::string advice(int value)
+char const* advice(int value)
 {
     switch (value)
     {
-    case MDB_MAP_FULL: return "raise max_bytes, or see whether a stopped process holds a read transaction";
-    case MDB_READERS_FULL: return "too many processes or reader threads share the files";
+    case MDB_MAP_FULL: return "; raise max_bytes, or see whether a stopped process holds a read transaction";
+    case MDB_READERS_FULL: return "; too many processes or reader threads share the files";
     case MDB_VERSION_MISMATCH:
-    case MDB_INVALID: return "data.mdb is not a file of this LMDB release: delete it, or choose another directory";
+    case MDB_INVALID: return "; data.mdb is not a file of this LMDB release: delete it, or choose another directory";
     case MDB_CORRUPTED:
-    case MDB_PAGE_NOTFOUND: return "the file is damaged: delete the directory; sessions are only a cache";
-    case MDB_PANIC: return "the disk failed during a commit: make the storage anew";
-    default: return {};
+    case MDB_PAGE_NOTFOUND: return "; the file is damaged: delete the directory; sessions are only a cache";
+    case MDB_PANIC: return "; the disk failed during a commit: make the storage anew";
+    default: return "";
     }
 }
 
@@ -42,8 +42,8 @@ public:
         }
         if (value >= MDB_KEYEXIST && value <= MDB_LAST_ERRCODE)
         {
-            auto const more = advice(value);
-            return std::string{::mdb_strerror(value)} + (more.empty() ? "" : "; " + more);
+            std::string text = ::mdb_strerror(value);
+            return text.append(advice(value));
         }
         return "unknown error of the LMDB storage";
     }

@@ -14,6 +14,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 namespace reprise {
@@ -72,7 +73,9 @@ struct initiation
     }
 };
 
-asio::awaitable<lmdb_answer> ask(engine_ptr engine, lmdb_request request)
+/// Send the request and await its answer, of which `part` is the result.
+template <auto part, class T = std::remove_cvref_t<decltype(std::declval<lmdb_answer&>().*part)>>
+asio::awaitable<T> ask(engine_ptr engine, lmdb_request request)
 {
     detail::lmdb_reservation room{engine, request.cost()};
     auto answer = co_await asio::async_initiate<asio::use_awaitable_t<> const, void(lmdb_answer)>(
@@ -81,30 +84,12 @@ asio::awaitable<lmdb_answer> ask(engine_ptr engine, lmdb_request request)
         throw system_error{answer.ec};
     if (answer.ec)
         throw system_error{answer.ec, engine->path()};
-    co_return answer;
-}
-
-asio::awaitable<std::optional<secret_bytes>> ask_for_value(engine_ptr engine, lmdb_request request)
-{
-    auto answer = co_await ask(std::move(engine), std::move(request));
-    co_return std::move(answer.value);
-}
-
-asio::awaitable<bool> ask_whether(engine_ptr engine, lmdb_request request)
-{
-    auto const answer = co_await ask(std::move(engine), std::move(request));
-    co_return answer.yes;
+    co_return std::move(answer.*part);
 }
 
 asio::awaitable<void> ask_to(engine_ptr engine, lmdb_request request)
 {
-    co_await ask(std::move(engine), std::move(request));
-}
-
-asio::awaitable<std::size_t> ask_how_many(engine_ptr engine, lmdb_request request)
-{
-    auto const answer = co_await ask(std::move(engine), std::move(request));
-    co_return answer.count;
+    co_await ask<&lmdb_answer::yes>(std::move(engine), std::move(request));
 }
 
 void check(bool ok, char const* what)
@@ -141,7 +126,7 @@ lmdb_storage::~lmdb_storage()
 asio::awaitable<std::optional<secret_bytes>> lmdb_storage::get(std::string name)
 {
     lmdb_request r{lmdb_command::get, std::move(name)};
-    return ask_for_value(engine_, std::move(r));
+    return ask<&lmdb_answer::value>(engine_, std::move(r));
 }
 
 asio::awaitable<void> lmdb_storage::put(std::string name, secret_bytes value, time_point expiry)
@@ -153,25 +138,25 @@ asio::awaitable<void> lmdb_storage::put(std::string name, secret_bytes value, ti
 asio::awaitable<std::optional<secret_bytes>> lmdb_storage::take(std::string name)
 {
     lmdb_request r{lmdb_command::take, std::move(name)};
-    return ask_for_value(engine_, std::move(r));
+    return ask<&lmdb_answer::value>(engine_, std::move(r));
 }
 
 asio::awaitable<bool> lmdb_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
     lmdb_request r{lmdb_command::put_if_absent, std::move(name), std::move(value), expiry};
-    return ask_whether(engine_, std::move(r));
+    return ask<&lmdb_answer::yes>(engine_, std::move(r));
 }
 
 asio::awaitable<bool> lmdb_storage::erase(std::string name)
 {
     lmdb_request r{lmdb_command::erase, std::move(name)};
-    return ask_whether(engine_, std::move(r));
+    return ask<&lmdb_answer::yes>(engine_, std::move(r));
 }
 
 asio::awaitable<std::size_t> lmdb_storage::flush()
 {
     lmdb_request r{lmdb_command::flush};
-    return ask_how_many(engine_, std::move(r));
+    return ask<&lmdb_answer::count>(engine_, std::move(r));
 }
 
 storage_stats lmdb_storage::stats() const
