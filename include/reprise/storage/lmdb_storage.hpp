@@ -32,8 +32,8 @@ struct lmdb_storage_options
     std::filesystem::path path;
 
     /// Disk that entries may take, in bytes; 1 MiB to 1 TiB. What expires first is evicted above it. A TLS session without
-    /// a client certificate takes about 450 bytes. The file may grow a quarter larger (at least 4 MiB), for LMDB never
-    /// overwrites what a transaction may still need, and never shrinks. Processes that share the files should agree: each
+    /// a client certificate takes about 600 bytes. The file may grow by half of it beyond, at least 4 MiB, for LMDB never
+    /// overwrites what a transaction may still need; and it never shrinks. Processes that share the files should agree: each
     /// evicts down to its own bound when it writes.
     std::uint64_t max_bytes = std::uint64_t{256} << 20;
 

@@ -156,7 +156,9 @@ void lmdb_engine::enqueue(ops_span ops)
         auto const other =
             std::ranges::find_if(ops, [&](auto const& op) { return is_read(op) != reading; }) - ops.begin();
         auto const same = ops.first(static_cast<std::size_t>(other));
-        if (!(reading ? reads_ : writes_).push(same))
+        bool const urgent =
+            std::ranges::any_of(same, [](auto const& op) { return op->request.command != lmdb_command::put; });
+        if (!(reading ? reads_ : writes_).push(same, urgent))
         {
             for (auto const& op : same)
                 op->answer.ec = lmdb_errc::closed;

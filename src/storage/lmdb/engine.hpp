@@ -72,8 +72,8 @@ private:
     std::uint64_t unique_;                     // the writer's
     std::vector<lmdb_operation_ptr> flushing_; // the writer's
 
-    operation_queue reads_;
-    operation_queue writes_;
+    operation_queue reads_{0};
+    operation_queue writes_{20};
     std::vector<std::thread> threads_;
     std::atomic<std::size_t> running_{0};
     std::atomic<std::size_t> queued_bytes_{0};

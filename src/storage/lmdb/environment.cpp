@@ -129,7 +129,7 @@ void lmdb_environment::open(lmdb_storage_options const& options)
     check_lmdb(::mdb_env_create(&env), "mdb_env_create");
     env_.reset(env);
     // A transaction writes beside what is there, so there has to be room for both.
-    auto const map = options.max_bytes + std::max<std::uint64_t>(options.max_bytes / 4, 4u << 20);
+    auto const map = options.max_bytes + std::max<std::uint64_t>(options.max_bytes / 2, 4u << 20);
     check_lmdb(::mdb_env_set_mapsize(env, map), "mdb_env_set_mapsize");
     check_lmdb(::mdb_env_set_maxreaders(env, most_readers), "mdb_env_set_maxreaders");
     check_lmdb(::mdb_env_set_maxdbs(env, 2), "mdb_env_set_maxdbs");
@@ -180,8 +180,8 @@ void lmdb_environment::open_databases()
         if (std::string_view{static_cast<char const*>(value.mv_data), value.mv_size} != format_value)
             throw system_error{lmdb_errc::unknown_format, path_};
     }
-    check_lmdb(::mdb_dbi_open(txn.get(), "index", MDB_CREATE, &index_), path_.c_str());
     check_lmdb(::mdb_dbi_open(txn.get(), "entries", MDB_CREATE, &entries_), path_.c_str());
+    check_lmdb(::mdb_dbi_open(txn.get(), "expiry", MDB_CREATE, &expiry_), path_.c_str());
     txn.commit();
 }
 

@@ -31,8 +31,8 @@ private:
 
 /** An open LMDB environment in our format.
 
-    Two named databases. "index" leads from a name to an entry's key; "entries" has the records, keyed by their expiry, so
-    that what expires or is evicted lies together and is found at once, and new records mostly go to the end.
+    Two named databases. "entries" has the records by name: one search for a look-up. "expiry" has the names in the order in
+    which they expire: what is next to go is its first.
 */
 class lmdb_environment
 {
@@ -40,8 +40,8 @@ public:
     /// @throws system_error.
     explicit lmdb_environment(lmdb_storage_options const& options);
 
-    [[nodiscard]] MDB_dbi index() const noexcept { return index_; }
     [[nodiscard]] MDB_dbi entries() const noexcept { return entries_; }
+    [[nodiscard]] MDB_dbi expiry() const noexcept { return expiry_; }
 
     /// Free the reader slots of processes that died. Returns what LMDB says.
     int check_readers() noexcept;
@@ -66,8 +66,8 @@ private:
     std::string const path_;
     std::unique_ptr<directory_claim> claim_; // outlives the environment
     std::unique_ptr<MDB_env, closer> env_;
-    MDB_dbi index_ = 0;
     MDB_dbi entries_ = 0;
+    MDB_dbi expiry_ = 0;
     std::shared_mutex map_; // shared while a transaction is active: only then nobody may map the file anew
 };
 

@@ -7,7 +7,7 @@
 
 namespace reprise::detail {
 
-bool operation_queue::push(std::span<lmdb_operation_ptr> ops)
+bool operation_queue::push(std::span<lmdb_operation_ptr> ops, bool urgent)
 {
     bool wake = false;
     {
@@ -15,7 +15,7 @@ bool operation_queue::push(std::span<lmdb_operation_ptr> ops)
         if (is_closed_)
             return false;
         std::ranges::move(ops, std::back_inserter(ops_));
-        wake = asleep_ > 0;
+        wake = asleep_ > 0 || (urgent && napping_ > 0);
     }
     if (wake)
         come_.notify_one();
@@ -28,12 +28,14 @@ bool operation_queue::pop(std::vector<lmdb_operation_ptr>& batch, std::size_t mo
     bool wake = false;
     {
         std::unique_lock lock{mutex_};
-        if (ops_.empty() && !is_closed_)
-        {
-            ++asleep_;
-            come_.wait_until(lock, deadline, [this] { return !ops_.empty() || is_closed_; });
-            --asleep_;
-        }
+        auto const is_due = [this] { return !ops_.empty() || is_closed_; };
+        ++napping_;
+        for (int i = 0; i < naps_ && !is_due() && std::chrono::steady_clock::now() < deadline; ++i)
+            come_.wait_for(lock, nap);
+        --napping_;
+        ++asleep_;
+        come_.wait_until(lock, deadline, is_due);
+        --asleep_;
         if (ops_.empty() && is_closed_)
             return false;
         for (std::size_t bytes = 0; !ops_.empty() && batch.size() < most && bytes < most_bytes;)

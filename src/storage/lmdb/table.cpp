@@ -8,19 +8,20 @@
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <tuple>
 
 namespace reprise::detail {
 
 namespace {
 
-/* A record: version, size of the index key in two bytes, index key, value. What another release wrote, or nobody, is
-   unreadable, and that is a miss. */
+/* A record: version, place in the order of expiry, value. What another release wrote, or nobody, is unreadable, and that is
+   a miss. */
 constexpr unsigned char record_version = 1;
-constexpr std::size_t record_header = 3;
+constexpr std::size_t record_header = 1 + std::tuple_size_v<expiry_key>;
 
 struct record
 {
-    byte_view name;
+    expiry_key at;
     byte_view value;
 };
 
@@ -28,21 +29,18 @@ std::optional<record> decode(byte_view bytes)
 {
     if (bytes.size() < record_header || bytes[0] != record_version)
         return std::nullopt;
-    auto const name_size = static_cast<std::size_t>(bytes[1]) << 8 | bytes[2];
-    bytes = bytes.subspan(record_header);
-    if (name_size == 0 || name_size > bytes.size())
-        return std::nullopt;
-    return record{bytes.first(name_size), bytes.subspan(name_size)};
+    record r;
+    std::ranges::copy(bytes.subspan(1, r.at.size()), r.at.begin());
+    r.value = bytes.subspan(record_header);
+    return r;
 }
 
-secret_bytes encode(byte_view name, byte_view value)
+secret_bytes encode(expiry_key const& at, byte_view value)
 {
-    secret_bytes bytes{record_header + name.size() + value.size()};
+    secret_bytes bytes{record_header + value.size()};
     bytes.data()[0] = record_version;
-    bytes.data()[1] = static_cast<unsigned char>(name.size() >> 8);
-    bytes.data()[2] = static_cast<unsigned char>(name.size());
-    std::ranges::copy(name, bytes.data() + record_header);
-    std::ranges::copy(value, bytes.data() + record_header + name.size());
+    std::ranges::copy(at, bytes.data() + 1);
+    std::ranges::copy(value, bytes.data() + record_header);
     return bytes;
 }
 
@@ -62,17 +60,17 @@ std::uint64_t load(unsigned char const* from)
 
 constexpr std::uint64_t sign = std::uint64_t{1} << 63; // so that times before the epoch sort first
 
-entry_key make_key(time_point expiry, std::uint64_t unique)
+expiry_key make_key(time_point expiry, std::uint64_t unique)
 {
     auto const ticks = std::chrono::floor<std::chrono::microseconds>(expiry.time_since_epoch()).count();
-    entry_key key;
+    expiry_key key;
     store(static_cast<std::uint64_t>(ticks) ^ sign, key.data());
     store(unique, key.data() + 8);
     return key;
 }
 
 // Untrusted: a time beyond what the clock can say is the clock's last.
-time_point expiry_of(entry_key const& key)
+time_point expiry_of(expiry_key const& key)
 {
     using microseconds = std::chrono::microseconds;
     auto const ticks = microseconds{static_cast<std::int64_t>(load(key.data()) ^ sign)};
@@ -89,15 +87,6 @@ byte_view to_view(MDB_val const& val)
 MDB_val to_val(byte_view bytes)
 {
     return {bytes.size(), const_cast<unsigned char*>(bytes.data())}; // LMDB does not write there
-}
-
-std::optional<entry_key> to_entry_key(byte_view bytes)
-{
-    entry_key key;
-    if (bytes.size() != key.size())
-        return std::nullopt;
-    std::ranges::copy(bytes, key.begin());
-    return key;
 }
 
 // True if there is something.
@@ -140,83 +129,81 @@ std::optional<index_key> index_key::stored(byte_view bytes)
     return key;
 }
 
-std::optional<entry_key> lmdb_table::entry_of(index_key const& name) const
+std::optional<byte_view> lmdb_table::record_of(index_key const& name) const
 {
     auto key = to_val(name.view());
     MDB_val value = {};
-    if (!found(::mdb_get(txn_, index_, &key, &value)))
+    if (!found(::mdb_get(txn_, entries_, &key, &value)))
         return std::nullopt;
-    return to_entry_key(to_view(value));
+    return to_view(value);
 }
 
 std::optional<lmdb_table::entry> lmdb_table::find(index_key const& name) const
 {
-    auto const at = entry_of(name);
-    if (!at)
+    auto const bytes = record_of(name);
+    auto const r = bytes ? decode(*bytes) : std::nullopt;
+    if (!r)
         return std::nullopt;
-    auto key = to_val(*at);
-    MDB_val value = {};
-    if (!found(::mdb_get(txn_, entries_, &key, &value)))
-        return std::nullopt;
-    auto const r = decode(to_view(value));
-    if (!r || !std::ranges::equal(r->name, name.view()))
-        return std::nullopt;
-    return entry{expiry_of(*at), r->value};
+    return entry{expiry_of(r->at), r->value};
 }
 
 void lmdb_table::put(index_key const& name, byte_view value, time_point expiry, std::uint64_t& unique)
 {
     erase(name);
-    auto const bytes = encode(name.view(), value);
-    auto record_value = to_val(bytes);
-    entry_key at;
+    auto key = to_val(name.view());
+    expiry_key at;
     int returned = MDB_KEYEXIST;
     while (returned == MDB_KEYEXIST)
     {
         at = make_key(expiry, unique++);
-        auto key = to_val(at);
-        returned = ::mdb_put(txn_, entries_, &key, &record_value, MDB_NOOVERWRITE);
+        auto at_key = to_val(at);
+        auto name_value = key;
+        returned = ::mdb_put(txn_, expiry_, &at_key, &name_value, MDB_NOOVERWRITE);
     }
     check_lmdb(returned, "lmdb_storage");
-    auto key = to_val(name.view());
-    auto at_value = to_val(at);
-    check_lmdb(::mdb_put(txn_, index_, &key, &at_value, 0), "lmdb_storage");
+    auto const bytes = encode(at, value);
+    auto record_value = to_val(bytes);
+    check_lmdb(::mdb_put(txn_, entries_, &key, &record_value, 0), "lmdb_storage");
 }
 
-bool lmdb_table::erase(index_key const& name)
+void lmdb_table::erase(index_key const& name)
 {
-    auto const at = entry_of(name);
-    if (at)
+    auto const bytes = record_of(name);
+    if (!bytes)
+        return;
+    if (auto const r = decode(*bytes))
     {
-        auto key = to_val(*at);
-        found(::mdb_del(txn_, entries_, &key, nullptr));
+        auto at_key = to_val(r->at);
+        found(::mdb_del(txn_, expiry_, &at_key, nullptr));
     }
     auto key = to_val(name.view());
-    return found(::mdb_del(txn_, index_, &key, nullptr));
+    check_lmdb(::mdb_del(txn_, entries_, &key, nullptr), "lmdb_storage");
 }
 
 bool lmdb_table::drop_first(time_point not_after, lmdb_dropped& dropped)
 {
     MDB_cursor* opened = nullptr;
-    check_lmdb(::mdb_cursor_open(txn_, entries_, &opened), "lmdb_storage");
+    check_lmdb(::mdb_cursor_open(txn_, expiry_, &opened), "lmdb_storage");
     cursor_ptr const cursor{opened};
     MDB_val key = {};
     MDB_val value = {};
     if (!found(::mdb_cursor_get(opened, &key, &value, MDB_FIRST)))
         return false;
-    auto const at = to_entry_key(to_view(key));
-    if (at && expiry_of(*at) > not_after)
+    expiry_key at{};
+    std::ranges::copy(to_view(key).first(std::min(key.mv_size, at.size())), at.begin());
+    if (expiry_of(at) > not_after)
         return false;
-    auto const r = decode(to_view(value));
-    auto const name = r ? index_key::stored(r->name) : std::nullopt;
+    auto const name = index_key::stored(to_view(value));
     check_lmdb(::mdb_cursor_del(opened, 0), "lmdb_storage");
-    if (!name || !at)
-        ++dropped.unreadable;
-    else if (entry_of(*name) == at) // it may lead to another entry
+    auto const bytes = name ? record_of(*name) : std::nullopt;
+    auto const r = bytes ? decode(*bytes) : std::nullopt;
+    if (r && r->at == at)
     {
         auto name_key = to_val(name->view());
-        check_lmdb(::mdb_del(txn_, index_, &name_key, nullptr), "lmdb_storage");
+        check_lmdb(::mdb_del(txn_, entries_, &name_key, nullptr), "lmdb_storage");
     }
+    else
+        ++dropped.unreadable; // a place that no record has
     return true;
 }
 
@@ -231,7 +218,7 @@ std::uint64_t lmdb_table::bytes() const
 {
     std::uint64_t pages = 3; // two with the file's head, one that names the databases
     std::uint64_t page = 0;
-    for (auto const dbi : {index_, entries_})
+    for (auto const dbi : {entries_, expiry_})
     {
         MDB_stat s = {};
         check_lmdb(::mdb_stat(txn_, dbi, &s), "lmdb_storage");

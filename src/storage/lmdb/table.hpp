@@ -36,8 +36,8 @@ private:
     std::size_t size_ = 0;
 };
 
-/// An entry's key: its expiry, in an order that LMDB sorts by, and something that no other entry of that expiry has.
-using entry_key = std::array<unsigned char, 16>;
+/// An entry's place in the order of expiry: its time, as LMDB sorts, and something that no other entry of that time has.
+using expiry_key = std::array<unsigned char, 16>;
 
 /// What a transaction has dropped, to be counted once it is committed.
 struct lmdb_dropped
@@ -55,7 +55,7 @@ class lmdb_table
 {
 public:
     lmdb_table(MDB_txn* txn, lmdb_environment const& env) noexcept
-        : txn_(txn), index_(env.index()), entries_(env.entries())
+        : txn_(txn), entries_(env.entries()), expiry_(env.expiry())
     {
     }
 
@@ -71,8 +71,7 @@ public:
     /// In place of what is there. `unique` is where to look for a number that is free; it is advanced.
     void put(index_key const& name, byte_view value, time_point expiry, std::uint64_t& unique);
 
-    /// True if there was something, readable or not.
-    bool erase(index_key const& name);
+    void erase(index_key const& name);
 
     /// Drop the entry that expires first, if that is not later than `not_after`.
     bool drop_first(time_point not_after, lmdb_dropped& dropped);
@@ -81,11 +80,11 @@ public:
     [[nodiscard]] std::uint64_t bytes() const; ///< pages in use
 
 private:
-    std::optional<entry_key> entry_of(index_key const& name) const;
+    [[nodiscard]] std::optional<byte_view> record_of(index_key const& name) const;
 
     MDB_txn* txn_;
-    MDB_dbi index_;
     MDB_dbi entries_;
+    MDB_dbi expiry_;
 };
 
 } // namespace reprise::detail
