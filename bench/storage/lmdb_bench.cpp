@@ -307,10 +307,12 @@ int run()
     auto const limit = handshake.median();
     std::printf("lmdb_storage: %zu sessions of %zu bytes, %d rounds, medians\n\n", entries, record.size(), rounds);
     std::printf("%-66s %8s %9s\n", "", "us CPU", "/ resumed");
-    auto const print = [limit](char const* what, double us) { std::printf("%-66s %8.2f %9.3f\n", what, us, us / limit); };
+    auto const print = [limit](char const* what, double us)
+    { std::printf("%-66s %8.2f %9.3f\n", what, us, us / limit); };
     print("resumed TLS 1.2 handshake, session id, server (raw OpenSSL)", limit);
     print("decode alone (session::parse)", parsing.median());
-    print("(a) look-up on the storage's thread, its share of the hand-over too", bare_all.median() - bare_caller.median());
+    print("(a) look-up on the storage's thread, its share of the hand-over too",
+          bare_all.median() - bare_caller.median());
     print("    look-up on the caller's thread, awaited, 16 in flight", bare_caller.median());
     print("(b) look-up and decode, 16 in flight, the whole process", all.median());
     print("    of which on the caller's thread", caller.median());

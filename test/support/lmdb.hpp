@@ -9,6 +9,7 @@
 
 #include <exception>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <type_traits>
 
@@ -17,6 +18,15 @@ namespace test {
 inline reprise::secret_bytes secret(std::string_view text)
 {
     return reprise::secret_bytes{reprise::as_bytes(text)};
+}
+
+/// What a test puts under a name: of some length, and different for each.
+inline std::string value_of(std::string const& name)
+{
+    std::string value;
+    for (std::size_t i = 0; i < 1 + std::hash<std::string>{}(name) % 40; ++i)
+        value += name;
+    return value;
 }
 
 /// The result of an operation, however long it takes.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <csignal>
 #include <new>
+#include <numeric>
 #include <random>
 #include <utility>
 
@@ -21,7 +22,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr std::size_t reads_at_once = 64; // answered together
-constexpr std::size_t slice = 64;         // entries dropped beyond twice those that come
+constexpr std::size_t slice = 64;         // entries that are dropped at a time, at least
 constexpr std::size_t flush_slice = 256;
 constexpr std::size_t batch_bytes = 1u << 20; // a quarter of the room that a transaction has at least
 constexpr int attempts_at_room = 8;           // pages become free two transactions after they were dropped
@@ -253,8 +254,12 @@ void lmdb_engine::write_all(ops_span ops)
         write_all(ops.subspan(ops.size() / 2));
         return;
     }
-    for (int i = 0; ec == error_code{MDB_MAP_FULL, lmdb_category()} && i < attempts_at_room && make_room(); ++i)
+    auto entries = slice;
+    for (int i = 0; ec == error_code{MDB_MAP_FULL, lmdb_category()} && i < attempts_at_room && make_room(entries); ++i)
+    {
         ec = result_of([&] { write_at_once(ops); });
+        entries *= 2;
+    }
     if (ec)
         fail(ops, ec);
 }
@@ -265,7 +270,9 @@ void lmdb_engine::write_at_once(ops_span ops)
     lmdb_table table{txn.get(), *env_};
     lmdb_dropped dropped;
     auto const now = options_.now();
-    auto const most = 2 * ops.size() + slice;
+    // More than come, and more of them for a large value, so that whatever the bound was, it is reached in the end.
+    auto const weight = [](std::size_t sum, auto const& op) { return sum + 2 + op->request.value.size() / 64; };
+    auto const most = std::accumulate(ops.begin(), ops.end(), slice, weight);
     dropped.expired += drop_until(table, now, most, dropped);
     for (auto const& op : ops)
         write_one(table, *op, now, dropped);
@@ -340,7 +347,7 @@ void lmdb_engine::fail(ops_span ops, error_code ec) noexcept
     }
 }
 
-bool lmdb_engine::make_room() noexcept
+bool lmdb_engine::make_room(std::size_t entries) noexcept
 {
     (void)env_->check_readers();
     return !result_of(
@@ -349,7 +356,7 @@ bool lmdb_engine::make_room() noexcept
             lmdb_write txn{*env_};
             lmdb_table table{txn.get(), *env_};
             lmdb_dropped dropped;
-            dropped.evicted = drop_until(table, time_point::max(), slice, dropped);
+            dropped.evicted = drop_until(table, time_point::max(), entries, dropped);
             finish(txn, table, dropped);
         });
 }

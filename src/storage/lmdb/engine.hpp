@@ -60,7 +60,7 @@ private:
     void write_one(lmdb_table& table, lmdb_operation& op, time_point now, lmdb_dropped& dropped);
     void keep(lmdb_table& table, index_key const& name, lmdb_request const& r, time_point now, lmdb_dropped& dropped);
     void fail(ops_span ops, error_code ec) noexcept;
-    [[nodiscard]] bool make_room() noexcept;
+    [[nodiscard]] bool make_room(std::size_t entries) noexcept;
     void expire_slice();
     void keep_house() noexcept;
     void finish(lmdb_write& txn, lmdb_table const& table, lmdb_dropped const& dropped);
