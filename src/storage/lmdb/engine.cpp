@@ -25,7 +25,7 @@ constexpr std::size_t reads_at_once = 64; // answered together
 constexpr std::size_t slice = 64;         // entries that are dropped at a time, at least
 constexpr std::size_t flush_slice = 256;
 constexpr std::size_t batch_bytes = 1u << 20; // a quarter of the room that a transaction has at least
-constexpr int attempts_at_room = 8;           // pages become free two transactions after they were dropped
+constexpr int attempts_at_room = 32;          // pages become free two transactions after they were dropped
 constexpr auto house_keeping = std::chrono::minutes{1};
 constexpr std::uint64_t largest_value = 16u << 20;
 
@@ -255,10 +255,12 @@ void lmdb_engine::write_all(ops_span ops)
         return;
     }
     auto entries = slice;
-    for (int i = 0; ec == error_code{MDB_MAP_FULL, lmdb_category()} && i < attempts_at_room && make_room(entries); ++i)
+    for (int i = 0; ec == error_code{MDB_MAP_FULL, lmdb_category()} && i < attempts_at_room && entries > 0; ++i)
     {
-        ec = result_of([&] { write_at_once(ops); });
-        entries *= 2;
+        if (make_room(entries))
+            ec = result_of([&] { write_at_once(ops); });
+        else
+            entries /= 4; // to drop them takes room, too
     }
     if (ec)
         fail(ops, ec);

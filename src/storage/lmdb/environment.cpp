@@ -20,6 +20,7 @@ namespace reprise::detail {
 namespace {
 
 constexpr unsigned most_readers = 1024; // of all processes; 64 bytes each
+constexpr std::uint64_t least_room = 4u << 20;
 constexpr std::string_view format_key = "reprise storage format";
 constexpr std::string_view format_value = "1";
 
@@ -129,20 +130,22 @@ void lmdb_environment::open(lmdb_storage_options const& options)
     check_lmdb(::mdb_env_create(&env), "mdb_env_create");
     env_.reset(env);
     // A transaction writes beside what is there, so there has to be room for both.
-    auto const map = options.max_bytes + std::max<std::uint64_t>(options.max_bytes / 2, 4u << 20);
+    auto const map = options.max_bytes + std::max(options.max_bytes / 2, least_room);
     check_lmdb(::mdb_env_set_mapsize(env, map), "mdb_env_set_mapsize");
     check_lmdb(::mdb_env_set_maxreaders(env, most_readers), "mdb_env_set_maxreaders");
     check_lmdb(::mdb_env_set_maxdbs(env, 2), "mdb_env_set_maxdbs");
     unsigned const flags = MDB_NOTLS | (options.durability == lmdb_durability::unsynced ? MDB_NOSYNC : 0u);
     check_lmdb(::mdb_env_open(env, path_.c_str(), flags, 0600), ("cannot open " + path_ + "/data.mdb").c_str());
     check_lmdb(check_readers(), "mdb_reader_check");
-    fill_hole();
+    fit(map);
     open_databases();
 }
 
-/* A file that was cut short would raise SIGBUS where it is missing. With a hole in its place LMDB finds a page that is
+/* A file that was made with a larger bound gets room to become emptier in.
+
+   One that was cut short would raise SIGBUS where it is missing. With a hole in its place LMDB finds a page that is
    none and says so. It is also short where the last pages of a transaction were never used: then nothing is amiss. */
-void lmdb_environment::fill_hole() const
+void lmdb_environment::fit(std::uint64_t map)
 {
     MDB_envinfo info = {};
     MDB_stat page = {};
@@ -151,7 +154,10 @@ void lmdb_environment::fill_hole() const
     check_lmdb(::mdb_env_info(env_.get(), &info), "mdb_env_info");
     check_lmdb(::mdb_env_stat(env_.get(), &page), "mdb_env_stat");
     check_lmdb(::mdb_env_get_fd(env_.get(), &fd), "mdb_env_get_fd");
-    auto const size = static_cast<::off_t>((info.me_last_pgno + 1) * page.ms_psize);
+    auto const used = (info.me_last_pgno + 1) * page.ms_psize;
+    if (used + least_room > map)
+        check_lmdb(::mdb_env_set_mapsize(env_.get(), used + least_room), "mdb_env_set_mapsize");
+    auto const size = static_cast<::off_t>(used);
     if (::fstat(fd, &file) != 0 || (file.st_size < size && ::ftruncate(fd, size) != 0))
         throw_errno("cannot repair the length of " + path_ + "/data.mdb");
 }

@@ -56,7 +56,7 @@ private:
     };
 
     void open(lmdb_storage_options const& options);
-    void fill_hole() const;
+    void fit(std::uint64_t map);
     void open_databases();
 
     /// Begin a transaction by `begin`; where another process has enlarged the map, take its size and try again.
