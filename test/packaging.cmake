@@ -3,6 +3,12 @@
 
 set(consumer ${CMAKE_CURRENT_SOURCE_DIR}/consumer)
 set(packaging ${CMAKE_CURRENT_BINARY_DIR}/packaging)
+set(components)
+set(component_options)
+if(REPRISE_WITH_LMDB)
+    list(APPEND components lmdb)
+    list(APPEND component_options -DREPRISE_WITH_LMDB=ON)
+endif()
 
 function(reprise_add_consumer_test how)
     add_test(NAME packaging.${how}
@@ -13,6 +19,8 @@ function(reprise_add_consumer_test how)
                 -DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}
                 "-DCMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER}"
                 -DREPRISE_BY=${how}
+                "-DREPRISE_COMPONENTS=${components}"
+                ${component_options}
                 ${ARGN}
             --test-command consumer)
     set_tests_properties(packaging.${how} PROPERTIES LABELS packaging TIMEOUT 900)

@@ -1,0 +1,91 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include "storage/lmdb/environment.hpp"
+#include "storage/lmdb/operation.hpp"
+#include "storage/lmdb/operation_queue.hpp"
+#include "storage/lmdb/table.hpp"
+
+#include <reprise/storage/lmdb_storage.hpp>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace reprise::detail {
+
+/** The threads of an lmdb_storage and what they share.
+
+    Shared by the storage, its threads and the operations; the files are closed when the last thread ends.
+*/
+class lmdb_engine : public std::enable_shared_from_this<lmdb_engine>
+{
+public:
+    /// Open the files. @throws system_error.
+    explicit lmdb_engine(lmdb_storage_options options);
+
+    /// Start the threads; once.
+    void start();
+
+    /// Finish what is queued, then end the threads. Waits for them, unless it is called by one of them.
+    void stop() noexcept;
+
+    /// Room for an operation. False if there is none.
+    [[nodiscard]] bool reserve(std::size_t bytes) noexcept;
+    void release(std::size_t bytes) noexcept { queued_bytes_ -= bytes; }
+
+    /// Take over operations, which will complete.
+    void enqueue(std::span<lmdb_operation_ptr> ops);
+
+    [[nodiscard]] storage_stats stats() const noexcept;
+    [[nodiscard]] lmdb_stats more_stats() const noexcept;
+    [[nodiscard]] std::string path() const { return options_.path.string(); }
+
+private:
+    using ops_span = std::span<lmdb_operation_ptr>;
+
+    void launch(char const* name, void (lmdb_engine::*work)());
+    void read();
+    void write();
+
+    void answer_reads(lmdb_read& txn, ops_span ops);
+    void answer_writes(ops_span ops);
+    void write_all(ops_span ops);
+    void write_at_once(ops_span ops);
+    void write_one(lmdb_table& table, lmdb_operation& op, time_point now, lmdb_dropped& dropped);
+    void keep(lmdb_table& table, index_key const& name, lmdb_request const& r, time_point now, lmdb_dropped& dropped);
+    void fail(ops_span ops, error_code ec) noexcept;
+    [[nodiscard]] bool make_room(std::size_t entries) noexcept;
+    void expire_slice();
+    void keep_house() noexcept;
+    void finish(lmdb_write& txn, lmdb_table const& table, lmdb_dropped const& dropped);
+    static std::size_t drop_until(lmdb_table& table, time_point not_after, std::size_t most, lmdb_dropped& dropped);
+
+    lmdb_storage_options const options_;
+    std::uint64_t const largest_value_;
+    std::unique_ptr<lmdb_environment> env_;
+    std::uint64_t unique_;                     // the writer's
+    std::vector<lmdb_operation_ptr> flushing_; // the writer's
+
+    operation_queue reads_{0};
+    operation_queue writes_{20};
+    std::vector<std::thread> threads_;
+    std::atomic<std::size_t> running_{0};
+    std::atomic<std::size_t> queued_bytes_{0};
+
+    std::atomic<std::uint64_t> entries_{0};
+    std::atomic<std::uint64_t> bytes_{0};
+    std::atomic<std::uint64_t> expired_{0};
+    std::atomic<std::uint64_t> evicted_{0};
+    std::atomic<std::uint64_t> batches_{0};
+    std::atomic<std::uint64_t> queue_full_{0};
+    std::atomic<std::uint64_t> failed_{0};
+    std::atomic<std::uint64_t> unreadable_{0};
+};
+
+} // namespace reprise::detail

@@ -1,0 +1,78 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "storage/lmdb/error.hpp"
+
+#include <lmdb.h>
+
+namespace reprise {
+
+namespace {
+
+char const* advice(int value)
+{
+    switch (value)
+    {
+    case MDB_MAP_FULL: return "; raise max_bytes, or see whether a stopped process holds a read transaction";
+    case MDB_READERS_FULL: return "; too many processes or reader threads share the files";
+    case MDB_VERSION_MISMATCH:
+    case MDB_INVALID: return "; data.mdb is not a file of this LMDB release: delete it, or choose another directory";
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND: return "; the file is damaged: delete the directory; sessions are only a cache";
+    case MDB_PANIC: return "; the disk failed during a commit: make the storage anew";
+    default: return "";
+    }
+}
+
+class category final : public boost::system::error_category
+{
+public:
+    char const* name() const noexcept override { return "reprise.lmdb"; }
+
+    std::string message(int value) const override
+    {
+        switch (static_cast<lmdb_errc>(value))
+        {
+        case lmdb_errc::queue_full: return "too many operations are waiting: see max_queued_bytes";
+        case lmdb_errc::closed: return "the storage has been closed";
+        case lmdb_errc::already_open: return "this process has the directory open already: share that storage";
+        case lmdb_errc::not_private: return "others than the owner have access: it must belong to this user alone";
+        case lmdb_errc::foreign_file: return "an LMDB file with other contents: choose another directory";
+        case lmdb_errc::unknown_format:
+            return "written by another release of reprise: delete the directory; sessions are only a cache";
+        case lmdb_errc::not_a_directory: return "not a directory: name one for the storage's files";
+        }
+        if (value >= MDB_KEYEXIST && value <= MDB_LAST_ERRCODE)
+        {
+            std::string text = ::mdb_strerror(value);
+            return text.append(advice(value));
+        }
+        return "unknown error of the LMDB storage";
+    }
+};
+
+} // namespace
+
+boost::system::error_category const& lmdb_category() noexcept
+{
+    static category const instance;
+    return instance;
+}
+
+namespace detail {
+
+error_code lmdb_error(int returned) noexcept
+{
+    if (returned == MDB_SUCCESS)
+        return {};
+    if (returned > 0) // errno
+        return {returned, boost::system::system_category()};
+    return {returned, lmdb_category()};
+}
+
+void check_lmdb(int returned, char const* what)
+{
+    if (returned != MDB_SUCCESS)
+        throw system_error{lmdb_error(returned), what};
+}
+
+} // namespace detail
+} // namespace reprise

@@ -1,0 +1,14 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/storage/lmdb_error.hpp>
+
+namespace reprise::detail {
+
+/// What an LMDB function returned: LMDB's own error, or the system's.
+[[nodiscard]] error_code lmdb_error(int returned) noexcept;
+
+/// @throws system_error, unless `returned` is MDB_SUCCESS.
+void check_lmdb(int returned, char const* what);
+
+} // namespace reprise::detail

@@ -1,0 +1,172 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "storage/lmdb/completion_port.hpp"
+#include "storage/lmdb/engine.hpp"
+
+#include <reprise/base/error.hpp>
+#include <reprise/storage/lmdb_error.hpp>
+#include <reprise/storage/lmdb_storage.hpp>
+
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace reprise {
+
+namespace {
+
+using detail::lmdb_answer;
+using detail::lmdb_command;
+using detail::lmdb_engine;
+using detail::lmdb_operation;
+using detail::lmdb_request;
+
+using engine_ptr = std::shared_ptr<lmdb_engine>;
+
+template <class Handler>
+class operation_for final : public lmdb_operation
+{
+public:
+    operation_for(detail::lmdb_reservation room, lmdb_request r, Handler handler)
+        : lmdb_operation(std::move(room), std::move(r), asio::get_associated_executor(handler)),
+          handler_(std::move(handler))
+    {
+    }
+
+    void complete(lmdb_answer a) override
+    {
+        asio::post(executor(), [h = take_handler(), a = std::move(a)]() mutable { std::move(h)(std::move(a)); });
+    }
+
+    void drop() noexcept override { (void)take_handler(); }
+
+private:
+    // Out of here first: what it owns may own this operation.
+    Handler take_handler()
+    {
+        Handler h{std::move(*handler_)};
+        handler_.reset();
+        return h;
+    }
+
+    std::optional<Handler> handler_;
+};
+
+struct initiation
+{
+    template <class Handler>
+    void operator()(Handler handler, detail::lmdb_reservation room, lmdb_request request) const
+    {
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        auto const op =
+            std::make_shared<operation_for<Handler>>(std::move(room), std::move(request), std::move(handler));
+        op->port = detail::completion_port::of(asio::query(op->executor(), asio::execution::context));
+        if (slot.is_connected())
+            slot.assign([op](asio::cancellation_type type) { op->port->cancel(op, type); });
+        op->port->start(op);
+    }
+};
+
+/// Send the request and await its answer, of which `part` is the result.
+template <auto part, class T = std::remove_cvref_t<decltype(std::declval<lmdb_answer&>().*part)>>
+asio::awaitable<T> ask(engine_ptr engine, lmdb_request request)
+{
+    detail::lmdb_reservation room{engine, request.cost()};
+    auto answer = co_await asio::async_initiate<asio::use_awaitable_t<> const, void(lmdb_answer)>(
+        initiation{}, asio::use_awaitable, std::move(room), std::move(request));
+    if (answer.ec == asio::error::operation_aborted)
+        throw system_error{answer.ec};
+    if (answer.ec)
+        throw system_error{answer.ec, engine->path()};
+    co_return std::move(answer.*part);
+}
+
+asio::awaitable<void> ask_to(engine_ptr engine, lmdb_request request)
+{
+    co_await ask<&lmdb_answer::yes>(std::move(engine), std::move(request));
+}
+
+void check(bool ok, char const* what)
+{
+    if (!ok)
+        throw system_error{errc::bad_option, what};
+}
+
+} // namespace
+
+std::shared_ptr<lmdb_storage> lmdb_storage::make(lmdb_storage_options options)
+{
+    check(!options.path.empty(), "lmdb_storage_options::path: a directory");
+    check(options.max_bytes >= 1u << 20 && options.max_bytes <= std::uint64_t{1} << 40,
+          "lmdb_storage_options::max_bytes: 1 MiB to 1 TiB");
+    check(options.durability == lmdb_durability::synced || options.durability == lmdb_durability::unsynced,
+          "lmdb_storage_options::durability: synced or unsynced");
+    check(options.max_queued_bytes >= 4096, "lmdb_storage_options::max_queued_bytes: at least 4096");
+    check(options.max_batch >= 1 && options.max_batch <= 4096, "lmdb_storage_options::max_batch: 1 to 4096");
+    check(options.read_threads >= 1 && options.read_threads <= 16, "lmdb_storage_options::read_threads: 1 to 16");
+    check(options.now != nullptr, "lmdb_storage_options::now: a clock");
+    auto engine = std::make_shared<lmdb_engine>(std::move(options));
+    engine->start();
+    return std::shared_ptr<lmdb_storage>{new lmdb_storage{std::move(engine)}};
+}
+
+lmdb_storage::lmdb_storage(std::shared_ptr<detail::lmdb_engine> engine) noexcept : engine_(std::move(engine)) {}
+
+lmdb_storage::~lmdb_storage()
+{
+    engine_->stop();
+}
+
+asio::awaitable<std::optional<secret_bytes>> lmdb_storage::get(std::string name)
+{
+    lmdb_request r{lmdb_command::get, std::move(name)};
+    return ask<&lmdb_answer::value>(engine_, std::move(r));
+}
+
+asio::awaitable<void> lmdb_storage::put(std::string name, secret_bytes value, time_point expiry)
+{
+    lmdb_request r{lmdb_command::put, std::move(name), std::move(value), expiry};
+    return ask_to(engine_, std::move(r));
+}
+
+asio::awaitable<std::optional<secret_bytes>> lmdb_storage::take(std::string name)
+{
+    lmdb_request r{lmdb_command::take, std::move(name)};
+    return ask<&lmdb_answer::value>(engine_, std::move(r));
+}
+
+asio::awaitable<bool> lmdb_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
+{
+    lmdb_request r{lmdb_command::put_if_absent, std::move(name), std::move(value), expiry};
+    return ask<&lmdb_answer::yes>(engine_, std::move(r));
+}
+
+asio::awaitable<bool> lmdb_storage::erase(std::string name)
+{
+    lmdb_request r{lmdb_command::erase, std::move(name)};
+    return ask<&lmdb_answer::yes>(engine_, std::move(r));
+}
+
+asio::awaitable<std::size_t> lmdb_storage::flush()
+{
+    lmdb_request r{lmdb_command::flush};
+    return ask<&lmdb_answer::count>(engine_, std::move(r));
+}
+
+storage_stats lmdb_storage::stats() const
+{
+    return engine_->stats();
+}
+
+lmdb_stats lmdb_storage::more_stats() const
+{
+    return engine_->more_stats();
+}
+
+} // namespace reprise
