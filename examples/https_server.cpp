@@ -4,7 +4,7 @@
 #include "common/service.hpp"
 #include "common/tls_options.hpp"
 
-#include <reprise/storage/memory_storage.hpp>
+#include <reprise/storage/make_storage.hpp>
 #include <reprise/testing/certificate.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -68,8 +68,7 @@ void declare(CLI::App& app, arguments& a)
         ->check(CLI::IsMember({"on", "off"}))
         ->capture_default_str();
     app.add_option("--num-tickets", a.num_tickets, "TLS 1.3 tickets after a full handshake")->capture_default_str();
-    app.add_option("--storage", a.storage, "Where sessions are remembered")
-        ->check(CLI::IsMember({"memory"}))
+    app.add_option("--storage", a.storage, "Where sessions are remembered: memory, lmdb:PATH or redis:URL")
         ->capture_default_str();
     app.add_option("--threads", a.threads, "Threads that serve")->check(CLI::Range(1, 256))->capture_default_str();
     app.add_option("--docroot", a.docroot, "Serve the files below this directory, not the fixed page")
@@ -193,6 +192,16 @@ asio::ssl::context make_context(arguments const& a)
     return tls;
 }
 
+// For the modes that use one; for the others there is none, and none may be asked for.
+reprise::storage_ptr storage_for(reprise::cache_mode mode, std::string const& line)
+{
+    if (has(mode, reprise::cache_mode::server))
+        return reprise::make_storage(line);
+    if (line != "memory")
+        throw std::runtime_error{"--storage: goes with --mode server"};
+    return nullptr;
+}
+
 void print_summary(reprise::session_cache const& cache, example::service_counters const& counters)
 {
     auto const stats = cache.stats();
@@ -216,12 +225,14 @@ int serve(arguments const& a)
 {
     auto tls = make_context(a);
     auto const ca = a.cert.empty() ? make_certificate(tls) : nullptr;
+    auto const mode = parse_mode(a.mode);
     reprise::session_cache const cache{tls,
                                        {.id_context = a.id_context,
                                         .timeout = std::chrono::seconds{a.timeout},
-                                        .mode = parse_mode(a.mode),
+                                        .mode = mode,
                                         .tickets = a.tickets == "on",
-                                        .num_tickets = a.num_tickets}};
+                                        .num_tickets = a.num_tickets,
+                                        .storage = storage_for(mode, a.storage)}};
 
     asio::io_context io{static_cast<int>(a.threads)};
     tcp::acceptor acceptor{io, parse_endpoint(a.listen)};

@@ -2,92 +2,15 @@
 // Judges from outside: programs that reprise did not write, on either end of the connection.
 #include "support/child.hpp"
 #include "support/harness.hpp"
-
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/http.hpp>
+#include "support/https_examples.hpp"
 
 #include <csignal>
 
 using namespace test;
-namespace beast = boost::beast;
-namespace http = beast::http;
 
 TEST_SUITE_BEGIN("peers");
 
 namespace {
-
-std::string const examples{REPRISE_EXAMPLES_DIR "/"};
-
-// A certificate for localhost and who vouches for it, as files.
-struct credentials
-{
-    temporary_directory directory;
-    std::string ca = directory.write("ca.pem", authority().pem());
-    reprise::testing::identity own = authority().issue({"localhost", "127.0.0.1"});
-    std::string certificate = directory.write("certificate.pem", own.certificate);
-    std::string key = directory.write("key.pem", own.key);
-};
-
-char const* on_or_off(bool on)
-{
-    return on ? "on" : "off";
-}
-
-char const* version_of(kind const& k)
-{
-    return k.version == TLS1_2_VERSION ? "1.2" : "1.3";
-}
-
-// The https_server example, serving one kind of resumption.
-struct example_server
-{
-    example_server(credentials const& c, kind const& k)
-        : process({examples + "https_server", "--listen", "127.0.0.1:0", "--cert", c.certificate, "--key", c.key,
-                   "--tls", version_of(k), "--tickets", on_or_off(k.tickets)})
-    {
-        std::string const ready = "listening on https://127.0.0.1:";
-        process.read_until(ready);
-        auto const at = process.output().find(ready) + ready.size();
-        process.read_until("\n");
-        port = process.output().substr(at, process.output().find_first_not_of("0123456789", at) - at);
-    }
-
-    child process;
-    std::string port;
-};
-
-bool contains(std::string const& text, std::string_view part)
-{
-    return text.find(part) != std::string::npos;
-}
-
-std::string resumed_page(kind const& k)
-{
-    return "resumed: " + std::string{to_string(k.on_server)};
-}
-
-struct answer
-{
-    reprise::handshake_info info;
-    std::string body;
-};
-
-// GET / from a server of somebody else's; a new connection each time.
-asio::awaitable<answer> get(client_side& stream, std::string port)
-{
-    answer result;
-    result.info = co_await stream.async_connect("localhost", port);
-    http::request<http::empty_body> request{http::verb::get, "/", 11};
-    request.set(http::field::host, "localhost");
-    request.set(http::field::connection, "close");
-    co_await http::async_write(stream, request, asio::use_awaitable);
-    beast::flat_buffer buffer;
-    http::response<http::string_body> response;
-    co_await http::async_read(stream, buffer, response, asio::use_awaitable);
-    result.body = response.body();
-    co_await stream.async_shutdown();
-    co_return result;
-}
 
 // Three visits in a row by our client, with its answers.
 std::vector<answer> three_visits(kind const& k, std::string const& port)
@@ -239,7 +162,7 @@ TEST_CASE("the two examples resume with each other, and their exit status and su
         CAPTURE(std::string{k.name});
         example_server srv{c, k};
         auto const url = "https://localhost:" + srv.port + "/";
-        child client{{examples + "https_client", url, "--repeat", "3", "--ca", c.ca, "--json"}};
+        child client{{example("https_client"), url, "--repeat", "3", "--ca", c.ca, "--json"}};
         CHECK(client.wait() == 0);
         auto const count = [](std::string const& text, std::string_view part)
         {
@@ -252,7 +175,7 @@ TEST_CASE("the two examples resume with each other, and their exit status and su
         CHECK(count(client.output(), to_string(k.on_client)) == 2);
         CHECK(count(client.output(), "\"status\":200") == 3);
 
-        child stranger{{examples + "https_client", url, "--repeat", "1"}}; // trusts the system's authorities only
+        child stranger{{example("https_client"), url, "--repeat", "1"}}; // trusts the system's authorities only
         CHECK(stranger.wait() == 1);
         CHECK(contains(stranger.output(), "certificate verify failed"));
 
@@ -273,7 +196,7 @@ TEST_CASE("the server says what is wrong with its options, its files or its disk
         CHECK(contains(server.output(), naming));
         CHECK_FALSE(contains(server.output(), "listening"));
     };
-    auto const server = examples + "https_server";
+    auto const server = example("https_server");
     refused({server, "--listen", "nowhere"}, "--listen: expected ADDR:PORT, got 'nowhere'");
     refused({server, "--listen", "localhost:99999"}, "--listen: not an address and port");
     refused({server, "--id-context", std::string(33, 'x')}, "33 bytes");
