@@ -154,7 +154,7 @@ TEST_CASE("files that others may read, and a directory that others may write to,
 
     fs::rename(path + "/data.mdb", directory / "elsewhere");
     fs::create_symlink(directory / "elsewhere", path + "/data.mdb");
-    CHECK(refusal(at(path), "data.mdb") == lmdb_errc::not_private);
+    CHECK(refusal(at(path), "data.mdb (not a regular file)") == lmdb_errc::not_private);
 }
 
 TEST_CASE("a file that is not LMDB's is refused, and left alone")
@@ -249,7 +249,7 @@ TEST_CASE("a record that makes no sense is a miss, and is replaced")
     }
     {
         raw_file raw{path};
-        raw.put("entries", "\0a"s, "\x02" + std::string(40, 'x')); // another version
+        raw.put("entries", "\0a"s, "\x02" + std::string(40, '\xff')); // another version, and far from expiry
         raw.put("entries", "\0b"s, "\x01short");
         raw.put("entries", "\0c"s, "");
         raw.put("expiry", "x", "y"); // leads nowhere, and has long expired

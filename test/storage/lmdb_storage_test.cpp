@@ -177,6 +177,19 @@ TEST_CASE_FIXTURE(fixture, "writes alone keep a storage clear of what has expire
     CHECK(storage->stats().expired >= 500 - 62);
 }
 
+TEST_CASE_FIXTURE(fixture, "what has expired is not served, however much waits to be dropped before it")
+{
+    auto const storage = make();
+    put_all(*storage, 1000, random_name, 10, time.now() + 10s);
+    time.advance(60s);
+    CHECK_FALSE(completed(storage->get(random_name(999))));
+    CHECK_FALSE(completed(storage->take(random_name(998))));
+    CHECK_FALSE(completed(storage->erase(random_name(997))));
+    CHECK(completed(storage->put_if_absent(random_name(996), secret("one"), time.now() + 1h)));
+    CHECK(completed(storage->get(random_name(996))) == secret("one"));
+    CHECK(storage->stats().entries > 500); // they did wait
+}
+
 TEST_CASE_FIXTURE(fixture, "bytes are bounded, and what expires first goes first")
 {
     constexpr std::uint64_t max_bytes = 2 << 20;

@@ -67,10 +67,10 @@ struct lmdb_stats
 
     Nothing waits for the disk on the caller's thread. Look-ups run on reader threads. Writes (`put`, `take`,
     `put_if_absent`, `erase`, `flush`) are gathered by one writer thread into one transaction, and complete after it was
-    committed. `take` and `put_if_absent` are decided inside the transaction, so they are atomic between processes, and a
-    process that is killed at any moment has taken nothing that can be taken again once it was handed out. A value larger
-    than 16 MiB, or an eighth of `max_bytes`, is not kept, and counts as evicted. When there is no room, what expires first
-    is evicted. Names of more than 128 bytes are kept by their SHA-256.
+    committed; a `put` may wait a millisecond for others to join it. `take` and `put_if_absent` are decided inside the
+    transaction, so they are atomic between processes, and what a process has handed out before it was killed can never be
+    taken again. A value larger than 16 MiB, or an eighth of `max_bytes`, is not kept, and counts as evicted. When there is
+    no room, what expires first is evicted. Names of more than 128 bytes are kept by their SHA-256.
 
     Values lie in the file as they are. The files are for their owner alone; wrap the storage in a sealed_storage to encrypt
     them.

@@ -73,9 +73,21 @@ struct initiation
     }
 };
 
-/// Send the request and await its answer, of which `part` is the result.
-template <auto part, class T = std::remove_cvref_t<decltype(std::declval<lmdb_answer&>().*part)>>
-asio::awaitable<T> ask(engine_ptr engine, lmdb_request request)
+template <auto part>
+struct result_of_part
+{
+    using type = std::remove_cvref_t<decltype(std::declval<lmdb_answer&>().*part)>;
+};
+
+template <>
+struct result_of_part<nullptr>
+{
+    using type = void;
+};
+
+/// Send the request and await its answer, of which `part` is the result; `nullptr` for none.
+template <auto part>
+asio::awaitable<typename result_of_part<part>::type> ask(engine_ptr engine, lmdb_request request)
 {
     detail::lmdb_reservation room{engine, request.cost()};
     auto answer = co_await asio::async_initiate<asio::use_awaitable_t<> const, void(lmdb_answer)>(
@@ -84,12 +96,8 @@ asio::awaitable<T> ask(engine_ptr engine, lmdb_request request)
         throw system_error{answer.ec};
     if (answer.ec)
         throw system_error{answer.ec, engine->path()};
-    co_return std::move(answer.*part);
-}
-
-asio::awaitable<void> ask_to(engine_ptr engine, lmdb_request request)
-{
-    co_await ask<&lmdb_answer::yes>(std::move(engine), std::move(request));
+    if constexpr (part != nullptr)
+        co_return std::move(answer.*part);
 }
 
 void check(bool ok, char const* what)
@@ -132,7 +140,7 @@ asio::awaitable<std::optional<secret_bytes>> lmdb_storage::get(std::string name)
 asio::awaitable<void> lmdb_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
     lmdb_request r{lmdb_command::put, std::move(name), std::move(value), expiry};
-    return ask_to(engine_, std::move(r));
+    return ask<nullptr>(engine_, std::move(r));
 }
 
 asio::awaitable<std::optional<secret_bytes>> lmdb_storage::take(std::string name)
