@@ -19,16 +19,12 @@ namespace reprise::detail {
 class redis_command
 {
 public:
-    /// @throws std::bad_alloc, if hiredis says so.
     redis_command(std::initializer_list<std::string_view> words);
-    redis_command(redis_command&& other) noexcept;
-    redis_command& operator=(redis_command&&) = delete;
-    ~redis_command();
 
-    [[nodiscard]] byte_view bytes() const noexcept;
+    [[nodiscard]] byte_view bytes() const noexcept { return text_.view().first(size_); }
 
 private:
-    char* text_ = nullptr; // a string of hiredis'
+    secret_bytes text_; // with room to spare
     std::size_t size_ = 0;
 };
 
