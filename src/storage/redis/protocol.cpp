@@ -86,33 +86,34 @@ Functions callbacks()
 }
 
 constexpr std::string_view end_of_line = "\r\n";
+constexpr std::size_t longest_header = 13; // a sign, 10 digits, which is more than a word may have, the end of the line
 
 char* put_header(char* at, char sign, std::size_t number)
 {
     *at++ = sign;
-    at = std::to_chars(at, at + 20, number).ptr;
+    at = std::to_chars(at, at + 10, number).ptr;
     return std::ranges::copy(end_of_line, at).out;
 }
 
 } // namespace
 
 // By hand, for that is all there is to it: hiredis' functions take several times as long as the rest of a request.
-redis_command::redis_command(std::initializer_list<std::string_view> words)
+redis_command::redis_command(std::initializer_list<redis_word> words)
 {
-    constexpr std::size_t longest_header = 23; // a sign, 20 digits, the end of the line
     auto size = longest_header;
-    for (auto const word : words)
+    for (auto const& word : words)
         size += longest_header + word.size() + end_of_line.size();
-    secret_bytes text{size};
-    auto* at = put_header(reinterpret_cast<char*>(text.data()), '*', words.size());
-    for (auto const word : words)
+    text_ = secret_bytes{size};
+    auto* const start = reinterpret_cast<char*>(text_.data());
+    auto* at = put_header(start, '*', words.size());
+    for (auto const& word : words)
     {
         at = put_header(at, '$', word.size());
-        at = std::ranges::copy(word, at).out;
+        at = std::ranges::copy(word.first, at).out;
+        at = std::ranges::copy(word.second, at).out;
         at = std::ranges::copy(end_of_line, at).out;
     }
-    size_ = static_cast<std::size_t>(at - reinterpret_cast<char*>(text.data()));
-    text_ = std::move(text);
+    size_ = static_cast<std::size_t>(at - start);
 }
 
 bool answers(redis_reply const& reply, redis_answer wanted)
