@@ -140,6 +140,27 @@ void get_with_hiredis(redisContext& context, int lookups)
     }
 }
 
+// What pipelining can give at most: no coroutines, no deadlines, nothing else.
+void get_pipelined_with_hiredis(redisContext& context, int lookups)
+{
+    for (int i = 0; i < lookups; i += 16)
+    {
+        for (int j = i; j < i + 16; ++j)
+        {
+            auto const& key = name(j % names);
+            redisAppendCommand(&context, "GET reprise:%b", key.data(), key.size());
+        }
+        for (int j = i; j < i + 16; ++j)
+        {
+            void* reply = nullptr;
+            if (redisGetReply(&context, &reply) != REDIS_OK ||
+                static_cast<redisReply*>(reply)->type != REDIS_REPLY_STRING)
+                throw std::runtime_error{"hiredis: no value"};
+            freeReplyObject(reply);
+        }
+    }
+}
+
 asio::awaitable<void> get_some(reprise::storage& storage, int& left)
 {
     while (left > 0)
@@ -214,6 +235,8 @@ try
     std::vector<contestant> contestants{
         {"hiredis, synchronous, one at a time",
          [&](int n) { return measure(n, [&] { get_with_hiredis(*hiredis, n); }); }},
+        {"hiredis, synchronous, pipelined by 16",
+         [&](int n) { return measure(n, [&] { get_pipelined_with_hiredis(*hiredis, n); }); }},
         {"redis_storage, one at a time",
          [&](int n) { return measure(n, [&] { get_with_storage(io, *same_thread, n, 1); }); }},
         {"redis_storage, 16 in flight",

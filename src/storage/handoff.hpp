@@ -10,8 +10,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/execution/blocking.hpp>
-#include <boost/asio/execution/outstanding_work.hpp>
-#include <boost/asio/prefer.hpp>
 #include <boost/asio/require.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -81,9 +79,7 @@ private:
     {
     public:
         explicit waiter_of(Handler handler)
-            : executor_(
-                  asio::prefer(asio::require(asio::get_associated_executor(handler), asio::execution::blocking.never),
-                               asio::execution::outstanding_work.tracked)),
+            : executor_(asio::require(asio::get_associated_executor(handler), asio::execution::blocking.never)),
               handler_(std::move(handler))
         {
         }
@@ -100,7 +96,8 @@ private:
         }
 
     private:
-        asio::any_io_executor executor_; // never runs anything at once, and keeps run() of its context from ending
+        // It never runs anything at once. That run() of its context does not end is co_spawn's work.
+        asio::any_io_executor executor_;
         Handler handler_;
     };
 

@@ -182,6 +182,21 @@ TEST_CASE("a storage may be made before its server")
     CHECK(test::connect_error_of(*storage) == asio::error::connection_refused);
 }
 
+TEST_CASE("an operation does not wait for a connection longer than its own time")
+{
+    asio::io_context io;
+    test::tcp::acceptor const silent{io, {asio::ip::address_v4::loopback(), 0}};
+    redis_storage_options options;
+    options.port = silent.local_endpoint().port();
+    options.request_timeout = 20ms;
+    options.connect_timeout = 60s;
+    auto const storage = redis_storage::make(options);
+    for (int i = 0; i < 3; ++i)
+        CHECK(error_of(storage->get("a")) == redis_errc::timed_out);
+    CHECK(storage->connection_stats().state == redis_state::connecting);
+    CHECK(storage->connection_stats().timeouts == 3);
+}
+
 TEST_CASE("a connection that the server drops while idle costs nothing")
 {
     test::redis_server const server;

@@ -15,20 +15,31 @@ struct redisReader;
 
 namespace reprise::detail {
 
+/// One word of a command; in two parts, for a key with its prefix.
+struct redis_word
+{
+    redis_word(std::string_view text) : first(text) {}
+    redis_word(std::string const& text) : first(text) {}
+    redis_word(char const* text) : first(text) {}
+    redis_word(std::string_view prefix, std::string_view text) : first(prefix), second(text) {}
+
+    [[nodiscard]] std::size_t size() const noexcept { return first.size() + second.size(); }
+
+    std::string_view first;
+    std::string_view second{};
+};
+
 /// A command in the form in which it travels (RESP). It is wiped when it goes, for it may hold a value or a password.
 class redis_command
 {
 public:
-    /// @throws std::bad_alloc, if hiredis says so.
-    redis_command(std::initializer_list<std::string_view> words);
-    redis_command(redis_command&& other) noexcept;
-    redis_command& operator=(redis_command&&) = delete;
-    ~redis_command();
+    /// @pre No word is larger than 9 999 999 999 bytes.
+    redis_command(std::initializer_list<redis_word> words);
 
-    [[nodiscard]] byte_view bytes() const noexcept;
+    [[nodiscard]] byte_view bytes() const noexcept { return text_.view().first(size_); }
 
 private:
-    char* text_ = nullptr; // a string of hiredis'
+    secret_bytes text_; // with room to spare
     std::size_t size_ = 0;
 };
 

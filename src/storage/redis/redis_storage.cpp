@@ -193,7 +193,7 @@ private:
         return std::move(answered.reply.value);
     }
 
-    [[nodiscard]] std::string key(std::string const& name) const { return options_->key_prefix + name; }
+    [[nodiscard]] detail::redis_word key(std::string const& name) const { return {options_->key_prefix, name}; }
 
     [[nodiscard]] std::chrono::milliseconds lifetime(time_point expiry) const
     {
