@@ -196,7 +196,14 @@ asio::ssl::context make_context(arguments const& a)
 reprise::storage_ptr storage_for(reprise::cache_mode mode, std::string const& line)
 {
     if (has(mode, reprise::cache_mode::server))
-        return reprise::make_storage(line);
+        try
+        {
+            return reprise::make_storage(line);
+        }
+        catch (std::exception const& e)
+        {
+            throw std::runtime_error{std::string{"--storage: "} + e.what()};
+        }
     if (line != "memory")
         throw std::runtime_error{"--storage: goes with --mode server"};
     return nullptr;

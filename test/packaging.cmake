@@ -3,12 +3,15 @@
 
 set(consumer ${CMAKE_CURRENT_SOURCE_DIR}/consumer)
 set(packaging ${CMAKE_CURRENT_BINARY_DIR}/packaging)
-set(components)
+set(components storages)
 set(component_options)
-if(REPRISE_WITH_LMDB)
-    list(APPEND components lmdb)
-    list(APPEND component_options -DREPRISE_WITH_LMDB=ON)
-endif()
+foreach(component lmdb redis)
+    if(TARGET reprise_${component})
+        string(TOUPPER ${component} name)
+        list(APPEND components ${component})
+        list(APPEND component_options -DREPRISE_WITH_${name}=ON)
+    endif()
+endforeach()
 
 function(reprise_add_consumer_test how)
     add_test(NAME packaging.${how}
