@@ -43,14 +43,17 @@ tls_engine::tls_engine(ssl_ptr ssl) : ssl_(std::move(ssl))
     ::SSL_set_bio(ssl_.get(), ours.get(), ours.get());
     (void)ours.release();                // the SSL's now
     ::SSL_set_read_ahead(ssl_.get(), 1); // ask the BIO once for what has come, not twice a record
-    SSL_set_mode(ssl_.get(),
-                 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
 tls_result tls_engine::handshake()
 {
     forget_old_errors();
-    return judge(::SSL_do_handshake(ssl_.get()), 0);
+    int const result = ::SSL_do_handshake(ssl_.get());
+    // An idle connection needs no buffers of 17 KB. In a handshake, to free them between two messages costs 2 %.
+    if (result > 0)
+        SSL_set_mode(ssl_.get(), SSL_MODE_RELEASE_BUFFERS);
+    return judge(result, 0);
 }
 
 tls_result tls_engine::read(std::span<unsigned char> into)
