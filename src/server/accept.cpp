@@ -137,6 +137,8 @@ int acceptor::on_client_hello(SSL* ssl, int* alert)
                                      .remembers = options.mode != cache_mode::off});
         reason_ = plan_.otherwise;
         phase_ = plan_.kind == lookup_kind::none ? phase::answered : phase::look_up;
+        if (phase_ == phase::look_up && core().immediate() != nullptr)
+            found(look_up_now());
     }
     // Asked again before the answer is there, OpenSSL is told to wait again.
     return phase_ == phase::host_wanted || phase_ == phase::look_up ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
@@ -184,11 +186,22 @@ full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const&
 asio::awaitable<lookup<std::optional<secret_bytes>>> acceptor::look_up() const
 {
     core().lookups.fetch_add(1, std::memory_order_relaxed);
-    auto const& options = core().options;
-    auto const limit = options.storage->answers_at_once() ? std::chrono::milliseconds{0} : options.lookup_deadline;
     // The core is held until the storage has answered: after the deadline this is left to itself.
     auto const ask = plan_.kind == lookup_kind::take ? &cache_core::take : &cache_core::get;
-    return within(limit, ask(cache_.core(), plan_.name));
+    return within(core().options.lookup_deadline, ask(cache_.core(), plan_.name));
+}
+
+lookup<std::optional<secret_bytes>> acceptor::look_up_now() const noexcept
+try
+{
+    core().lookups.fetch_add(1, std::memory_order_relaxed);
+    auto& storage = *core().immediate();
+    return {lookup_status::answered,
+            plan_.kind == lookup_kind::take ? storage.take_now(plan_.name) : storage.get_now(plan_.name)};
+}
+catch (...) // whatever it is, it costs a resumption and nothing else
+{
+    return {lookup_status::failed};
 }
 
 void acceptor::found(lookup<std::optional<secret_bytes>> answer)
@@ -259,7 +272,7 @@ void acceptor::on_new_session(SSL_SESSION const* live)
 void acceptor::store_new_sessions(asio::any_io_executor const& ex)
 {
     for (auto const& made : new_sessions_)
-        core().write_behind(ex, made);
+        core().store(ex, made);
     new_sessions_.clear();
 }
 

@@ -142,28 +142,45 @@ std::optional<session> cache_core::decode(byte_view record)
     return *parsed;
 }
 
-void cache_core::write_behind(asio::any_io_executor const& ex, session const& made)
+void cache_core::store(asio::any_io_executor const& ex, session const& made)
 {
-    // With a storage that answers at once nobody can ask before it is written, and nothing needs a deadline.
-    bool const at_once = options.storage->answers_at_once();
     auto record = made.serialize();
     unsigned id_size = 0;
     auto const* id = ::SSL_SESSION_get_id(made.native_handle(), &id_size);
     std::string name{reinterpret_cast<char const*>(id), id_size};
-    auto pending = at_once ? writes->begin({}, {}) : writes->begin(name, record);
+    auto const expiry = options.now() + lifetime(made.origin());
+    if (immediate_)
+        store_now(name, record, expiry);
+    else if (!write_behind(ex, std::move(name), record, expiry))
+        return;
+    decoded_.keep(record, made);
+}
+
+void cache_core::store_now(std::string_view name, byte_view record, time_point expiry) noexcept
+try
+{
+    immediate_->put_now(name, record, expiry);
+    stored.fetch_add(1, std::memory_order_relaxed);
+}
+catch (...) // whatever it is, it costs a resumption and nothing else
+{
+    storage_errors.fetch_add(1, std::memory_order_relaxed);
+}
+
+bool cache_core::write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry)
+{
+    auto pending = writes->begin(name, record);
     if (!pending)
     {
         dropped.fetch_add(1, std::memory_order_relaxed);
-        return;
+        return false;
     }
-    decoded_.keep(record, made);
-    auto const expiry = options.now() + lifetime(made.origin());
-    // The deadline's timer and the storage's answer may come on two threads: a strand, then.
-    auto const on = at_once ? ex : asio::any_io_executor{asio::make_strand(ex)};
-    asio::co_spawn(on,
+    // The deadline's timer and the storage's answer may come on two threads.
+    asio::co_spawn(asio::make_strand(ex),
                    write(shared_from_this(), std::move(pending), std::move(name), std::move(record), expiry,
-                         at_once ? std::chrono::milliseconds{0} : options.write_deadline),
+                         options.write_deadline),
                    asio::detached);
+    return true;
 }
 
 asio::awaitable<std::optional<secret_bytes>> cache_core::get(std::shared_ptr<cache_core> self, std::string name)

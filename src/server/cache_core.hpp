@@ -5,6 +5,7 @@
 #include "pending_writes.hpp"
 
 #include <reprise/server/session_cache.hpp>
+#include <reprise/storage/immediate_storage.hpp>
 #include <reprise/tls/session.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -26,7 +27,7 @@ class cache_core : public std::enable_shared_from_this<cache_core>
 public:
     explicit cache_core(session_cache_options o)
         : options(std::move(o)), writes(std::make_shared<pending_writes>(options.max_pending_writes)),
-          decoded_(options.decoded_sessions)
+          immediate_(std::dynamic_pointer_cast<immediate_storage>(options.storage)), decoded_(options.decoded_sessions)
     {
     }
 
@@ -34,6 +35,9 @@ public:
     std::shared_ptr<pending_writes> const writes; // shared with those that go on after this object
 
     [[nodiscard]] bool uses_storage() const noexcept { return options.storage != nullptr; }
+
+    /// The storage, if it answers without being awaited.
+    [[nodiscard]] immediate_storage* immediate() const noexcept { return immediate_.get(); }
 
     /// The session id context for an SSL of this cache: who resumes what (design rule 3).
     [[nodiscard]] std::array<unsigned char, 32> policy_of(SSL* ssl);
@@ -47,8 +51,8 @@ public:
     /// What a record from the storage holds. Nothing if it is no session.
     [[nodiscard]] std::optional<session> decode(byte_view record);
 
-    /// Hand a session to the storage without waiting for it. From here on `get` and `take` find it.
-    void write_behind(asio::any_io_executor const& ex, session const& made);
+    /// Hand a session to the storage, without waiting for it. From here on it is found.
+    void store(asio::any_io_executor const& ex, session const& made);
 
     /// Ask the storage for a session that may be used again. One that is still being written is served from memory.
     static asio::awaitable<std::optional<secret_bytes>> get(std::shared_ptr<cache_core> self, std::string name);
@@ -78,7 +82,11 @@ private:
         std::array<unsigned char, 32> digest{};
     };
 
+    std::shared_ptr<immediate_storage> const immediate_;
     decoded_sessions decoded_;
+
+    void store_now(std::string_view name, byte_view record, time_point expiry) noexcept;
+    bool write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry);
 
     std::mutex policy_mutex_;
     fingerprint last_;

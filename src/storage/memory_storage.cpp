@@ -329,35 +329,34 @@ memory_storage::shard& memory_storage::shard_of(std::uint64_t hash) const
     return *shards_[(hash >> 56) & (shards_.size() - 1)]; // the table inside takes bits of the other end
 }
 
-asio::awaitable<std::optional<secret_bytes>> memory_storage::get(std::string name)
+std::optional<secret_bytes> memory_storage::get_now(std::string_view name)
 {
     auto const hash = detail::siphash(key_, name);
-    co_return shard_of(hash).get(name, hash);
+    return shard_of(hash).get(name, hash);
 }
 
-asio::awaitable<void> memory_storage::put(std::string name, secret_bytes value, time_point expiry)
+void memory_storage::put_now(std::string_view name, byte_view value, time_point expiry)
 {
     auto const hash = detail::siphash(key_, name);
     shard_of(hash).put(name, hash, value, expiry, true);
-    co_return;
 }
 
-asio::awaitable<std::optional<secret_bytes>> memory_storage::take(std::string name)
+std::optional<secret_bytes> memory_storage::take_now(std::string_view name)
 {
     auto const hash = detail::siphash(key_, name);
-    co_return shard_of(hash).take(name, hash);
+    return shard_of(hash).take(name, hash);
 }
 
-asio::awaitable<bool> memory_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
+bool memory_storage::put_if_absent_now(std::string_view name, byte_view value, time_point expiry)
 {
     auto const hash = detail::siphash(key_, name);
-    co_return shard_of(hash).put(name, hash, value, expiry, false);
+    return shard_of(hash).put(name, hash, value, expiry, false);
 }
 
-asio::awaitable<bool> memory_storage::erase(std::string name)
+bool memory_storage::erase_now(std::string_view name)
 {
     auto const hash = detail::siphash(key_, name);
-    co_return shard_of(hash).erase(name, hash);
+    return shard_of(hash).erase(name, hash);
 }
 
 asio::awaitable<std::size_t> memory_storage::flush()

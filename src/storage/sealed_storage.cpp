@@ -184,11 +184,6 @@ asio::awaitable<std::size_t> sealed_storage::flush()
     co_return co_await self->inner->flush();
 }
 
-bool sealed_storage::answers_at_once() const noexcept
-{
-    return sealer_->inner->answers_at_once();
-}
-
 storage_stats sealed_storage::stats() const
 {
     auto result = sealer_->inner->stats();

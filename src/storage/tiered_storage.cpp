@@ -147,7 +147,7 @@ public:
     {
     }
 
-    storage_ptr const near;
+    std::shared_ptr<immediate_storage> const near;
     storage_ptr const far;
     flight_table flights;
     std::atomic<std::uint64_t> rejected{0};
@@ -172,8 +172,7 @@ private:
 std::shared_ptr<tiered_storage> tiered_storage::make(tiered_storage_options options)
 {
     constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
-    require(options.near != nullptr && options.near->answers_at_once(),
-            "tiered_storage_options::near: a storage that answers at once");
+    require(options.near != nullptr, "tiered_storage_options::near: a storage");
     require(options.far != nullptr && options.far != options.near, "tiered_storage_options::far: another storage");
     require(options.near_ttl.count() >= 1 && options.near_ttl <= week,
             "tiered_storage_options::near_ttl: 1 s to 7 days");
@@ -185,13 +184,11 @@ tiered_storage::tiered_storage(tiered_storage_options options) : tiers_(std::mak
 
 tiered_storage::~tiered_storage() = default;
 
-// The near storage answers at once, so a lock that is held while it is asked is never held while a coroutine is suspended.
-
 asio::awaitable<std::optional<secret_bytes>> tiered_storage::get(std::string name)
 {
     using enum flight_table::role;
     auto const self = tiers_;
-    auto record = co_await self->near->get(name);
+    auto record = self->near->get_now(name);
     if (self->is_usable(record))
         co_return value_of(*record);
 
@@ -203,7 +200,7 @@ asio::awaitable<std::optional<secret_bytes>> tiered_storage::get(std::string nam
     auto const expiry = self->near_expiry(expiry_of(*record));
     auto const lock = reading.lock();
     if (reading.is_undisturbed())
-        co_await self->near->put(std::move(name), *std::move(record), expiry);
+        self->near->put_now(name, *record, expiry);
     co_return value;
 }
 
@@ -217,9 +214,9 @@ asio::awaitable<void> tiered_storage::put(std::string name, secret_bytes value, 
         // Of two that write at once, nobody knows here who will be the last far away.
         auto const lock = writing.lock();
         if (writing.is_undisturbed())
-            co_await self->near->put(name, record, self->near_expiry(expiry));
+            self->near->put_now(name, record, self->near_expiry(expiry));
         else
-            (void)co_await self->near->erase(name);
+            (void)self->near->erase_now(name);
     }
     co_await self->far->put(std::move(name), std::move(record), expiry);
 }
@@ -231,7 +228,7 @@ asio::awaitable<std::optional<secret_bytes>> tiered_storage::take(std::string na
     flight_table::operation const writing{self->flights, name, writer};
     {
         auto const lock = writing.lock();
-        (void)co_await self->near->erase(name);
+        (void)self->near->erase_now(name);
     }
     auto const record = co_await self->far->take(std::move(name));
     if (!self->is_usable(record))
@@ -247,7 +244,7 @@ asio::awaitable<bool> tiered_storage::put_if_absent(std::string name, secret_byt
     flight_table::operation const writing{self->flights, name, writer};
     {
         auto const lock = writing.lock();
-        (void)co_await self->near->erase(name);
+        (void)self->near->erase_now(name);
     }
     co_return co_await self->far->put_if_absent(std::move(name), std::move(record), expiry);
 }
@@ -259,7 +256,7 @@ asio::awaitable<bool> tiered_storage::erase(std::string name)
     flight_table::operation const writing{self->flights, name, writer};
     {
         auto const lock = writing.lock();
-        (void)co_await self->near->erase(name);
+        (void)self->near->erase_now(name);
     }
     co_return co_await self->far->erase(std::move(name));
 }
@@ -269,11 +266,6 @@ asio::awaitable<std::size_t> tiered_storage::flush()
     auto const self = tiers_;
     auto const dropped = co_await self->near->flush();
     co_return dropped + co_await self->far->flush();
-}
-
-bool tiered_storage::answers_at_once() const noexcept
-{
-    return tiers_->far->answers_at_once();
 }
 
 storage_stats tiered_storage::stats() const

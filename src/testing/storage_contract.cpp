@@ -285,32 +285,6 @@ std::vector<row> rows()
              expect(!co_await c.s.take("a"), "take");
              expect(!co_await c.s.erase("a"), "erase");
          }},
-        {"one that answers at once does not suspend",
-         [](row_context c) -> asio::awaitable<void>
-         {
-             if (!c.s.answers_at_once())
-                 co_return;
-             auto const ex = co_await asio::this_coro::executor;
-             auto const done = std::make_shared<int>(0);
-             auto const start = [&](auto operation)
-             {
-                 asio::co_spawn(
-                     ex,
-                     [](auto op, std::shared_ptr<int> counter) -> asio::awaitable<void>
-                     {
-                         co_await std::move(op);
-                         ++*counter;
-                     }(std::move(operation), done),
-                     asio::detached);
-             };
-             start(c.s.put("a", bytes("one"), c.later));
-             start(c.s.put_if_absent("a", bytes("two"), c.later));
-             start(c.s.get("a"));
-             start(c.s.take("a"));
-             start(c.s.erase("a"));
-             start(c.s.flush());
-             expect(*done == 6, "an operation suspended");
-         }},
         {"put replaces",
          [](row_context c) -> asio::awaitable<void>
          {

@@ -4,6 +4,8 @@
 #include <reprise/base/error.hpp>
 #include <reprise/storage/memory_storage.hpp>
 
+#include <new>
+
 using namespace test;
 using reprise::full_reason;
 
@@ -70,6 +72,44 @@ struct remote_storage : reprise::storage
     asio::awaitable<bool> erase(std::string name) override { return behind->erase(std::move(name)); }
     asio::awaitable<std::size_t> flush() override { return behind->flush(); }
     reprise::storage_stats stats() const override { return behind->stats(); }
+};
+
+// One without room, in this process.
+struct full_storage : reprise::immediate_storage
+{
+    bool reads_fail = false;
+    bool writes_fail = false;
+    std::shared_ptr<reprise::memory_storage> behind = reprise::memory_storage::make();
+
+    std::optional<reprise::secret_bytes> get_now(std::string_view name) override
+    {
+        fail_if(reads_fail);
+        return behind->get_now(name);
+    }
+    std::optional<reprise::secret_bytes> take_now(std::string_view name) override
+    {
+        fail_if(reads_fail);
+        return behind->take_now(name);
+    }
+    void put_now(std::string_view name, reprise::byte_view value, reprise::time_point expiry) override
+    {
+        fail_if(writes_fail);
+        behind->put_now(name, value, expiry);
+    }
+    bool put_if_absent_now(std::string_view name, reprise::byte_view value, reprise::time_point expiry) override
+    {
+        return behind->put_if_absent_now(name, value, expiry);
+    }
+    bool erase_now(std::string_view name) override { return behind->erase_now(name); }
+    asio::awaitable<std::size_t> flush() override { return behind->flush(); }
+    reprise::storage_stats stats() const override { return behind->stats(); }
+
+private:
+    static void fail_if(bool yes)
+    {
+        if (yes)
+            throw std::bad_alloc{};
+    }
 };
 
 struct remote_store : reprise::session_store
@@ -146,6 +186,34 @@ TEST_CASE("a storage that cannot write is counted, and the handshake does not no
         CHECK(w.srv.failures.empty());
         CHECK(w.cache.stats().storage_errors == 1);
         CHECK(w.cache.stats().stored == 0);
+    }
+}
+
+TEST_CASE("an immediate storage that throws costs a resumption, never a connection; then it resumes again")
+{
+    for (auto const& k : {kinds[0], kinds[3]})
+    {
+        CAPTURE(std::string{k.name});
+        auto const storage = std::make_shared<full_storage>();
+        storage->writes_fail = true;
+        world w{{.of = k, .cache = {.storage = storage}}};
+        w.run(
+            [&]() -> asio::awaitable<void>
+            {
+                auto stream = w.stream();
+                co_await w.visit(stream); // is not stored
+                storage->writes_fail = false;
+                co_await w.visit(stream);
+                storage->reads_fail = true;
+                co_await w.visit(stream);
+                storage->reads_fail = false;
+                co_await w.visit(stream);
+            });
+        CHECK(w.srv.handshakes.at(1).reason == full_reason::unknown_session);
+        CHECK(w.srv.handshakes.at(2).reason == full_reason::lookup_failed);
+        CHECK(w.srv.handshakes.at(3).resumption == k.on_server);
+        CHECK(w.srv.failures.empty());
+        CHECK(w.cache.stats().storage_errors == 2);
     }
 }
 

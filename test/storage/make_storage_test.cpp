@@ -38,8 +38,8 @@ TEST_CASE("a line names a storage")
 #endif
 #ifdef REPRISE_HAS_REDIS
     // Nobody listens there, and making it does not wait for anybody.
-    for (auto const* const line : {"redis://127.0.0.1:1", "redis:redis://127.0.0.1:1/2", "redis:unix:///nowhere/redis",
-                                   "unix:///nowhere/redis"})
+    for (auto const* const line :
+         {"redis://127.0.0.1:1", "redis:redis://127.0.0.1:1/2", "redis:unix:///nowhere/redis", "unix:///nowhere/redis"})
         CHECK(make_storage(line) != nullptr);
 #endif
 }

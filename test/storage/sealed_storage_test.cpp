@@ -54,7 +54,6 @@ struct open_storage final : storage
     }
     asio::awaitable<bool> erase(std::string name) override { co_return records.erase(name) > 0; }
     asio::awaitable<std::size_t> flush() override { co_return 0; }
-    [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
     [[nodiscard]] storage_stats stats() const override { return {.entries = records.size()}; }
 };
 

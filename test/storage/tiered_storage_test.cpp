@@ -366,7 +366,6 @@ TEST_CASE("an option out of bounds is refused and named")
     };
     CHECK_FALSE(refused([](auto&) {}, ""));
     CHECK(refused([](auto& o) { o.near = nullptr; }, "near"));
-    CHECK(refused([](auto& o) { o.near = faulty_storage::make(o.near); }, "near: a storage that answers at once"));
     CHECK(refused([](auto& o) { o.far = nullptr; }, "far"));
     CHECK(refused([](auto& o) { o.far = o.near; }, "far"));
     CHECK(refused([](auto& o) { o.near_ttl = 0s; }, "near_ttl"));

@@ -24,7 +24,7 @@ enum class accept_step
 {
     shake_hands, ///< nothing is asked: it goes on as its transport does
     choose_host, ///< ask the selector, then `use_host`
-    look_up,     ///< `look_up`, then `found`
+    look_up,     ///< `look_up`, then `found`; not with an immediate_storage, which is asked on the way
     done,
 };
 
@@ -110,6 +110,7 @@ public:
 
 private:
     void apply_host();
+    [[nodiscard]] lookup<std::optional<secret_bytes>> look_up_now() const noexcept;
     void store_new_sessions(asio::any_io_executor const& ex);
     void finish();
 

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/storage/storage.hpp>
+#include <reprise/storage/immediate_storage.hpp>
 
 #include <array>
 #include <cstddef>
@@ -32,7 +32,7 @@ struct memory_storage_options
     each write drops a few entries, at most a sixteenth of their lifetime late, so that there is never one long sweep.
     (`flush` is exact to the second.) Nor is there a table that is ever rebuilt.
 */
-class memory_storage final : public storage, public std::enable_shared_from_this<memory_storage>
+class memory_storage final : public immediate_storage, public std::enable_shared_from_this<memory_storage>
 {
 public:
     /// @throws system_error `errc::bad_option`, if an option is out of bounds.
@@ -40,13 +40,12 @@ public:
 
     ~memory_storage() override;
 
-    asio::awaitable<std::optional<secret_bytes>> get(std::string name) override;
-    asio::awaitable<void> put(std::string name, secret_bytes value, time_point expiry) override;
-    asio::awaitable<std::optional<secret_bytes>> take(std::string name) override;
-    asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override;
-    asio::awaitable<bool> erase(std::string name) override;
+    std::optional<secret_bytes> get_now(std::string_view name) override;
+    void put_now(std::string_view name, byte_view value, time_point expiry) override;
+    std::optional<secret_bytes> take_now(std::string_view name) override;
+    bool put_if_absent_now(std::string_view name, byte_view value, time_point expiry) override;
+    bool erase_now(std::string_view name) override;
     asio::awaitable<std::size_t> flush() override;
-    [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
     [[nodiscard]] storage_stats stats() const override;
 
 private:

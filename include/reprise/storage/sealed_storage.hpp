@@ -41,8 +41,7 @@ struct sealed_storage_options
     when each is used, how long it is and when it expires; and to break single use, by serving again, within its expiry,
     a record that was replaced or taken, or by saying that something was absent.
 
-    A record is 49 bytes longer than its value. A look-up costs about 4 us, a write about 6 us. Both complete without
-    suspending if the inner storage does.
+    A record is 49 bytes longer than its value. A look-up costs about 4 us, a write about 6 us.
 */
 class sealed_storage final : public storage
 {
@@ -58,7 +57,6 @@ public:
     asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override;
     asio::awaitable<bool> erase(std::string name) override;
     asio::awaitable<std::size_t> flush() override;
-    [[nodiscard]] bool answers_at_once() const noexcept override;
 
     /// The inner storage's, and what was rejected here.
     [[nodiscard]] storage_stats stats() const override;

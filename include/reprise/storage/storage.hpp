@@ -73,10 +73,6 @@ public:
     /// Drop what has expired, now, and return how much it was. A storage that expires by itself has nothing to do.
     virtual asio::awaitable<std::size_t> flush() = 0;
 
-    /// Whether every operation, `flush` apart, completes without suspending, as one that keeps everything in memory does.
-    /// Then no deadline is set for it.
-    [[nodiscard]] virtual bool answers_at_once() const noexcept { return false; }
-
     /// Counters, without waiting.
     [[nodiscard]] virtual storage_stats stats() const = 0;
 };

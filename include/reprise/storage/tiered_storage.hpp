@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/storage/storage.hpp>
+#include <reprise/storage/immediate_storage.hpp>
 
 #include <chrono>
 #include <memory>
@@ -10,8 +10,8 @@ namespace reprise {
 
 struct tiered_storage_options
 {
-    /// What this process asks first. Mandatory; it has to answer at once, as memory_storage does.
-    storage_ptr near{};
+    /// What this process asks first: a memory_storage, as a rule. Mandatory.
+    std::shared_ptr<immediate_storage> near{};
 
     /// What all processes share, and what decides. Mandatory. All who share it use a tiered_storage: values carry their
     /// expiry in it.
@@ -57,8 +57,6 @@ public:
 
     /// Both; the number counts copies near by as well.
     asio::awaitable<std::size_t> flush() override;
-
-    [[nodiscard]] bool answers_at_once() const noexcept override;
 
     /// Sums of both: what is in both counts twice.
     [[nodiscard]] storage_stats stats() const override;

@@ -90,7 +90,6 @@ public:
     asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override;
     asio::awaitable<bool> erase(std::string name) override;
     asio::awaitable<std::size_t> flush() override;
-    [[nodiscard]] bool answers_at_once() const noexcept override { return false; }
     [[nodiscard]] storage_stats stats() const override;
 
 private:

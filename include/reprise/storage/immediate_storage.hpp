@@ -1,0 +1,39 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/storage/storage.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace reprise {
+
+/** A storage that keeps everything in this process's memory, and so has nothing to await.
+
+    A session_cache asks it inside the handshake: without a coroutine, a deadline or a queue of writes. The five operations
+    mean what their namesakes in `storage` do, which call them, and hold for every other caller.
+
+    @par Thread Safety
+    Distinct and shared objects: safe. No operation may block: a lock is held for microseconds.
+*/
+class immediate_storage : public storage
+{
+public:
+    virtual std::optional<secret_bytes> get_now(std::string_view name) = 0;
+    virtual void put_now(std::string_view name, byte_view value, time_point expiry) = 0;
+    virtual std::optional<secret_bytes> take_now(std::string_view name) = 0;
+    virtual bool put_if_absent_now(std::string_view name, byte_view value, time_point expiry) = 0;
+    virtual bool erase_now(std::string_view name) = 0;
+
+    /// @name Complete without suspending
+    /// @{
+    asio::awaitable<std::optional<secret_bytes>> get(std::string name) final;
+    asio::awaitable<void> put(std::string name, secret_bytes value, time_point expiry) final;
+    asio::awaitable<std::optional<secret_bytes>> take(std::string name) final;
+    asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) final;
+    asio::awaitable<bool> erase(std::string name) final;
+    /// @}
+};
+
+} // namespace reprise
