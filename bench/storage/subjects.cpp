@@ -151,7 +151,12 @@ public:
             });
     }
 
-    nanoseconds hit(sessions which) override { return look_up(which, true); }
+    nanoseconds hit(sessions which) override
+    {
+        time_.advance(seconds{1}); // or what was used before would not count as used now
+        return look_up(which, true);
+    }
+
     nanoseconds miss(sessions which) override { return look_up(which, false); }
 
     void remove(sessions which) override

@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
 
+#include "base/sha256.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/io/within.hpp>
 
@@ -20,44 +22,13 @@ namespace reprise::detail {
 
 namespace {
 
-// Everything is hashed with its length in front, so that no two inputs run into one.
-class hasher
+// With its length in front, so that no two inputs run into one.
+void append(std::string& to, byte_view bytes)
 {
-public:
-    hasher() : context_(::EVP_MD_CTX_new())
-    {
-        check(context_ != nullptr && ::EVP_DigestInit_ex(context_.get(), ::EVP_sha256(), nullptr) == 1);
-    }
-
-    void add(byte_view bytes)
-    {
-        std::uint64_t const size = bytes.size();
-        check(::EVP_DigestUpdate(context_.get(), &size, sizeof size) == 1 &&
-              ::EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) == 1);
-    }
-
-    void add(std::string_view text) { add(as_bytes(text)); }
-
-    std::array<unsigned char, 32> finish()
-    {
-        std::array<unsigned char, 32> digest{};
-        check(::EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1);
-        return digest;
-    }
-
-private:
-    static void check(bool ok)
-    {
-        if (!ok)
-            throw std::bad_alloc{};
-    }
-
-    struct deleter
-    {
-        void operator()(EVP_MD_CTX* c) const noexcept { ::EVP_MD_CTX_free(c); }
-    };
-    std::unique_ptr<EVP_MD_CTX, deleter> context_;
-};
+    std::uint64_t const size = bytes.size();
+    to.append(reinterpret_cast<char const*>(&size), sizeof size);
+    to.append(bytes.begin(), bytes.end());
+}
 
 asio::awaitable<bool> put(storage_ptr storage, std::string name, secret_bytes value, time_point expiry)
 {
@@ -88,27 +59,27 @@ std::array<unsigned char, 32> cache_core::policy_of(SSL* ssl)
         ca_count == last_.ca_count)
         return last_.digest;
 
-    hasher hash;
-    hash.add("reprise session id context 1");
-    hash.add(options.id_context);
-    hash.add(std::to_string(mode));
+    std::string input;
+    append(input, as_bytes("reprise session id context 1"));
+    append(input, as_bytes(options.id_context));
+    append(input, as_bytes(std::to_string(mode)));
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned size = 0;
     if (certificate != nullptr && ::X509_digest(certificate, ::EVP_sha256(), digest, &size) != 1)
         throw std::bad_alloc{};
-    hash.add(byte_view{digest, size});
-    hash.add(std::to_string(ca_count));
+    append(input, byte_view{digest, size});
+    append(input, as_bytes(std::to_string(ca_count)));
     for (std::size_t i = 0; i < ca_count; ++i)
     {
         unsigned char const* der = nullptr;
         std::size_t der_size = 0;
         if (::X509_NAME_get0_der(sk_X509_NAME_value(cas, static_cast<int>(i)), &der, &der_size) != 1)
             throw std::bad_alloc{};
-        hash.add(byte_view{der, der_size});
+        append(input, byte_view{der, der_size});
     }
     if (certificate != nullptr)
         ::X509_up_ref(certificate); // so that its address is not used again while it is compared with
-    last_ = {mode, x509_ptr{certificate}, ca_count, cas, hash.finish()};
+    last_ = {mode, x509_ptr{certificate}, ca_count, cas, sha256(as_bytes(input))};
     return last_.digest;
 }
 

@@ -10,6 +10,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/intrusive/list.hpp>
 
+#include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -32,8 +34,11 @@ struct entry
     bi::list_member_hook<bi::link_mode<bi::normal_link>> by_use;
     detail::expiry_hook by_expiry;
     time_point expiry;
-    std::uint32_t name_size;
     std::uint32_t value_size;
+    std::uint16_t name_size;
+    std::uint16_t used_at; // the second of its last use, modulo 2^16
+
+    static constexpr std::size_t max_name_size = 0xffff;
 
     [[nodiscard]] unsigned char* bytes() noexcept { return reinterpret_cast<unsigned char*>(this + 1); }
     [[nodiscard]] std::string_view name() const noexcept
@@ -63,12 +68,14 @@ struct entry
     };
     using ptr = std::unique_ptr<entry, deleter>;
 
-    static ptr make(std::string_view name, byte_view value, time_point expiry)
+    /// @pre `name` is not longer than `max_name_size`.
+    static ptr make(std::string_view name, byte_view value, time_point expiry, std::uint16_t used_at)
     {
         ptr e{new (::operator new(sizeof(entry) + name.size() + value.size())) entry};
         e->expiry = expiry;
-        e->name_size = static_cast<std::uint32_t>(name.size());
         e->value_size = static_cast<std::uint32_t>(value.size());
+        e->name_size = static_cast<std::uint16_t>(name.size());
+        e->used_at = used_at;
         if (!name.empty())
             std::memcpy(e->bytes(), name.data(), name.size());
         if (!value.empty())
@@ -77,20 +84,22 @@ struct entry
     }
 };
 
-/* Entries by their names: chains in as many buckets as the bound on bytes will ever need, so that it never has to be rebuilt
-   while a handshake waits. The system gives the memory for buckets as they are used. */
+/* Entries by their names, in chains in buckets, of which there are about twice as many as entries. It grows by two with an
+   insertion and shrinks by two with a removal (linear hashing, Litwin 1980), so that it never has to be rebuilt while a
+   handshake waits. The array is as large as the bound on bytes allows; the system gives the memory for its buckets as they
+   are used. */
 class entry_table
 {
 public:
-    explicit entry_table(std::size_t max_bytes)
-        : mask_(std::bit_floor(max_bytes / typical_entry) - 1),
-          buckets_(static_cast<bucket*>(std::calloc(mask_ + 1, sizeof(bucket))))
+    entry_table(std::size_t max_bytes, detail::siphash_key const& key)
+        : key_(key), room_(std::bit_floor(max_bytes / typical_entry)),
+          buckets_(static_cast<bucket*>(std::calloc(room_, sizeof(bucket))))
     {
         if (!buckets_)
             throw std::bad_alloc{};
     }
 
-    [[nodiscard]] std::size_t bytes() const noexcept { return (mask_ + 1) * sizeof(bucket); }
+    [[nodiscard]] std::size_t bytes() const noexcept { return room_ * sizeof(bucket); }
 
     /// Its bucket will be looked at soon. May be called without the lock.
     void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&bucket_of(hash)); }
@@ -103,7 +112,13 @@ public:
         return e;
     }
 
-    void insert(entry& e, std::uint64_t hash) noexcept { e.next_in_bucket = std::exchange(bucket_of(hash).first, &e); }
+    void insert(entry& e, std::uint64_t hash) noexcept
+    {
+        push(e, hash);
+        ++entries_;
+        for (int i = 0; i < 2 && used() < std::min(2 * entries_, room_); ++i)
+            add_bucket();
+    }
 
     void erase(entry& e, std::uint64_t hash) noexcept
     {
@@ -111,6 +126,9 @@ public:
         while (*at != &e)
             at = &(*at)->next_in_bucket;
         *at = e.next_in_bucket;
+        --entries_;
+        for (int i = 0; i < 2 && used() / 4 > entries_; ++i) // not sooner, or one that comes and goes would move others
+            remove_bucket();
     }
 
 private:
@@ -125,10 +143,48 @@ private:
         void operator()(bucket* p) const noexcept { std::free(p); }
     };
 
-    [[nodiscard]] bucket& bucket_of(std::uint64_t hash) const noexcept { return buckets_.get()[hash & mask_]; }
+    [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
 
-    std::size_t const mask_;
+    // As many bits of the hash as name a bucket in use, or one less.
+    [[nodiscard]] bucket& bucket_of(std::uint64_t hash) const noexcept
+    {
+        auto const used_now = used();
+        auto const half = std::bit_floor(used_now);
+        auto const index = hash & (2 * half - 1);
+        return buckets_.get()[index < used_now ? index : index - half];
+    }
+
+    void push(entry& e, std::uint64_t hash) noexcept { e.next_in_bucket = std::exchange(bucket_of(hash).first, &e); }
+
+    void push_all(entry* chain) noexcept
+    {
+        while (chain != nullptr)
+        {
+            entry& e = *std::exchange(chain, chain->next_in_bucket);
+            push(e, detail::siphash(key_, e.name()));
+        }
+    }
+
+    void add_bucket() noexcept
+    {
+        auto const added = used();
+        entry* const split = std::exchange(buckets_.get()[added - std::bit_floor(added)].first, nullptr);
+        used_.store(added + 1, std::memory_order_relaxed);
+        push_all(split);
+    }
+
+    void remove_bucket() noexcept
+    {
+        auto const removed = used() - 1;
+        used_.store(removed, std::memory_order_relaxed);
+        push_all(std::exchange(buckets_.get()[removed].first, nullptr));
+    }
+
+    detail::siphash_key const key_;
+    std::size_t const room_;
     std::unique_ptr<bucket, deleter> buckets_;
+    std::size_t entries_ = 0;
+    std::atomic<std::size_t> used_{1}; // buckets; written under the lock
 };
 
 using use_list = bi::list<entry, bi::member_hook<entry, decltype(entry::by_use), &entry::by_use>>;
@@ -150,6 +206,12 @@ private:
     std::unique_lock<std::mutex> lock_;
 };
 
+std::uint16_t second_of(time_point now) noexcept
+{
+    auto const since_epoch = std::chrono::floor<std::chrono::seconds>(now.time_since_epoch());
+    return static_cast<std::uint16_t>(since_epoch.count());
+}
+
 detail::siphash_key random_key()
 {
     std::random_device device;
@@ -163,7 +225,7 @@ class memory_storage::shard
 {
 public:
     shard(std::size_t max_bytes, detail::siphash_key const& key, clock const& now)
-        : key_(key), now_(now), table_(max_bytes), max_bytes_(max_bytes - table_.bytes()), wheel_(now())
+        : key_(key), now_(now), table_(max_bytes, key), max_bytes_(max_bytes - table_.bytes()), wheel_(now())
     {
     }
 
@@ -177,11 +239,19 @@ public:
         entry* const e = find(name, hash, now);
         if (e == nullptr)
             return std::nullopt;
+        // To the second, so that what is used all the time is not moved all the time, from one core's cache to another's.
+        auto const second = second_of(now);
+        bool const is_moved = e->used_at != second;
         auto const at = use_list::s_iterator_to(*e);
-        __builtin_prefetch(std::prev(at).pointed_node());
-        __builtin_prefetch(std::next(at).pointed_node());
+        if (is_moved)
+        {
+            e->used_at = second;
+            __builtin_prefetch(std::prev(at).pointed_node());
+            __builtin_prefetch(std::next(at).pointed_node());
+        }
         std::optional<secret_bytes> value{e->value()};
-        by_use_.splice(by_use_.begin(), by_use_, at);
+        if (is_moved)
+            by_use_.splice(by_use_.begin(), by_use_, at);
         return value;
     }
 
@@ -202,8 +272,9 @@ public:
     bool put(std::string_view name, std::uint64_t hash, byte_view value, time_point expiry, bool replace)
     {
         auto const now = now_();
-        auto made = entry::make(name, value, expiry);
-        auto const cost = made->cost();
+        bool const is_too_long = name.size() > entry::max_name_size;
+        auto made = is_too_long ? nullptr : entry::make(name, value, expiry, second_of(now));
+        auto const cost = is_too_long ? 0 : made->cost();
         table_.prefetch(hash);
         brief_lock const lock{mutex_};
         auto budget = entries_per_sweep;
@@ -216,7 +287,7 @@ public:
         }
         if (expiry <= now)
             return true;
-        if (cost > max_bytes_)
+        if (is_too_long || cost > max_bytes_)
         {
             ++stats_.evicted;
             return true;

@@ -12,6 +12,7 @@
 
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <functional>
 #include <random>
 #include <thread>
@@ -36,6 +37,42 @@ std::string name(int i)
 }
 
 } // namespace
+
+TEST_CASE("every entry is found, and no other, while there come to be many and few again")
+{
+    constexpr int many = 5000;
+    auto const storage = memory_storage::make({.shards = 1});
+    auto const later = std::chrono::system_clock::now() + 1h;
+    std::vector<bool> kept(many, false);
+    auto const is_right = [&]
+    {
+        int wrong = 0;
+        for (int i = 0; i < many; ++i)
+            wrong += storage->get_now(name(i)).has_value() != kept[static_cast<std::size_t>(i)] ? 1 : 0;
+        return wrong == 0;
+    };
+    for (int round = 0; round < 3; ++round)
+    {
+        for (int i = 0; i < many; ++i)
+        {
+            storage->put_now(name(i), as_bytes("value"), later);
+            kept[static_cast<std::size_t>(i)] = true;
+            if (std::has_single_bit(static_cast<unsigned>(i)) && round == 0)
+                CHECK(is_right());
+        }
+        CHECK(is_right());
+        for (int i = 0; i < many; ++i)
+            if (i % 100 != round)
+            {
+                CHECK(storage->erase_now(name(i)));
+                kept[static_cast<std::size_t>(i)] = false;
+                if (i % 1000 == 0)
+                    CHECK(is_right());
+            }
+        CHECK(is_right());
+        CHECK(storage->stats().entries == many / 100);
+    }
+}
 
 TEST_CASE("an option out of bounds is refused and named")
 {
@@ -74,6 +111,7 @@ TEST_CASE("bytes are bounded, and what was used least recently goes first")
     for (int i = 1; i < fit; ++i)
         now(storage->put(name(i), bytes(200), later));
     CHECK(storage->stats().evicted == 0);
+    time.advance(1s);
     CHECK(now(storage->get(name(0))).has_value()); // used
     now(storage->put(name(fit), bytes(200), later));
     CHECK(storage->stats().evicted == 1);
@@ -86,6 +124,10 @@ TEST_CASE("bytes are bounded, and what was used least recently goes first")
     now(storage->put("too large", bytes(5000), later)); // makes no room for itself
     CHECK(storage->stats().entries == static_cast<std::uint64_t>(fit));
     CHECK_FALSE(now(storage->get("too large")).has_value());
+    std::string const long_name(65536, 'n');
+    now(storage->put(long_name, bytes(1), later));
+    CHECK(storage->stats().entries == static_cast<std::uint64_t>(fit));
+    CHECK_FALSE(now(storage->get(long_name)).has_value());
 }
 
 TEST_CASE("entries that are taken, erased or replaced give their bytes back")

@@ -25,12 +25,13 @@ struct memory_storage_options
     clock now = system_clock();
 };
 
-/** A storage in this process's memory: bounded in bytes, least recently used out first.
+/** A storage in this process's memory: bounded in bytes, least recently used (to the second) out first.
 
     Every operation completes without suspending, except for a `flush` that finds much: between parts of 256 entries it lets
     others run. What has expired is never served; its memory comes back at O(1) per entry, and nobody has to call `flush`:
     each write drops a few entries, at most a sixteenth of their lifetime late, so that there is never one long sweep.
-    (`flush` is exact to the second.) Nor is there a table that is ever rebuilt.
+    (`flush` is exact to the second.) Nor is there a table that is ever rebuilt. What is larger than a shard, or has a name
+    of more than 65535 bytes, is not kept, and counts as evicted.
 */
 class memory_storage final : public immediate_storage, public std::enable_shared_from_this<memory_storage>
 {
