@@ -102,7 +102,8 @@ void goal_reporter::print_handshakes() const
 
 void goal_reporter::print_goals() const
 {
-    std::printf("\nCPU time of one end of a connection over loopback with one GET: the median of alternating pairs.\n\n");
+    std::printf(
+        "\nCPU time of one end of a connection over loopback with one GET: the median of alternating pairs.\n\n");
     print_goal_heading("us");
     for (auto const& duel : http_duels())
         if (auto const at = ratios_.find(name_of(duel)); at != ratios_.end())
