@@ -50,6 +50,15 @@ struct entry
         return {reinterpret_cast<unsigned char const*>(this + 1) + name_size, value_size};
     }
 
+    // All of it but its first line will be read, in one go instead of one line after the other.
+    void prefetch() const noexcept
+    {
+        constexpr std::size_t line = 64;
+        constexpr std::size_t typical_size = 320;
+        for (std::size_t at = line; at < typical_size; at += line)
+            __builtin_prefetch(reinterpret_cast<unsigned char const*>(this) + at);
+    }
+
     // What malloc takes for it.
     [[nodiscard]] std::size_t cost() const noexcept
     {
@@ -92,7 +101,7 @@ class entry_table
 {
 public:
     entry_table(std::size_t max_bytes, detail::siphash_key const& key)
-        : key_(key), room_(std::bit_floor(max_bytes / typical_entry)),
+        : key_(key), room_(max_bytes / bytes_per_bucket),
           buckets_(static_cast<bucket*>(std::calloc(room_, sizeof(bucket))))
     {
         if (!buckets_)
@@ -107,8 +116,12 @@ public:
     [[nodiscard]] entry* find(std::string_view name, std::uint64_t hash) const noexcept
     {
         entry* e = bucket_of(hash).first;
-        while (e != nullptr && e->name() != name)
-            e = e->next_in_bucket;
+        for (; e != nullptr; e = e->next_in_bucket)
+        {
+            e->prefetch();
+            if (e->name() == name)
+                break;
+        }
         return e;
     }
 
@@ -132,7 +145,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t typical_entry = 256; // a session without a client certificate takes a little more
+    static constexpr std::size_t bytes_per_bucket = 128; // half of what a session takes
 
     struct bucket
     {

@@ -107,7 +107,7 @@ TEST_CASE("bytes are bounded, and what was used least recently goes first")
     auto const each = storage->stats().bytes;
     CHECK(each > 200);
     CHECK(each < 350);
-    auto const fit = static_cast<int>((4096 - 16 * sizeof(void*)) / each); // the table has a bucket for each 256 bytes
+    auto const fit = static_cast<int>((4096 - 32 * sizeof(void*)) / each); // the table has a bucket for each 128 bytes
     for (int i = 1; i < fit; ++i)
         now(storage->put(name(i), bytes(200), later));
     CHECK(storage->stats().evicted == 0);

@@ -14,8 +14,8 @@ namespace reprise {
 struct memory_storage_options
 {
     /// Memory for all entries and the tables that find them, in bytes; at least 4096 for each shard, which itself takes
-    /// about 10 KB more. A TLS session without a client certificate takes about 290 bytes, so the default holds some
-    /// 225 000.
+    /// about 10 KB more. A TLS session without a client certificate takes about 300 bytes, so the default holds some
+    /// 220 000.
     std::size_t max_bytes = 64u << 20;
 
     /// Independent parts, each with a lock of its own; 1 to 256, a power of two. A few per thread keep threads apart.
