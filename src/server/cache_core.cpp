@@ -120,11 +120,11 @@ void cache_core::store(asio::any_io_executor const& ex, session const& made)
     auto const* id = ::SSL_SESSION_get_id(made.native_handle(), &id_size);
     std::string name{reinterpret_cast<char const*>(id), id_size};
     auto const expiry = options.now() + lifetime(made.origin());
+    decoded_.keep(record, made);
     if (immediate_)
         store_now(name, record, expiry);
-    else if (!write_behind(ex, std::move(name), record, expiry))
-        return;
-    decoded_.keep(record, made);
+    else
+        write_behind(ex, std::move(name), std::move(record), expiry);
 }
 
 void cache_core::store_now(std::string_view name, byte_view record, time_point expiry) noexcept
@@ -138,20 +138,19 @@ catch (...) // whatever it is, it costs a resumption and nothing else
     storage_errors.fetch_add(1, std::memory_order_relaxed);
 }
 
-bool cache_core::write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry)
+void cache_core::write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry)
 {
     auto pending = writes->begin(name, record);
     if (!pending)
     {
         dropped.fetch_add(1, std::memory_order_relaxed);
-        return false;
+        return;
     }
     // The deadline's timer and the storage's answer may come on two threads.
     asio::co_spawn(asio::make_strand(ex),
                    write(shared_from_this(), std::move(pending), std::move(name), std::move(record), expiry,
                          options.write_deadline),
                    asio::detached);
-    return true;
 }
 
 asio::awaitable<std::optional<secret_bytes>> cache_core::get(std::shared_ptr<cache_core> self, std::string name)

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace reprise::detail {
 
@@ -72,6 +73,9 @@ public:
     std::array<std::atomic<std::uint64_t>, full_reason_count> full_by_reason{};
 
 private:
+    void store_now(std::string_view name, byte_view record, time_point expiry) noexcept;
+    void write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry);
+
     // Inputs of the last fingerprint, to see cheaply that nothing has changed since.
     struct fingerprint
     {
@@ -84,9 +88,6 @@ private:
 
     std::shared_ptr<immediate_storage> const immediate_;
     decoded_sessions decoded_;
-
-    void store_now(std::string_view name, byte_view record, time_point expiry) noexcept;
-    bool write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry);
 
     std::mutex policy_mutex_;
     fingerprint last_;

@@ -15,6 +15,7 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <random>
@@ -37,8 +38,6 @@ struct entry
     std::uint32_t value_size;
     std::uint16_t name_size;
     std::uint16_t used_at; // the second of its last use, modulo 2^16
-
-    static constexpr std::size_t max_name_size = 0xffff;
 
     [[nodiscard]] unsigned char* bytes() noexcept { return reinterpret_cast<unsigned char*>(this + 1); }
     [[nodiscard]] std::string_view name() const noexcept
@@ -77,9 +76,11 @@ struct entry
     };
     using ptr = std::unique_ptr<entry, deleter>;
 
-    /// @pre `name` is not longer than `max_name_size`.
+    /// Null if the name is too long.
     static ptr make(std::string_view name, byte_view value, time_point expiry, std::uint16_t used_at)
     {
+        if (name.size() > std::numeric_limits<decltype(name_size)>::max())
+            return nullptr;
         ptr e{new (::operator new(sizeof(entry) + name.size() + value.size())) entry};
         e->expiry = expiry;
         e->value_size = static_cast<std::uint32_t>(value.size());
@@ -285,9 +286,7 @@ public:
     bool put(std::string_view name, std::uint64_t hash, byte_view value, time_point expiry, bool replace)
     {
         auto const now = now_();
-        bool const is_too_long = name.size() > entry::max_name_size;
-        auto made = is_too_long ? nullptr : entry::make(name, value, expiry, second_of(now));
-        auto const cost = is_too_long ? 0 : made->cost();
+        auto made = entry::make(name, value, expiry, second_of(now));
         table_.prefetch(hash);
         brief_lock const lock{mutex_};
         auto budget = entries_per_sweep;
@@ -300,11 +299,12 @@ public:
         }
         if (expiry <= now)
             return true;
-        if (is_too_long || cost > max_bytes_)
+        if (!made || made->cost() > max_bytes_)
         {
             ++stats_.evicted;
             return true;
         }
+        auto const cost = made->cost();
         while (stats_.bytes + cost > max_bytes_)
         {
             ++stats_.evicted;

@@ -12,7 +12,7 @@ namespace reprise {
 /** A storage that keeps everything in this process's memory, and so has nothing to await.
 
     A session_cache asks it inside the handshake: without a coroutine, a deadline or a queue of writes. The five operations
-    mean what their namesakes in `storage` do, which call them, and hold for every other caller.
+    mean what their namesakes in `storage` do, and those call them. They may throw: that costs a full handshake, no more.
 
     @par Thread Safety
     Distinct and shared objects: safe. No operation may block: a lock is held for microseconds.
