@@ -3,6 +3,8 @@
 // that neither pays for waking the other's.
 
 #include "benches.hpp"
+#include "coroutines.hpp"
+#include "loopback_server.hpp"
 #include "measured.hpp"
 
 #include <reprise/client/client_stream.hpp>
@@ -10,7 +12,6 @@
 #include <reprise/server/server_stream.hpp>
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -21,12 +22,10 @@
 #include <benchmark/benchmark.h>
 
 #include <array>
-#include <atomic>
 #include <optional>
 #include <string>
 #include <thread>
 
-#include <pthread.h>
 #include <sched.h>
 
 namespace bench {
@@ -71,63 +70,11 @@ asio::awaitable<void> ask(Stream& stream)
         throw std::runtime_error{"not the answer that was expected"};
 }
 
-// A server that counts what it has done.
-class http_server
-{
-public:
-    explicit http_server(kind const& k) : tls_(server_context(k)), acceptor_(io_, {asio::ip::address_v4::loopback(), 0})
-    {
-    }
-    http_server(http_server const&) = delete;
-    http_server& operator=(http_server const&) = delete;
-    virtual ~http_server() = default;
-
-    [[nodiscard]] tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
-    [[nodiscard]] nanoseconds cpu() const { return cpu_time(clock_); }
-    [[nodiscard]] int served() const { return served_; }
-    [[nodiscard]] int resumed() const { return resumed_; }
-
-    void run()
-    {
-        asio::co_spawn(io_, serve(), asio::detached);
-        thread_ = std::jthread{[this] { io_.run(); }};
-        ::pthread_getcpuclockid(thread_.native_handle(), &clock_);
-    }
-
-    void stop()
-    {
-        io_.stop();
-        thread_.join();
-    }
-
-protected:
-    asio::ssl::context& tls() { return tls_; }
-    void count(bool resumed) { resumed_ += resumed ? 1 : 0; }
-
-private:
-    virtual asio::awaitable<void> connection(tcp::socket socket) = 0;
-
-    asio::awaitable<void> serve()
-    {
-        for (;;)
-            asio::co_spawn(io_, connection(co_await acceptor_.async_accept(asio::use_awaitable)),
-                           [this](std::exception_ptr) { ++served_; });
-    }
-
-    asio::io_context io_{1};
-    asio::ssl::context tls_;
-    tcp::acceptor acceptor_;
-    clockid_t clock_{};
-    std::atomic<int> served_ = 0;
-    std::atomic<int> resumed_ = 0;
-    std::jthread thread_;
-};
-
 // As Beast's own examples have it, with the timeouts that a server needs, and no_delay.
-class beast_server final : public http_server
+class beast_server final : public loopback_server
 {
 public:
-    explicit beast_server(kind const& k) : http_server(k) { resume_by_hand(tls().native_handle(), k); }
+    explicit beast_server(kind const& k) : loopback_server(k) { resume_by_hand(tls().native_handle(), k); }
 
 private:
     asio::awaitable<void> connection(tcp::socket socket) override
@@ -144,10 +91,10 @@ private:
     }
 };
 
-class reprise_http_server final : public http_server
+class reprise_http_server final : public loopback_server
 {
 public:
-    explicit reprise_http_server(kind const& k) : http_server(k), cache_(resume_with_reprise(tls(), k)) {}
+    explicit reprise_http_server(kind const& k) : loopback_server(k), cache_(resume_with_reprise(tls(), k)) {}
 
 private:
     asio::awaitable<void> connection(tcp::socket socket) override
@@ -180,12 +127,7 @@ public:
     {
         left_ = times;
         for (int i = 0; i < in_flight; ++i)
-            asio::co_spawn(io_, work(to),
-                           [](std::exception_ptr e)
-                           {
-                               if (e)
-                                   std::rethrow_exception(e);
-                           });
+            asio::co_spawn(io_, work(to), rethrow);
         io_.restart();
         io_.run();
     }
@@ -270,7 +212,7 @@ private:
         reprise::memory_session_store::make({.max_tickets_per_key = 2 * in_flight});
 };
 
-std::unique_ptr<http_server> make_http_server(maker m, kind const& k)
+std::unique_ptr<loopback_server> make_http_server(maker m, kind const& k)
 {
     if (m == maker::reprise)
         return std::make_unique<reprise_http_server>(k);
@@ -317,7 +259,7 @@ public:
         : server_(make_http_server(c.server, k)), client_(make_http_client(c.client, k, c.resume)), resume_(c.resume),
           time_server_(time_server)
     {
-        server_->run();
+        server_->start();
         (void)visit(2 * in_flight, false); // so that there is something to resume
     }
     couple(couple const&) = delete;
@@ -332,8 +274,8 @@ public:
 private:
     nanoseconds visit(int times, bool check)
     {
-        int const served = server_->served() + times;
-        int const resumed = server_->resumed() + (resume_ ? times : 0);
+        auto const served = server_->served() + static_cast<std::size_t>(times);
+        auto const resumed = server_->resumed() + static_cast<std::size_t>(resume_ ? times : 0);
         auto const server_start = server_->cpu();
         auto const client_start = cpu_time(CLOCK_THREAD_CPUTIME_ID);
         client_->connect(server_->endpoint(), times);
@@ -345,7 +287,7 @@ private:
         return time_server_ ? server_->cpu() - server_start : client_spent;
     }
 
-    std::unique_ptr<http_server> server_;
+    std::unique_ptr<loopback_server> server_;
     std::unique_ptr<http_client> client_;
     bool resume_;
     bool time_server_;

@@ -2,6 +2,7 @@
 #include "standing.hpp"
 
 #include <cstdio>
+#include <exception>
 
 namespace bench {
 
@@ -13,6 +14,17 @@ void print_goal_heading(std::string const& unit)
 void print_goal(std::string const& what, double measured, double ratio, double bar)
 {
     std::printf("%-52s %10.1f %9.4f %9.4f %s\n", what.c_str(), measured, ratio, bar, ratio <= bar ? "met" : "MISSED");
+}
+
+int exit_status(int (*benchmark)())
+try
+{
+    return benchmark();
+}
+catch (std::exception const& e)
+{
+    std::fprintf(stderr, "%s\n", e.what());
+    return 2;
 }
 
 } // namespace bench

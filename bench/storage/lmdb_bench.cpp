@@ -2,6 +2,7 @@
 // What a look-up in an lmdb_storage costs beside the resumed handshake that it serves, and what a put costs the thread
 // that asks for it. All in rounds, so that what disturbs the machine for a while disturbs all alike.
 
+#include "coroutines.hpp"
 #include "ends.hpp"
 #include "measured.hpp"
 #include "setup.hpp"
@@ -154,12 +155,6 @@ private:
     std::filesystem::path directory_;
     std::shared_ptr<reprise::lmdb_storage> storage_;
 };
-
-void rethrow(std::exception_ptr e)
-{
-    if (e)
-        std::rethrow_exception(e);
-}
 
 void fill(reprise::lmdb_storage& storage, reprise::secret_bytes const& record)
 {
@@ -346,13 +341,5 @@ int run()
 
 int main()
 {
-    try
-    {
-        return bench::run();
-    }
-    catch (std::exception const& e)
-    {
-        std::fprintf(stderr, "%s\n", e.what());
-        return 2;
-    }
+    return bench::exit_status(bench::run);
 }

@@ -2,6 +2,7 @@
 //
 // What a look-up in Redis costs this process in CPU: hiredis one at a time, as a synchronous callback would, against
 // redis_storage with one and with 16 in flight. Over a unix socket, to a server of its own; 200-byte values.
+#include "coroutines.hpp"
 #include "measured.hpp"
 #include "standing.hpp"
 
@@ -34,6 +35,7 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using bench::nanoseconds;
+using bench::rethrow;
 
 constexpr int names = 1000;
 
@@ -170,12 +172,6 @@ asio::awaitable<void> get_some(reprise::storage& storage, int& left)
         if (!value)
             throw std::runtime_error{"redis_storage: no value"};
     }
-}
-
-void rethrow(std::exception_ptr e)
-{
-    if (e)
-        std::rethrow_exception(e);
 }
 
 void get_with_storage(asio::io_context& io, reprise::storage& storage, int lookups, int in_flight)

@@ -3,6 +3,8 @@
 // time with one look-up; beside them connections that are long established have a byte echoed now and then. Once the server
 // asks its storage in OpenSSL's synchronous callback, once with reprise.
 
+#include "coroutines.hpp"
+#include "loopback_server.hpp"
 #include "setup.hpp"
 #include "standing.hpp"
 
@@ -58,12 +60,6 @@ constexpr auto hang_limit = 5s; // beyond what a round takes
 constexpr double bar = 0.20;
 constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
-void rethrow(std::exception_ptr e)
-{
-    if (e)
-        std::rethrow_exception(e);
-}
-
 template <class Stream>
 asio::awaitable<void> echo(Stream& stream)
 {
@@ -80,60 +76,16 @@ asio::awaitable<void> echo(Stream& stream)
     }
 }
 
-// One thread that serves all connections.
-class echo_server
+// Whose sessions are looked up.
+class echo_server : public loopback_server
 {
 public:
-    echo_server() : tls_(server_context(kinds[0])), acceptor_(io_, {asio::ip::address_v4::loopback(), 0}) {}
-    echo_server(echo_server const&) = delete;
-    echo_server& operator=(echo_server const&) = delete;
-    virtual ~echo_server() = default;
+    using loopback_server::loopback_server;
 
-    [[nodiscard]] tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
-    [[nodiscard]] std::size_t resumed() const { return resumed_; }
-    [[nodiscard]] std::size_t failed() const { return failed_; }
     [[nodiscard]] virtual std::size_t lookups() const = 0;
 
     /// Wait until the sessions that were made are where they are looked up.
     virtual void settle() {}
-
-    void start()
-    {
-        spawn(serve());
-        thread_ = std::jthread{[this] { io_.run(); }};
-    }
-
-    void stop()
-    {
-        io_.stop();
-        thread_.join();
-    }
-
-protected:
-    asio::io_context& io() { return io_; }
-    asio::ssl::context& tls() { return tls_; }
-    void count(bool resumed) { resumed_ += resumed ? 1 : 0; }
-
-private:
-    virtual asio::awaitable<void> connection(tcp::socket socket) = 0;
-
-    asio::awaitable<void> serve()
-    {
-        for (;;)
-            spawn(connection(co_await acceptor_.async_accept(asio::use_awaitable)));
-    }
-
-    void spawn(asio::awaitable<void> what)
-    {
-        asio::co_spawn(io_, std::move(what), [this](std::exception_ptr e) { failed_ += e ? 1 : 0; });
-    }
-
-    asio::io_context io_{1};
-    asio::ssl::context tls_;
-    tcp::acceptor acceptor_;
-    std::atomic<std::size_t> resumed_ = 0;
-    std::atomic<std::size_t> failed_ = 0;
-    std::jthread thread_;
 };
 
 // OpenSSL asks for a session with a function that has to return it: whoever has to wait for it makes the thread wait. That a
@@ -141,7 +93,7 @@ private:
 class callback_server final : public echo_server
 {
 public:
-    callback_server()
+    callback_server() : echo_server(kinds[0])
     {
         auto* const context = tls().native_handle();
         resume_by_hand(context, kinds[0]);
@@ -248,6 +200,8 @@ private:
 class reprise_server final : public echo_server
 {
 public:
+    reprise_server() : echo_server(kinds[0]) {}
+
     [[nodiscard]] std::size_t lookups() const override { return storage_->lookups(); }
 
     // Until a session is written the cache finds it without asking the storage.
@@ -508,13 +462,5 @@ int run()
 
 int main()
 {
-    try
-    {
-        return bench::run();
-    }
-    catch (std::exception const& e)
-    {
-        std::fprintf(stderr, "%s\n", e.what());
-        return 2;
-    }
+    return bench::exit_status(bench::run);
 }
