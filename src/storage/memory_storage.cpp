@@ -49,12 +49,12 @@ struct entry
         return {reinterpret_cast<unsigned char const*>(this + 1) + name_size, value_size};
     }
 
-    // All of it but its first line will be read, in one go instead of one line after the other.
+    // All of it will be read, in one go instead of one line after the other.
     void prefetch() const noexcept
     {
         constexpr std::size_t line = 64;
         constexpr std::size_t typical_size = 320;
-        for (std::size_t at = line; at < typical_size; at += line)
+        for (std::size_t at = 0; at < typical_size; at += line)
             __builtin_prefetch(reinterpret_cast<unsigned char const*>(this) + at);
     }
 
@@ -111,12 +111,16 @@ public:
 
     [[nodiscard]] std::size_t bytes() const noexcept { return room_ * sizeof(bucket); }
 
-    /// Its bucket will be looked at soon. May be called without the lock.
-    void prefetch(std::uint64_t hash) const noexcept { __builtin_prefetch(&bucket_of(hash)); }
+    /// What is in its bucket will be looked at soon. May be called without the lock: that the entry is gone does no harm.
+    void prefetch(std::uint64_t hash) const noexcept
+    {
+        if (entry const* const e = bucket_of(hash).first())
+            e->prefetch();
+    }
 
     [[nodiscard]] entry* find(std::string_view name, std::uint64_t hash) const noexcept
     {
-        entry* e = bucket_of(hash).first;
+        entry* e = bucket_of(hash).first();
         for (; e != nullptr; e = e->next_in_bucket)
         {
             e->prefetch();
@@ -136,10 +140,16 @@ public:
 
     void erase(entry& e, std::uint64_t hash) noexcept
     {
-        entry** at = &bucket_of(hash).first;
-        while (*at != &e)
-            at = &(*at)->next_in_bucket;
-        *at = e.next_in_bucket;
+        auto& chain = bucket_of(hash);
+        if (chain.first() == &e)
+            chain.exchange(e.next_in_bucket);
+        else
+        {
+            entry* before = chain.first();
+            while (before->next_in_bucket != &e)
+                before = before->next_in_bucket;
+            before->next_in_bucket = e.next_in_bucket;
+        }
         --entries_;
         for (int i = 0; i < 2 && used() / 4 > entries_; ++i) // not sooner, or one that comes and goes would move others
             remove_bucket();
@@ -148,9 +158,23 @@ public:
 private:
     static constexpr std::size_t bytes_per_bucket = 128; // half of what a session takes
 
-    struct bucket
+    // Written under the lock. Only prefetch() reads it without.
+    class bucket
     {
-        entry* first;
+    public:
+        [[nodiscard]] entry* first() const noexcept
+        {
+            return std::atomic_ref{const_cast<entry*&>(first_)}.load(std::memory_order_relaxed);
+        }
+        entry* exchange(entry* e) noexcept
+        {
+            entry* const old = first();
+            std::atomic_ref{first_}.store(e, std::memory_order_relaxed);
+            return old;
+        }
+
+    private:
+        entry* first_;
     };
     struct deleter
     {
@@ -168,7 +192,7 @@ private:
         return buckets_.get()[index < used_now ? index : index - half];
     }
 
-    void push(entry& e, std::uint64_t hash) noexcept { e.next_in_bucket = std::exchange(bucket_of(hash).first, &e); }
+    void push(entry& e, std::uint64_t hash) noexcept { e.next_in_bucket = bucket_of(hash).exchange(&e); }
 
     void push_all(entry* chain) noexcept
     {
@@ -182,7 +206,7 @@ private:
     void add_bucket() noexcept
     {
         auto const added = used();
-        entry* const split = std::exchange(buckets_.get()[added - std::bit_floor(added)].first, nullptr);
+        entry* const split = buckets_.get()[added - std::bit_floor(added)].exchange(nullptr);
         used_.store(added + 1, std::memory_order_relaxed);
         push_all(split);
     }
@@ -191,7 +215,7 @@ private:
     {
         auto const removed = used() - 1;
         used_.store(removed, std::memory_order_relaxed);
-        push_all(std::exchange(buckets_.get()[removed].first, nullptr));
+        push_all(buckets_.get()[removed].exchange(nullptr));
     }
 
     detail::siphash_key const key_;
