@@ -26,6 +26,11 @@ public:
         case errc::bad_option: return "an option is outside its bounds";
         case errc::callback_taken: return "the ssl::context has a session callback that somebody else has set";
         case errc::unknown_host: return "no virtual host of this name";
+        case errc::weak_ticket_key:
+            return "a ticket key is short, zero, repeated or of too few different bytes: use a random generator";
+        case errc::bad_ticket_keys: return "these ticket keys cannot be used together";
+        case errc::tickets_orphaned: return "new ticket keys lack one whose tickets are still alive";
+        case errc::bad_ticket_key_file: return "not a ticket key file as nginx or HAProxy read it";
         }
         return "unknown reprise error";
     }

@@ -46,6 +46,18 @@ enum class errc
 
     /// The virtual host selector knows no context for this name. The peer gets the alert unrecognized_name.
     unknown_host = 10,
+
+    /// A ticket key is short, zero, repeated, or has too few different bytes. Take it from a random generator.
+    weak_ticket_key = 11,
+
+    /// A set of ticket keys that cannot be: names that occur twice, times that run backwards, too many; `what()` says which.
+    bad_ticket_keys = 12,
+
+    /// New ticket keys lack one whose tickets are still alive. Keep it until they are not, or say that they may be lost.
+    tickets_orphaned = 13,
+
+    /// Not a ticket key file as nginx or HAProxy read it; `what()` says which and why.
+    bad_ticket_key_file = 14,
 };
 
 /// The category of `errc`.

@@ -1,0 +1,68 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+namespace reprise::detail {
+
+/** A value that is replaced rarely and read often, by any number of threads without a lock.
+
+    A value that was replaced goes as soon as one is published, or `tidy` called, while nobody reads.
+*/
+template <class T>
+class published
+{
+public:
+    explicit published(std::unique_ptr<T const> first) : current_(first.release()) {}
+    published(published const&) = delete;
+    published& operator=(published const&) = delete;
+    ~published() { delete current_.load(); }
+
+    /// What is there now; it stays as long as this object. Keep it for microseconds.
+    class reading
+    {
+    public:
+        explicit reading(published const& from) noexcept : readers_(from.readers_)
+        {
+            readers_.fetch_add(1);
+            value_ = from.current_.load();
+        }
+        reading(reading const&) = delete;
+        reading& operator=(reading const&) = delete;
+        ~reading() { readers_.fetch_sub(1); }
+
+        T const& operator*() const noexcept { return *value_; }
+        T const* operator->() const noexcept { return value_; }
+
+    private:
+        std::atomic<unsigned>& readers_;
+        T const* value_;
+    };
+
+    [[nodiscard]] reading read() const noexcept { return reading{*this}; }
+
+    /// From one thread at a time.
+    void publish(std::unique_ptr<T const> next)
+    {
+        retired_.reserve(retired_.size() + 1);
+        retired_.emplace_back(current_.exchange(next.release()));
+        tidy();
+    }
+
+    /// From the thread that publishes.
+    void tidy() noexcept
+    {
+        // Both sides are sequentially consistent: who counts itself after this sees what was published before it.
+        if (readers_.load() == 0)
+            retired_.clear();
+    }
+
+private:
+    mutable std::atomic<unsigned> readers_{0};
+    std::atomic<T const*> current_;
+    std::vector<std::unique_ptr<T const>> retired_;
+};
+
+} // namespace reprise::detail

@@ -1,0 +1,115 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include "server/tickets/key_source.hpp"
+#include "server/tickets/published.hpp"
+#include "server/tickets/ticket_cipher.hpp"
+#include "server/tickets/ticket_ring.hpp"
+
+#include <reprise/io/event.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <atomic>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace reprise::detail {
+
+/// What a server can do with tickets in one handshake.
+enum class ticket_step
+{
+    use,        ///< a key opens what the client offers, or issues
+    ask,        ///< ask the source first: the key is unknown, or none issues
+    do_without, ///< no tickets
+};
+
+struct ticket_situation
+{
+    bool offered = false;   ///< the client offers a ticket that a key must open
+    bool known = false;     ///< and there is that key
+    bool can_issue = false; ///< a key issues now
+    bool may_ask = false;   ///< the source has not been asked just now
+};
+
+[[nodiscard]] ticket_step plan_tickets(ticket_situation const& s) noexcept;
+
+/// The ticket keys of one cache: it holds the ring, brings it up to date, and seals and opens with it.
+class ticket_keeper : public std::enable_shared_from_this<ticket_keeper>
+{
+public:
+    /// @throws as `ticket_keys::make`.
+    ticket_keeper(ticket_keys const& keys, key_source_context const& context);
+
+    [[nodiscard]] bool can_issue(time_point now);
+
+    /// Until when tickets that are issued now can be opened. Nothing if no key issues.
+    [[nodiscard]] std::optional<time_point> issued_until(time_point now);
+
+    /// Whether a ticket that begins so can be opened.
+    [[nodiscard]] bool knows(byte_view ticket, time_point now);
+
+    /// @name The two halves of SSL_CTX_set_tlsext_ticket_key_evp_cb(3), and what it returns
+    /// @{
+    int seal(policy_tag const& policy, ticket_name& name, ticket_iv& iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+             time_point now) noexcept;
+    int open(policy_tag const& policy, ticket_name const& name, ticket_iv const& iv, EVP_CIPHER_CTX* cipher,
+             EVP_MAC_CTX* mac, time_point now) noexcept;
+    /// @}
+
+    /// A handshake goes on without tickets.
+    void count_without_issuer() noexcept { without_issuer_.fetch_add(1, std::memory_order_relaxed); }
+
+    /// Whether the keys should be asked for again, if somebody is there to do it.
+    [[nodiscard]] bool is_due(time_point now) const noexcept;
+
+    /// Whether the source may be asked because of what a client has sent.
+    [[nodiscard]] bool may_ask(time_point now) const noexcept;
+
+    /// Ask the source, in the background of `ex`, unless it is being asked.
+    void begin_refresh(asio::any_io_executor const& ex);
+
+    /// The same, and wait for it. Throws what went wrong. May be abandoned: the question goes on.
+    static asio::awaitable<void> refresh(std::shared_ptr<ticket_keeper> self);
+
+    [[nodiscard]] ticket_stats stats() const;
+
+    /// What was wrong with the last refresh or change of keys; empty if nothing.
+    [[nodiscard]] std::string last_error() const;
+
+private:
+    struct flight : event
+    {
+        std::exception_ptr error;
+    };
+
+    static asio::awaitable<void> fly(std::shared_ptr<ticket_keeper> self, std::shared_ptr<flight> f);
+    std::shared_ptr<flight> join_or_begin(asio::any_io_executor const& ex);
+    void land(std::shared_ptr<flight> const& f, std::exception_ptr error);
+    void keep_up(time_point now) noexcept;
+    void step_to(ticket_key_set next, time_point now);
+    void remember(std::exception_ptr const& error);
+
+    key_source_context const context_;
+    std::unique_ptr<key_source> const source_;
+    published<ticket_ring> ring_;
+
+    mutable std::mutex mutex_; // of what follows, and of publishing
+    std::shared_ptr<flight> flight_;
+    std::string last_error_;
+
+    std::atomic<time_point> next_refresh_{time_point::min()};
+    std::atomic<time_point> last_refresh_{time_point::min()};
+    std::atomic<std::uint64_t> issued_{0};
+    std::atomic<std::uint64_t> opened_{0};
+    std::atomic<std::uint64_t> unknown_{0};
+    std::atomic<std::uint64_t> without_issuer_{0};
+    std::atomic<std::uint64_t> steps_{0};
+    std::atomic<std::uint64_t> refused_steps_{0};
+    std::atomic<std::uint64_t> failed_refreshes_{0};
+};
+
+} // namespace reprise::detail
