@@ -93,6 +93,8 @@ tls_result acceptor::shake_hands(tls_engine& engine, asio::any_io_executor const
 {
     auto const result = engine.handshake();
     store_new_sessions(ex);
+    if (core().tickets)
+        core().tickets->begin_refresh(ex);
     if (result.status == tls_status::done)
         finish();
     return result;
@@ -103,6 +105,7 @@ accept_step acceptor::next() const noexcept
     switch (phase_)
     {
     case phase::host_wanted: return accept_step::choose_host;
+    case phase::keys_wanted: return accept_step::learn_keys;
     case phase::look_up: return accept_step::look_up;
     case phase::over: return accept_step::done;
     default: return accept_step::shake_hands;
@@ -130,18 +133,82 @@ int acceptor::on_client_hello(SSL* ssl, int* alert)
     if (phase_ == phase::host_known)
     {
         apply_host();
-        auto const& options = core().options;
-        plan_ = plan_lookup(hello_, {.speaks_tls13 = speaks_tls13(ssl),
-                                     .tickets = options.tickets,
-                                     .storage = core().uses_storage(),
-                                     .remembers = options.mode != cache_mode::off});
-        reason_ = plan_.otherwise;
-        phase_ = plan_.kind == lookup_kind::none ? phase::answered : phase::look_up;
-        if (phase_ == phase::look_up && core().immediate() != nullptr)
-            found(look_up_now());
+        plan_keys(true);
     }
+    if (phase_ == phase::keys_known)
+        plan_look_up();
     // Asked again before the answer is there, OpenSSL is told to wait again.
-    return phase_ == phase::host_wanted || phase_ == phase::look_up ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
+    bool const is_paused = phase_ == phase::host_wanted || phase_ == phase::keys_wanted || phase_ == phase::look_up;
+    return is_paused ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
+}
+
+void acceptor::plan_keys(bool may_ask)
+{
+    phase_ = phase::keys_known;
+    auto* const keeper = core().tickets.get();
+    tickets_ = keeper != nullptr;
+    if (!tickets_)
+        return;
+    auto const now = core().options.now();
+    ticket_situation s{.can_issue = keeper->can_issue(now), .may_ask = may_ask && keeper->may_ask(now)};
+    auto const offer = [&](std::string const& ticket)
+    {
+        s.offered = true;
+        s.known = s.known || keeper->knows(as_bytes(ticket), now);
+    };
+    if (hello_.offers_tls13 && speaks_tls13(ssl_))
+    {
+        for (auto const& identity : hello_.psk_identities)
+            if (identity.size() > stateful_ticket_size)
+                offer(identity);
+    }
+    else if (hello_.offers_ticket)
+        offer(hello_.ticket_name);
+    switch (plan_tickets(s))
+    {
+    case ticket_step::use: break;
+    case ticket_step::ask: phase_ = phase::keys_wanted; break;
+    case ticket_step::do_without:
+        tickets_ = false;
+        keeper->count_without_issuer();
+        break;
+    }
+}
+
+void acceptor::plan_look_up()
+{
+    auto const& options = core().options;
+    bool const remembers = options.mode != cache_mode::off;
+    plan_ = plan_lookup(hello_, {.speaks_tls13 = speaks_tls13(ssl_),
+                                 .tickets = tickets_,
+                                 .storage = core().uses_storage(),
+                                 .remembers = remembers});
+    reason_ = plan_.otherwise;
+    if (core().tickets && !tickets_)
+    {
+        // As if it had been configured so.
+        ::SSL_set_options(ssl_, SSL_OP_NO_TICKET);
+        if (!remembers)
+            ::SSL_set_num_tickets(ssl_, 0);
+    }
+    phase_ = plan_.kind == lookup_kind::none ? phase::answered : phase::look_up;
+    if (phase_ == phase::look_up && core().immediate() != nullptr)
+        found(look_up_now());
+}
+
+asio::awaitable<lookup<bool>> acceptor::learn_keys() const
+{
+    auto const ask = [](std::shared_ptr<ticket_keeper> keeper) -> asio::awaitable<bool>
+    {
+        co_await ticket_keeper::refresh(std::move(keeper));
+        co_return true;
+    };
+    return within(core().options.lookup_deadline, ask(core().tickets));
+}
+
+void acceptor::learned() noexcept
+{
+    plan_keys(false); // with what there is now
 }
 
 void acceptor::use_host(lookup<std::optional<session_cache>> const& answer)

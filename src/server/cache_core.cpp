@@ -47,7 +47,17 @@ asio::awaitable<void> write(std::shared_ptr<cache_core> core, std::unique_ptr<pe
 
 } // namespace
 
-std::array<unsigned char, 32> cache_core::policy_of(SSL* ssl)
+cache_core::cache_core(session_cache_options o)
+    : options(std::move(o)),
+      tickets(options.tickets.enabled()
+                  ? std::make_shared<ticket_keeper>(options.tickets, key_source_context{options.timeout, options.now})
+                  : nullptr),
+      writes(std::make_shared<pending_writes>(options.max_pending_writes)),
+      immediate_(std::dynamic_pointer_cast<immediate_storage>(options.storage)), decoded_(options.decoded_sessions)
+{
+}
+
+policy_tag cache_core::policy_of(SSL* ssl)
 {
     int const mode = ::SSL_get_verify_mode(ssl);
     X509* const certificate = ::SSL_get_certificate(ssl);

@@ -3,6 +3,7 @@
 
 #include "decoded_sessions.hpp"
 #include "pending_writes.hpp"
+#include "server/tickets/ticket_keeper.hpp"
 
 #include <reprise/server/session_cache.hpp>
 #include <reprise/storage/immediate_storage.hpp>
@@ -26,13 +27,10 @@ class acceptor;
 class cache_core : public std::enable_shared_from_this<cache_core>
 {
 public:
-    explicit cache_core(session_cache_options o)
-        : options(std::move(o)), writes(std::make_shared<pending_writes>(options.max_pending_writes)),
-          immediate_(std::dynamic_pointer_cast<immediate_storage>(options.storage)), decoded_(options.decoded_sessions)
-    {
-    }
+    explicit cache_core(session_cache_options o);
 
     session_cache_options const options;
+    std::shared_ptr<ticket_keeper> const tickets; // null: no tickets
     std::shared_ptr<pending_writes> const writes; // shared with those that go on after this object
 
     [[nodiscard]] bool uses_storage() const noexcept { return options.storage != nullptr; }
@@ -41,7 +39,10 @@ public:
     [[nodiscard]] immediate_storage* immediate() const noexcept { return immediate_.get(); }
 
     /// The session id context for an SSL of this cache: who resumes what (design rule 3).
-    [[nodiscard]] std::array<unsigned char, 32> policy_of(SSL* ssl);
+    [[nodiscard]] policy_tag policy_of(SSL* ssl);
+
+    /// The same for a plain stream, whose SSL is as its context was when the cache was attached.
+    policy_tag default_policy{};
 
     /// Whether a session of these times may be resumed now, by the rules that OpenSSL does not apply.
     [[nodiscard]] full_reason judge(SSL_SESSION const* candidate, session_origin const& origin) const;

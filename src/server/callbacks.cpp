@@ -4,6 +4,7 @@
 #include <reprise/base/error.hpp>
 #include <reprise/server/accept.hpp>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -111,6 +112,40 @@ session_origin origin_of(SSL* ssl, cache_core const& core)
     return session_origin::of_full_handshake(ssl, core.options.now());
 }
 
+// No longer than its key opens it.
+std::chrono::seconds ticket_lifetime(SSL* ssl, cache_core const& core, session_origin const& origin)
+{
+    auto const lifetime = core.lifetime(origin);
+    if (!core.tickets || (::SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0)
+        return lifetime;
+    auto const now = core.options.now();
+    auto const end = core.tickets->issued_until(now);
+    return end ? std::min(lifetime, std::chrono::floor<std::chrono::seconds>(*end - now)) : lifetime;
+}
+
+int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+                  int seal) noexcept
+{
+    auto const* const a = acceptor_of(ssl);
+    auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
+    if (core == nullptr || !core->tickets)
+        return 0;
+    auto const& policy = a != nullptr ? a->policy() : core->default_policy;
+    auto const now = core->options.now();
+    ticket_name name_field{};
+    ticket_iv iv_field{};
+    if (seal != 0)
+    {
+        auto const result = core->tickets->seal(policy, name_field, iv_field, cipher, mac, now);
+        std::memcpy(name, &name_field, sizeof name_field);
+        std::memcpy(iv, iv_field.data(), iv_field.size());
+        return result;
+    }
+    std::memcpy(&name_field, name, sizeof name_field);
+    std::memcpy(iv_field.data(), iv, iv_field.size());
+    return core->tickets->open(policy, name_field, iv_field, cipher, mac, now);
+}
+
 int on_ticket_sealing(SSL* ssl, void*) noexcept
 try
 {
@@ -123,7 +158,7 @@ try
                                  origin.chain_expiry.time_since_epoch().count(), origin.verify_result};
     SSL_SESSION* const made = ::SSL_get_session(ssl);
     ::SSL_SESSION_set_time(made, static_cast<long>(std::chrono::system_clock::to_time_t(core->options.now())));
-    ::SSL_SESSION_set_timeout(made, static_cast<long>(core->lifetime(origin).count()));
+    ::SSL_SESSION_set_timeout(made, static_cast<long>(ticket_lifetime(ssl, *core, origin).count()));
     return ::SSL_SESSION_set1_ticket_appdata(made, &appdata, sizeof appdata);
 }
 catch (std::exception const&)
@@ -131,7 +166,14 @@ catch (std::exception const&)
     return 0;
 }
 
-SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* opened, unsigned char const*, std::size_t,
+// The key is there and the ticket does not open: its key was derived under another policy, or somebody has changed it.
+full_reason why_not_opened(cache_core const& core, byte_view name)
+{
+    return core.tickets && core.tickets->knows(name, core.options.now()) ? full_reason::policy_differs
+                                                                         : full_reason::unknown_ticket_key;
+}
+
+SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* opened, unsigned char const* name, std::size_t name_size,
                                    SSL_TICKET_STATUS status, void*) noexcept
 try
 {
@@ -141,7 +183,7 @@ try
     if (core == nullptr || !is_open)
     {
         if (a != nullptr && status == SSL_TICKET_NO_DECRYPT)
-            a->on_ticket(full_reason::unknown_ticket_key, {});
+            a->on_ticket(why_not_opened(*core, {name, name_size}), {});
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
     auto const origin = read_appdata(opened);
@@ -195,6 +237,7 @@ void attach(SSL_CTX* context, std::shared_ptr<cache_core> const& core)
     ::SSL_CTX_sess_set_get_cb(context, on_get_session);
     ::SSL_CTX_sess_set_new_cb(context, on_new_session);
     ::SSL_CTX_set_session_ticket_cb(context, on_ticket_sealing, on_ticket_opened, nullptr);
+    ::SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket_key);
 }
 
 } // namespace reprise::detail

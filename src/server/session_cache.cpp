@@ -66,12 +66,12 @@ void configure(SSL_CTX* context, session_cache_options const& o)
     long const client_side = ::SSL_CTX_get_session_cache_mode(context) & SSL_SESS_CACHE_CLIENT;
     ::SSL_CTX_set_session_cache_mode(context, openssl_mode(o.mode) | client_side);
     ::SSL_CTX_set_timeout(context, static_cast<long>(o.timeout.count()));
-    if (o.tickets)
+    if (o.tickets.enabled())
         ::SSL_CTX_clear_options(context, SSL_OP_NO_TICKET);
     else
         ::SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
     // Without a memory and without sealing there is nothing that a TLS 1.3 ticket could name.
-    bool const can_resume = o.tickets || o.mode != cache_mode::off;
+    bool const can_resume = o.tickets.enabled() || o.mode != cache_mode::off;
     ::SSL_CTX_set_num_tickets(context, can_resume ? o.num_tickets : 0);
 }
 
@@ -86,7 +86,7 @@ session_cache::session_cache(asio::ssl::context& tls, session_cache_options opti
     ssl_ptr const probe{::SSL_new(context_.get())};
     if (!probe)
         throw std::bad_alloc{};
-    auto const policy = core_->policy_of(probe.get());
+    auto const policy = core_->default_policy = core_->policy_of(probe.get());
     ::SSL_CTX_set_session_id_context(context_.get(), policy.data(), static_cast<unsigned>(policy.size()));
 }
 
@@ -104,6 +104,23 @@ asio::awaitable<std::size_t> session_cache::flush()
 asio::awaitable<void> session_cache::drain()
 {
     return detail::pending_writes::drain(core_->writes);
+}
+
+asio::awaitable<void> session_cache::refresh_ticket_keys()
+{
+    auto const keep = *this;
+    if (keep.core_->tickets)
+        co_await detail::ticket_keeper::refresh(keep.core_->tickets);
+}
+
+ticket_stats session_cache::tickets() const
+{
+    return core_->tickets ? core_->tickets->stats() : ticket_stats{};
+}
+
+std::string session_cache::ticket_key_error() const
+{
+    return core_->tickets ? core_->tickets->last_error() : std::string{};
 }
 
 session_cache_stats session_cache::stats() const

@@ -3,6 +3,8 @@
 
 #include <openssl/tls1.h>
 
+#include <algorithm>
+
 namespace reprise {
 
 namespace {
@@ -119,6 +121,8 @@ client_hello read_client_hello(SSL* ssl)
     {
         result.takes_tickets = true;
         result.offers_ticket = !ticket->empty();
+        constexpr std::size_t name_size = 16;
+        result.ticket_name = text(ticket->first(std::min(ticket->size(), name_size)));
     }
     if (auto const psk = extension(ssl, TLSEXT_TYPE_psk))
         result.psk_identities = read_psk_identities(*psk);

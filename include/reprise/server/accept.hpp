@@ -24,6 +24,7 @@ enum class accept_step
 {
     shake_hands, ///< nothing is asked: it goes on as its transport does
     choose_host, ///< ask the selector, then `use_host`
+    learn_keys,  ///< ask the source of the ticket keys: `learn_keys`, then `learned`
     look_up,     ///< `look_up`, then `found`; not with an immediate_storage, which is asked on the way
     done,
 };
@@ -86,6 +87,10 @@ public:
     [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
     void use_host(lookup<std::optional<session_cache>> const& answer);
 
+    /// Ask the source of the ticket keys for news, for at most the lookup deadline.
+    [[nodiscard]] asio::awaitable<lookup<bool>> learn_keys() const;
+    void learned() noexcept;
+
     /// Ask the storage, for at most the lookup deadline.
     [[nodiscard]] asio::awaitable<lookup<std::optional<secret_bytes>>> look_up() const;
     void found(lookup<std::optional<secret_bytes>> answer);
@@ -106,10 +111,13 @@ public:
     void on_ticket(full_reason judgement, session_origin const& origin) noexcept;
     [[nodiscard]] session_origin const& origin();
     [[nodiscard]] cache_core& core() const noexcept { return *cache_.core(); }
+    [[nodiscard]] std::array<unsigned char, 32> const& policy() const noexcept { return policy_; }
     /// @}
 
 private:
     void apply_host();
+    void plan_keys(bool may_ask);
+    void plan_look_up();
     [[nodiscard]] lookup<std::optional<secret_bytes>> look_up_now() const noexcept;
     void store_new_sessions(asio::any_io_executor const& ex);
     void finish();
@@ -119,6 +127,8 @@ private:
         hello,       // the ClientHello has not been read
         host_wanted, // paused for the selector
         host_known,
+        keys_wanted, // paused for the source of the ticket keys
+        keys_known,
         look_up, // paused for the storage
         answered,
         over, // the handshake is complete
@@ -138,6 +148,7 @@ private:
     std::optional<session_origin> origin_; // of the session that was accepted, or of this full handshake
     bool is_fresh_ = false;                // origin_ is of this full handshake
     bool opened_ticket_ = false;
+    bool tickets_ = false; // this connection has them
     std::array<unsigned char, 32> policy_{};
     std::vector<session> new_sessions_;
     handshake_info info_;

@@ -207,6 +207,11 @@ private:
                 if (step == detail::accept_step::choose_host)
                     accept.use_host(co_await detail::within(options.handshake_timeout,
                                                             detail::ask(options.select_host, accept.hello())));
+                else if (step == detail::accept_step::learn_keys)
+                {
+                    co_await accept.learn_keys();
+                    accept.learned();
+                }
                 else if (step == detail::accept_step::look_up)
                     accept.found(co_await accept.look_up());
             }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/base/clock.hpp>
+#include <reprise/server/ticket_keys.hpp>
 #include <reprise/storage/storage.hpp>
 #include <reprise/tls/handshake_info.hpp>
 #include <reprise/tls/ssl_handles.hpp>
@@ -73,9 +74,10 @@ struct session_cache_options
 
     cache_mode mode = cache_mode::server;
 
-    /// Seal sessions into tickets for clients that take them, and remember nothing of those (RFC 5077; RFC 8446, 4.6.1).
+    /// The keys that seal sessions into tickets for clients that take them; nothing is remembered of those (RFC 5077;
+    /// RFC 8446, 4.6.1). By default they are random, of this cache alone, and change every 12 hours.
     /// False: TLS 1.2 uses session ids, and a TLS 1.3 ticket is the name of a session in the storage, good for one use.
-    bool tickets = true;
+    ticket_keys tickets = true;
 
     /// TLS 1.3 tickets after a full handshake, 0 to 16; a resumption always renews one. Each costs the server about 50 us.
     /// Clients that open several connections at once want as many.
@@ -162,7 +164,22 @@ public:
     /// Wait until every session that was handed over is in the storage, or its write has failed or been given up.
     asio::awaitable<void> drain();
 
+    /** Ask the source of the ticket keys for news now, and wait for it.
+
+        Before the first connection it tells what is wrong with a source; a server without connections may call it to stay
+        up to date. Otherwise handshakes see to it.
+
+        @throws what the source does; system_error `asio::error::timed_out`, and as `ticket_keys` says of keys that are
+            refused. The old keys then go on.
+    */
+    asio::awaitable<void> refresh_ticket_keys();
+
     [[nodiscard]] session_cache_stats stats() const;
+    [[nodiscard]] ticket_stats tickets() const;
+
+    /// What was wrong with the last news of ticket keys; empty if nothing. It holds no secrets.
+    [[nodiscard]] std::string ticket_key_error() const;
+
     [[nodiscard]] SSL_CTX* native_handle() const noexcept { return context_.get(); }
     [[nodiscard]] std::shared_ptr<detail::cache_core> const& core() const noexcept { return core_; }
 

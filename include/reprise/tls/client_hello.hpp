@@ -32,6 +32,9 @@ struct client_hello
     /// It offers one: that extension is not empty.
     bool offers_ticket = false;
 
+    /// The first bytes of that one, at most 16: which key has sealed it (RFC 5077, 4).
+    std::string ticket_name{};
+
     /// The first identities of `pre_shared_key`, at most `max_identities` (RFC 8446, 4.2.11).
     std::vector<std::string> psk_identities{};
 

@@ -47,6 +47,9 @@ public:
     /// instead of `fetch`, in a handshake.
     [[nodiscard]] virtual std::optional<ticket_key_set> next(ticket_key_set const&, time_point) { return std::nullopt; }
     [[nodiscard]] virtual bool is_immediate() const { return false; }
+
+    /// When it will be right no longer.
+    [[nodiscard]] virtual time_point due(ticket_key_set const&, time_point now) const { return now + refresh_every(); }
 };
 
 /// What makes them. @throws system_error `errc::bad_option`, `errc::weak_ticket_key`.

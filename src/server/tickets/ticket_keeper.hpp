@@ -11,6 +11,7 @@
 #include <boost/asio/any_io_executor.hpp>
 
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -63,13 +64,10 @@ public:
     /// A handshake goes on without tickets.
     void count_without_issuer() noexcept { without_issuer_.fetch_add(1, std::memory_order_relaxed); }
 
-    /// Whether the keys should be asked for again, if somebody is there to do it.
-    [[nodiscard]] bool is_due(time_point now) const noexcept;
-
     /// Whether the source may be asked because of what a client has sent.
     [[nodiscard]] bool may_ask(time_point now) const noexcept;
 
-    /// Ask the source, in the background of `ex`, unless it is being asked.
+    /// Ask the source, in the background of `ex`, if that is due and it is not being asked.
     void begin_refresh(asio::any_io_executor const& ex);
 
     /// The same, and wait for it. Throws what went wrong. May be abandoned: the question goes on.
@@ -89,9 +87,10 @@ private:
     static asio::awaitable<void> fly(std::shared_ptr<ticket_keeper> self, std::shared_ptr<flight> f);
     std::shared_ptr<flight> join_or_begin(asio::any_io_executor const& ex);
     void land(std::shared_ptr<flight> const& f, std::exception_ptr error);
+    [[nodiscard]] bool is_due(time_point now) const noexcept;
     void keep_up(time_point now) noexcept;
-    void step_to(ticket_key_set next, time_point now);
-    void remember(std::exception_ptr const& error);
+    void step_to(ticket_key_set next, time_point now); // with the lock
+    void count(std::exception_ptr const& error);
 
     key_source_context const context_;
     std::unique_ptr<key_source> const source_;
@@ -101,6 +100,7 @@ private:
     std::shared_ptr<flight> flight_;
     std::string last_error_;
 
+    std::atomic<bool> is_flying_{false};
     std::atomic<time_point> next_refresh_{time_point::min()};
     std::atomic<time_point> last_refresh_{time_point::min()};
     std::atomic<std::uint64_t> issued_{0};
