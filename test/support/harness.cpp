@@ -125,7 +125,8 @@ reprise::session_cache_options completed(setup const& s)
     auto options = s.cache;
     if (options.id_context.empty())
         options.id_context = "test/v1";
-    options.tickets = s.of.tickets;
+    if (!s.of.tickets)
+        options.tickets = false;
     return options;
 }
 
