@@ -200,13 +200,20 @@ public:
 private:
     void put_one(std::size_t n, seconds lives) { storage_->put_now(id_of(n), example_.record, time_.now() + lives); }
 
+    // A hit is compared with the record of a session that is kept decoded.
     nanoseconds look_up(sessions which, bool expected)
     {
+        auto const known = example_.record.view();
         return time_of(
             [&]
             {
                 for (std::size_t i = 0; i < which.count; ++i)
-                    require(storage_->get_now(id_of(which.at(i))).has_value() == expected, "look up");
+                {
+                    bool is_equal = false;
+                    bool const is_there = storage_->read_now(id_of(which.at(i)), [&](reprise::byte_view record)
+                                                             { is_equal = std::ranges::equal(record, known); });
+                    require(is_there == expected && is_equal == expected, "look up");
+                }
             });
     }
 

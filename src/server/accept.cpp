@@ -10,6 +10,7 @@
 #include <openssl/x509_vfy.h>
 
 #include <algorithm>
+#include <functional>
 #include <new>
 #include <utility>
 
@@ -193,7 +194,7 @@ void acceptor::plan_look_up()
     }
     phase_ = plan_.kind == lookup_kind::none ? phase::answered : phase::look_up;
     if (phase_ == phase::look_up && core().immediate() != nullptr)
-        found(look_up_now());
+        look_up_now();
 }
 
 asio::awaitable<lookup<bool>> acceptor::learn_keys() const
@@ -258,17 +259,29 @@ asio::awaitable<lookup<std::optional<secret_bytes>>> acceptor::look_up() const
     return within(core().options.lookup_deadline, ask(cache_.core(), plan_.name));
 }
 
-lookup<std::optional<secret_bytes>> acceptor::look_up_now() const noexcept
+void acceptor::look_up_now() noexcept
 try
 {
     core().lookups.fetch_add(1, std::memory_order_relaxed);
-    auto& storage = *core().immediate();
-    return {lookup_status::answered,
-            plan_.kind == lookup_kind::take ? storage.take_now(plan_.name) : storage.get_now(plan_.name)};
+    if (plan_.kind == lookup_kind::take)
+        return found({lookup_status::answered, core().immediate()->take_now(plan_.name)});
+    // The storage may hold a lock meanwhile, so that only what is known already is used where it is.
+    std::optional<session> known;
+    std::optional<secret_bytes> record;
+    auto const read = [&](byte_view value)
+    {
+        known = core().known(value);
+        if (!known)
+            record.emplace(value);
+    };
+    (void)core().immediate()->read_now(plan_.name, std::ref(read));
+    if (known)
+        return consider(*known);
+    found({lookup_status::answered, std::move(record)});
 }
 catch (...) // whatever it is, it costs a resumption and nothing else
 {
-    return {lookup_status::failed};
+    found({lookup_status::failed});
 }
 
 void acceptor::found(lookup<std::optional<secret_bytes>> answer)
@@ -284,19 +297,27 @@ void acceptor::found(lookup<std::optional<secret_bytes>> answer)
     auto const& record = *answer.value;
     if (!record)
         return; // unknown_session
-    auto const stored = core().decode(*record);
-    auto copy = stored ? stored->copy() : nullptr;
+    if (auto const stored = core().decode(*record))
+        consider(*stored);
+    else
+        reason_ = full_reason::record_corrupt;
+}
+
+void acceptor::consider(session const& stored)
+{
+    phase_ = phase::answered;
+    auto copy = stored.copy();
     if (!copy)
     {
         reason_ = full_reason::record_corrupt;
         return;
     }
-    reason_ = core().judge(copy.get(), stored->origin());
+    reason_ = core().judge(copy.get(), stored.origin());
     if (reason_ == full_reason::none)
-        reason_ = check_policy(copy.get(), stored->origin());
+        reason_ = check_policy(copy.get(), stored.origin());
     if (reason_ != full_reason::none)
         return;
-    origin_ = stored->origin();
+    origin_ = stored.origin();
     fetched_ = std::move(copy);
 }
 

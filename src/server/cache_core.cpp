@@ -114,8 +114,8 @@ std::chrono::seconds cache_core::lifetime(session_origin const& origin) const
 
 std::optional<session> cache_core::decode(byte_view record)
 {
-    if (auto known = decoded_.find(record))
-        return known;
+    if (auto decoded = known(record))
+        return decoded;
     auto const parsed = session::parse(record);
     if (!parsed)
         return std::nullopt;

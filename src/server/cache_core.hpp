@@ -50,6 +50,9 @@ public:
     /// How long a session that is issued now may be resumed.
     [[nodiscard]] std::chrono::seconds lifetime(session_origin const& origin) const;
 
+    /// What a record holds, if that is known without decoding it.
+    [[nodiscard]] std::optional<session> known(byte_view record) const { return decoded_.find(record); }
+
     /// What a record from the storage holds. Nothing if it is no session.
     [[nodiscard]] std::optional<session> decode(byte_view record);
 

@@ -3,6 +3,13 @@
 
 namespace reprise {
 
+std::optional<secret_bytes> immediate_storage::get_now(std::string_view name)
+{
+    std::optional<secret_bytes> value;
+    (void)read_now(name, [&](byte_view shown) { value.emplace(shown); });
+    return value;
+}
+
 asio::awaitable<std::optional<secret_bytes>> immediate_storage::get(std::string name)
 {
     co_return get_now(name);

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "expiry_wheel.hpp"
-#include "siphash.hpp"
+#include "table_hash.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/storage/memory_storage.hpp>
@@ -101,7 +101,7 @@ struct entry
 class entry_table
 {
 public:
-    entry_table(std::size_t max_bytes, detail::siphash_key const& key)
+    entry_table(std::size_t max_bytes, detail::table_hash_key const& key)
         : key_(key), room_(max_bytes / bytes_per_bucket),
           buckets_(static_cast<bucket*>(std::calloc(room_, sizeof(bucket))))
     {
@@ -199,7 +199,7 @@ private:
         while (chain != nullptr)
         {
             entry& e = *std::exchange(chain, chain->next_in_bucket);
-            push(e, detail::siphash(key_, e.name()));
+            push(e, detail::table_hash(key_, e.name()));
         }
     }
 
@@ -218,7 +218,7 @@ private:
         push_all(buckets_.get()[removed].exchange(nullptr));
     }
 
-    detail::siphash_key const key_;
+    detail::table_hash_key const key_;
     std::size_t const room_;
     std::unique_ptr<bucket, deleter> buckets_;
     std::size_t entries_ = 0;
@@ -250,11 +250,13 @@ std::uint16_t second_of(time_point now) noexcept
     return static_cast<std::uint16_t>(since_epoch.count());
 }
 
-detail::siphash_key random_key()
+detail::table_hash_key random_key()
 {
     std::random_device device;
     std::uniform_int_distribution<std::uint64_t> any;
-    return {any(device), any(device)};
+    detail::table_hash_key key;
+    std::ranges::generate(key, [&] { return any(device); });
+    return key;
 }
 
 } // namespace
@@ -262,21 +264,21 @@ detail::siphash_key random_key()
 class memory_storage::shard
 {
 public:
-    shard(std::size_t max_bytes, detail::siphash_key const& key, clock const& now)
+    shard(std::size_t max_bytes, detail::table_hash_key const& key, clock const& now)
         : key_(key), now_(now), table_(max_bytes, key), max_bytes_(max_bytes - table_.bytes()), wheel_(now())
     {
     }
 
     ~shard() { by_use_.clear_and_dispose(entry::deleter{}); }
 
-    std::optional<secret_bytes> get(std::string_view name, std::uint64_t hash)
+    bool read(std::string_view name, std::uint64_t hash, reader const& read)
     {
         table_.prefetch(hash);
         auto const now = now_();
         brief_lock const lock{mutex_};
         entry* const e = find(name, hash, now);
         if (e == nullptr)
-            return std::nullopt;
+            return false;
         // To the second, so that what is used all the time is not moved all the time, from one core's cache to another's.
         auto const second = second_of(now);
         bool const is_moved = e->used_at != second;
@@ -287,10 +289,10 @@ public:
             __builtin_prefetch(std::prev(at).pointed_node());
             __builtin_prefetch(std::next(at).pointed_node());
         }
-        std::optional<secret_bytes> value{e->value()};
+        read(e->value());
         if (is_moved)
             by_use_.splice(by_use_.begin(), by_use_, at);
-        return value;
+        return true;
     }
 
     std::optional<secret_bytes> take(std::string_view name, std::uint64_t hash)
@@ -391,7 +393,7 @@ private:
         remove(e);
     }
 
-    entry::ptr remove(entry& e) { return remove(e, detail::siphash(key_, e.name())); }
+    entry::ptr remove(entry& e) { return remove(e, detail::table_hash(key_, e.name())); }
 
     entry::ptr remove(entry& e, std::uint64_t hash)
     {
@@ -403,7 +405,7 @@ private:
         return entry::ptr{&e};
     }
 
-    detail::siphash_key const key_;
+    detail::table_hash_key const key_;
     clock const& now_;
     mutable std::mutex mutex_;
     entry_table table_;
@@ -437,33 +439,33 @@ memory_storage::shard& memory_storage::shard_of(std::uint64_t hash) const
     return *shards_[(hash >> 56) & (shards_.size() - 1)]; // the table inside takes bits of the other end
 }
 
-std::optional<secret_bytes> memory_storage::get_now(std::string_view name)
+bool memory_storage::read_now(std::string_view name, reader const& read)
 {
-    auto const hash = detail::siphash(key_, name);
-    return shard_of(hash).get(name, hash);
+    auto const hash = detail::table_hash(key_, name);
+    return shard_of(hash).read(name, hash, read);
 }
 
 void memory_storage::put_now(std::string_view name, byte_view value, time_point expiry)
 {
-    auto const hash = detail::siphash(key_, name);
+    auto const hash = detail::table_hash(key_, name);
     shard_of(hash).put(name, hash, value, expiry, true);
 }
 
 std::optional<secret_bytes> memory_storage::take_now(std::string_view name)
 {
-    auto const hash = detail::siphash(key_, name);
+    auto const hash = detail::table_hash(key_, name);
     return shard_of(hash).take(name, hash);
 }
 
 bool memory_storage::put_if_absent_now(std::string_view name, byte_view value, time_point expiry)
 {
-    auto const hash = detail::siphash(key_, name);
+    auto const hash = detail::table_hash(key_, name);
     return shard_of(hash).put(name, hash, value, expiry, false);
 }
 
 bool memory_storage::erase_now(std::string_view name)
 {
-    auto const hash = detail::siphash(key_, name);
+    auto const hash = detail::table_hash(key_, name);
     return shard_of(hash).erase(name, hash);
 }
 

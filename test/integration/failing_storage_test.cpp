@@ -81,10 +81,10 @@ struct full_storage : reprise::immediate_storage
     bool writes_fail = false;
     std::shared_ptr<reprise::memory_storage> behind = reprise::memory_storage::make();
 
-    std::optional<reprise::secret_bytes> get_now(std::string_view name) override
+    bool read_now(std::string_view name, reader const& read) override
     {
         fail_if(reads_fail);
-        return behind->get_now(name);
+        return behind->read_now(name, read);
     }
     std::optional<reprise::secret_bytes> take_now(std::string_view name) override
     {

@@ -118,7 +118,8 @@ private:
     void apply_host();
     void plan_keys(bool may_ask);
     void plan_look_up();
-    [[nodiscard]] lookup<std::optional<secret_bytes>> look_up_now() const noexcept;
+    void look_up_now() noexcept;
+    void consider(session const& stored);
     void store_new_sessions(asio::any_io_executor const& ex);
     void finish();
 

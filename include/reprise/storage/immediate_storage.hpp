@@ -3,6 +3,7 @@
 
 #include <reprise/storage/storage.hpp>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,8 +12,8 @@ namespace reprise {
 
 /** A storage that keeps everything in this process's memory, and so has nothing to await.
 
-    A session_cache asks it inside the handshake: without a coroutine, a deadline or a queue of writes. The five operations
-    mean what their namesakes in `storage` do, and those call them. They may throw: that costs a full handshake, no more.
+    A session_cache asks it inside the handshake: without a coroutine, a deadline or a queue of writes. The operations mean
+    what their namesakes in `storage` do, and those call them. They may throw: that costs a full handshake, no more.
 
     @par Thread Safety
     Distinct and shared objects: safe. No operation may block: a lock is held for microseconds.
@@ -20,7 +21,16 @@ namespace reprise {
 class immediate_storage : public storage
 {
 public:
-    virtual std::optional<secret_bytes> get_now(std::string_view name) = 0;
+    /// Looks at a value where it is, and keeps nothing of it. It is called at most once, within `read_now`, perhaps under a
+    /// lock: it has to be done in a microsecond or so and to leave this storage alone.
+    using reader = std::function<void(byte_view value)>;
+
+    /// As `get`, without a copy: show the value to `read`. True if there was one.
+    virtual bool read_now(std::string_view name, reader const& read) = 0;
+
+    /// A copy of the value, or nothing.
+    std::optional<secret_bytes> get_now(std::string_view name);
+
     virtual void put_now(std::string_view name, byte_view value, time_point expiry) = 0;
     virtual std::optional<secret_bytes> take_now(std::string_view name) = 0;
     virtual bool put_if_absent_now(std::string_view name, byte_view value, time_point expiry) = 0;

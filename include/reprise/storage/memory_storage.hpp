@@ -41,7 +41,7 @@ public:
 
     ~memory_storage() override;
 
-    std::optional<secret_bytes> get_now(std::string_view name) override;
+    bool read_now(std::string_view name, reader const& read) override;
     void put_now(std::string_view name, byte_view value, time_point expiry) override;
     std::optional<secret_bytes> take_now(std::string_view name) override;
     bool put_if_absent_now(std::string_view name, byte_view value, time_point expiry) override;
@@ -57,7 +57,7 @@ private:
     [[nodiscard]] static asio::awaitable<std::size_t> flush_in_slices(std::shared_ptr<memory_storage> self);
 
     memory_storage_options const options_;
-    std::array<std::uint64_t, 2> const key_; // of the hash: nobody who chooses names can make them meet in one place
+    std::array<std::uint64_t, 6> const key_; // of the hash: nobody who chooses names can make them meet in one place
     std::vector<std::unique_ptr<shard>> shards_;
 };
 
