@@ -159,24 +159,26 @@ TEST_CASE("the keys of a ticket depend on the secret, the policy and every rando
 
 TEST_CASE("the derivation is HKDF-Expand with SHA-512, as OpenSSL has it")
 {
-    auto const secret = test::ticket_secret(5);
-    ticket_name const name{ticket_key_id(secret), {1, 2, 3, 4, 5, 6, 7, 8}};
-    ticket_iv const iv{9, 8, 7};
-    auto info = std::string{"reprise ticket 1"} + text(policy(3)) + text(name.id) + text(name.salt) + text(iv);
-
     std::unique_ptr<EVP_KDF, freeing<EVP_KDF_free>> const hkdf{EVP_KDF_fetch(nullptr, "HKDF", nullptr)};
-    std::unique_ptr<EVP_KDF_CTX, freeing<EVP_KDF_CTX_free>> const context{EVP_KDF_CTX_new(hkdf.get())};
-    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
-    char digest[] = "SHA512";
-    auto key = secret;
-    OSSL_PARAM const params[] = {OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-                                 OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
-                                 OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key.data(), key.size()),
-                                 OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info.data(), info.size()),
-                                 OSSL_PARAM_construct_end()};
-    unsigned char expected[64];
-    REQUIRE(EVP_KDF_derive(context.get(), expected, sizeof expected, params) == 1);
-    CHECK(both(derive_subkeys(secret, policy(3), name, iv)) == text(expected));
+    for (std::size_t const size : {32, 64, 127, 128, 129, 256})
+    {
+        auto secret = test::ticket_secret(size, size);
+        ticket_name const name{ticket_key_id(secret), {1, 2, 3, 4, 5, 6, 7, 8}};
+        ticket_iv const iv{9, 8, 7};
+        auto info = std::string{"reprise ticket 1"} + text(policy(3)) + text(name.id) + text(name.salt) + text(iv);
+
+        std::unique_ptr<EVP_KDF_CTX, freeing<EVP_KDF_CTX_free>> const context{EVP_KDF_CTX_new(hkdf.get())};
+        int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+        char digest[] = "SHA512";
+        OSSL_PARAM const params[] = {OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+                                     OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+                                     OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, secret.data(), size),
+                                     OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, info.data(), info.size()),
+                                     OSSL_PARAM_construct_end()};
+        unsigned char expected[64];
+        REQUIRE(EVP_KDF_derive(context.get(), expected, sizeof expected, params) == 1);
+        CHECK(both(derive_subkeys(secret, policy(3), name, iv)) == text(expected));
+    }
 }
 
 TEST_SUITE_END();
