@@ -11,7 +11,6 @@ if(NOT hiredis_FOUND)
 endif()
 
 add_library(reprise_redis STATIC
-    src/storage/handoff.cpp
     src/storage/redis/link.cpp
     src/storage/redis/link_plan.cpp
     src/storage/redis/pipeline.cpp

@@ -1,13 +1,13 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/lmdb/engine.hpp"
 
+#include "base/signals_blocked.hpp"
 #include "storage/lmdb/completion_port.hpp"
 #include "storage/lmdb/error.hpp"
 
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
-#include <csignal>
 #include <new>
 #include <numeric>
 #include <random>
@@ -28,24 +28,6 @@ constexpr std::size_t batch_bytes = 1u << 20; // a quarter of the room that a tr
 constexpr int attempts_at_room = 32;          // pages become free two transactions after they were dropped
 constexpr auto house_keeping = std::chrono::minutes{1};
 constexpr std::uint64_t largest_value = 16u << 20;
-
-/* The signals of the process are for its own threads. That SIGXFSZ is blocked makes a file size limit an error. */
-class signals_blocked
-{
-public:
-    signals_blocked()
-    {
-        ::sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_BLOCK, &all, &before_);
-    }
-    signals_blocked(signals_blocked const&) = delete;
-    signals_blocked& operator=(signals_blocked const&) = delete;
-    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
-private:
-    ::sigset_t before_{};
-};
 
 // Run something that throws where LMDB fails.
 template <class F>

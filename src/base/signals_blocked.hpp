@@ -1,0 +1,29 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <csignal>
+
+#include <pthread.h>
+
+namespace reprise::detail {
+
+/* While a thread of ours is started: the signals of the process are for its own threads. That SIGXFSZ is blocked makes a
+   file size limit an error. */
+class signals_blocked
+{
+public:
+    signals_blocked()
+    {
+        ::sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_BLOCK, &all, &before_);
+    }
+    signals_blocked(signals_blocked const&) = delete;
+    signals_blocked& operator=(signals_blocked const&) = delete;
+    ~signals_blocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+private:
+    ::sigset_t before_{};
+};
+
+} // namespace reprise::detail
