@@ -1,0 +1,255 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "server/tickets/key_source.hpp"
+
+#include "base/signals_blocked.hpp"
+#include "storage/handoff.hpp"
+
+#include <reprise/base/error.hpp>
+#include <reprise/server/ticket_key_file.hpp>
+
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <new>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+namespace reprise::detail {
+
+namespace {
+
+void require(bool ok, char const* what)
+{
+    if (!ok)
+        throw system_error{errc::bad_option, what};
+}
+
+file_keys_options checked(file_keys_options o)
+{
+    require(!o.paths.empty() && o.paths.size() <= max_ticket_keys, "file_keys_options::paths: 1 to 64");
+    require(std::ranges::none_of(o.paths, [](auto const& path) { return path.empty(); }),
+            "file_keys_options::paths: none may be empty");
+    require(o.check_every >= std::chrono::milliseconds{10}, "file_keys_options::check_every: at least 10 ms");
+    return o;
+}
+
+// What a source and the threads that read for it share. They may outlive it.
+struct file_list
+{
+    std::vector<std::filesystem::path> paths;
+    clock now;
+    std::atomic<bool> is_read{false};     // by a thread, at this moment
+    std::atomic<std::size_t> position{0}; // and that is the path
+};
+
+/* One look at all files, on a thread of its own, since no system call that opens or reads a file has a deadline. It is
+   detached, for it cannot be ended, and may be there when main() has returned: it touches memory of its own, and nothing
+   that is destroyed then. */
+class reading
+{
+public:
+    reading(std::shared_ptr<file_list> files, asio::any_io_executor const& executor)
+        : files_(std::move(files)), done_(std::make_shared<handoff>(executor))
+    {
+        contents_.reserve(files_->paths.size());
+    }
+
+    static void begin(std::shared_ptr<reading> self)
+    {
+        auto const files = self->files_;
+        if (files->is_read.exchange(true))
+            throw system_error{make_error_code(boost::system::errc::device_or_resource_busy),
+                               files->paths[files->position].string() +
+                                   ": reading it began earlier and has not ended. Is its disk there?"};
+        try
+        {
+            signals_blocked const blocked;
+            std::thread{[self = std::move(self)] { self->run(); }}.detach();
+        }
+        catch (std::system_error const& e)
+        {
+            files->is_read = false;
+            throw system_error{e.code().value(), boost::system::generic_category(),
+                               "a thread that reads ticket key files"};
+        }
+        catch (...)
+        {
+            files->is_read = false;
+            throw;
+        }
+    }
+
+    [[nodiscard]] asio::awaitable<void> wait() { return done_->wait(); }
+
+    /// Of the files, once they are read. @throws system_error that names the one that could not be.
+    [[nodiscard]] std::vector<secret_bytes> const& contents() const
+    {
+        if (error_ != 0)
+            throw system_error{error_, boost::system::generic_category(), files_->paths[contents_.size()].string()};
+        return contents_;
+    }
+
+private:
+    void run() noexcept
+    {
+        ::pthread_setname_np(::pthread_self(), "ticket keys"); // for those who look with top or gdb
+        for (std::size_t i = 0; i < files_->paths.size() && error_ == 0; ++i)
+        {
+            files_->position = i;
+            error_ = read(files_->paths[i]);
+        }
+        files_->is_read = false;
+        done_->complete();
+    }
+
+    // Adds what a file holds, up to one byte more than it may, or returns errno.
+    int read(std::filesystem::path const& path) noexcept
+    {
+        int const file = open(path.c_str());
+        if (file < 0)
+            return errno;
+        int const error = read(file);
+        ::close(file);
+        return error;
+    }
+
+    static int open(char const* path) noexcept
+    {
+        int result = -1;
+        do
+            result = ::open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        while (result < 0 && errno == EINTR);
+        return result;
+    }
+
+    int read(int file) noexcept
+    try
+    {
+        secret_bytes buffer{max_ticket_key_file_size + 1};
+        std::size_t size = 0;
+        while (size < buffer.size())
+        {
+            auto const count = ::read(file, buffer.data() + size, buffer.size() - size);
+            if (count == 0)
+                break;
+            if (count > 0)
+                size += static_cast<std::size_t>(count);
+            else if (errno != EINTR)
+                return errno;
+        }
+        contents_.emplace_back(buffer.view().first(size));
+        return 0;
+    }
+    catch (std::bad_alloc const&)
+    {
+        return ENOMEM;
+    }
+
+    std::shared_ptr<file_list> const files_;
+    std::shared_ptr<handoff> const done_;
+    std::vector<secret_bytes> contents_;
+    int error_ = 0;
+};
+
+struct keys_of_files
+{
+    ticket_key_set keys;
+    std::size_t issuer; // which of them issues
+};
+
+keys_of_files parse(std::vector<std::filesystem::path> const& paths, std::vector<secret_bytes> const& contents)
+{
+    keys_of_files result{.keys{}, .issuer = 0};
+    for (std::size_t i = 0; i < paths.size(); ++i)
+    {
+        auto file = parse_ticket_key_file(contents[i], paths[i].string());
+        if (file.format == ticket_key_file_format::haproxy)
+        {
+            if (paths.size() > 1)
+                throw system_error{errc::bad_ticket_key_file, paths[i].string() +
+                                                                  ": a file as HAProxy reads it goes alone; of several "
+                                                                  "each has 48 or 80 bytes, as for nginx"};
+            result.issuer = file.keys.size() - 2;
+        }
+        std::ranges::move(file.keys, std::back_inserter(result.keys));
+    }
+    return result;
+}
+
+/* Files have no times, so they are those at which roles were seen to change: if nothing has changed, the set is the same.
+   Whoever issues has no end yet, which tells it from the others in what there was. Times are not after `now`, should the
+   clock have been set back: the key that issues does so now, and no other. */
+void set_times(keys_of_files& next, ticket_key_set const& current, time_point now)
+{
+    for (std::size_t i = 0; i < next.keys.size(); ++i)
+    {
+        auto& key = next.keys[i];
+        auto const before = std::ranges::find(current, key.secret, &ticket_key::secret);
+        bool const is_known = before != current.end();
+        bool const was_issuer = is_known && before->issue_until == time_point::max();
+        key.accept_until = time_point::max();
+        if (i == next.issuer)
+        {
+            key.not_before = was_issuer ? std::min(before->not_before, now) : now;
+            key.issue_until = time_point::max();
+        }
+        else
+        {
+            key.not_before = is_known ? std::min(before->not_before, now) : now;
+            key.issue_until = is_known ? std::min(before->issue_until, now) : now; // elsewhere it may have issued
+        }
+    }
+}
+
+asio::awaitable<ticket_key_set> read_keys(std::shared_ptr<file_list> files, ticket_key_set current)
+{
+    auto const look = std::make_shared<reading>(files, co_await asio::this_coro::executor);
+    reading::begin(look);
+    co_await look->wait();
+    auto next = parse(files->paths, look->contents());
+    set_times(next, current, files->now());
+    co_return std::move(next.keys);
+}
+
+class file_source final : public key_source
+{
+public:
+    file_source(file_keys_options options, key_source_context const& context)
+        : check_every_(options.check_every), may_orphan_tickets_(options.may_orphan_tickets),
+          files_(std::make_shared<file_list>())
+    {
+        files_->paths = std::move(options.paths);
+        files_->now = context.now;
+    }
+
+    asio::awaitable<ticket_key_set> fetch(ticket_key_set current) override
+    {
+        return read_keys(files_, std::move(current));
+    }
+
+    [[nodiscard]] std::chrono::milliseconds refresh_every() const override { return check_every_; }
+    [[nodiscard]] std::chrono::milliseconds deadline() const override { return std::chrono::seconds{5}; }
+    [[nodiscard]] bool may_orphan_tickets() const override { return may_orphan_tickets_; }
+
+private:
+    std::chrono::milliseconds const check_every_;
+    bool const may_orphan_tickets_;
+    std::shared_ptr<file_list> const files_;
+};
+
+} // namespace
+
+std::unique_ptr<key_source> make_file_source(file_keys_options const& options, key_source_context const& context)
+{
+    return std::make_unique<file_source>(checked(options), context);
+}
+
+} // namespace reprise::detail

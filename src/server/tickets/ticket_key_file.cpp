@@ -1,0 +1,213 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/base/error.hpp>
+#include <reprise/server/ticket_key_file.hpp>
+
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <array>
+#include <new>
+#include <optional>
+#include <string>
+
+namespace reprise {
+
+namespace {
+
+constexpr std::size_t name_size = 16;
+constexpr std::size_t min_keys = 3; // HAProxy's TLS_TICKETS_NO
+constexpr std::string_view digits = "0123456789abcdef";
+constexpr std::string_view how_to_make_a_line = "make it with 'openssl rand 80 | base64 -w0; echo'";
+
+constexpr bool is_key_size(std::size_t size)
+{
+    return size == 48 || size == 80;
+}
+
+[[noreturn]] void refuse(std::string_view called, std::string const& why)
+{
+    throw system_error{errc::bad_ticket_key_file, std::string{called} + ": " + why};
+}
+
+std::string in_line(std::size_t number)
+{
+    return "line " + std::to_string(number) + ' ';
+}
+
+std::string holds_bytes(std::size_t number, std::size_t size)
+{
+    return in_line(number) + "holds " + std::to_string(size) + " bytes";
+}
+
+std::string to_hex(byte_view bytes)
+{
+    std::string result;
+    result.reserve(2 * bytes.size());
+    for (auto const byte : bytes)
+    {
+        result += digits[byte >> 4];
+        result += digits[byte & 15];
+    }
+    return result;
+}
+
+ticket_key to_key(byte_view bytes)
+{
+    return {.secret = locked_bytes{bytes.subspan(name_size)}, .name = to_hex(bytes.first(name_size))};
+}
+
+// The opposite of to_key, at `out`, which has room for it.
+void write_key(ticket_key const& key, unsigned char* out)
+{
+    auto const size = name_size + key.secret.size();
+    if (!is_key_size(size))
+        refuse("key '" + key.name + "'", std::to_string(key.secret.size()) + " bytes of secret, not 32 or 64");
+    if (key.name.size() != 2 * name_size || key.name.find_first_not_of(digits) != std::string::npos)
+        refuse("key '" + key.name + "'", "its name is not 16 bytes in lower case hexadecimal");
+    for (std::size_t i = 0; i < name_size; ++i)
+        out[i] = static_cast<unsigned char>(digits.find(key.name[2 * i]) << 4 | digits.find(key.name[2 * i + 1]));
+    std::ranges::copy(key.secret.view(), out + name_size);
+}
+
+constexpr std::size_t base64_size(std::size_t size)
+{
+    return (size + 2) / 3 * 4;
+}
+
+// What it writes ends with a zero.
+void write_base64(byte_view bytes, unsigned char* out)
+{
+    ::EVP_EncodeBlock(out, bytes.data(), static_cast<int>(bytes.size()));
+}
+
+std::optional<secret_bytes> read_base64(byte_view text)
+{
+    if (text.empty() || text.size() % 4 != 0)
+        return std::nullopt;
+    secret_bytes padded{text.size() / 4 * 3};
+    auto const count = ::EVP_DecodeBlock(padded.data(), text.data(), static_cast<int>(text.size()));
+    auto const padding = static_cast<std::size_t>(std::ranges::count(text.last(2), '='));
+    if (count < 0 || static_cast<std::size_t>(count) != padded.size())
+        return std::nullopt;
+    secret_bytes bytes{padded.view().first(padded.size() - padding)};
+    // OpenSSL skips blanks and minds neither padding in the middle nor bits left over.
+    secret_bytes again{base64_size(bytes.size()) + 1};
+    write_base64(bytes, again.data());
+    if (!std::ranges::equal(again.view().first(again.size() - 1), text))
+        return std::nullopt;
+    return bytes;
+}
+
+bool is_text(byte_view bytes)
+{
+    return std::ranges::all_of(bytes, [](unsigned char c)
+                               { return (c >= ' ' && c <= '~') || c == '\n' || c == '\r' || c == '\t'; });
+}
+
+secret_bytes read_line(byte_view line, std::size_t number, std::string_view called)
+{
+    if (line.empty())
+        refuse(called, in_line(number) + "is empty, which HAProxy refuses: delete it");
+    auto bytes = read_base64(line);
+    if (!bytes)
+        refuse(called, in_line(number) +
+                           "is not base64, from its first character to its last: " + std::string{how_to_make_a_line});
+    if (!is_key_size(bytes->size()))
+        refuse(called, holds_bytes(number, bytes->size()) +
+                           ", not 48 or 80, all on one line: " + std::string{how_to_make_a_line});
+    return *std::move(bytes);
+}
+
+ticket_key_file read_lines(byte_view contents, std::string_view called)
+{
+    auto const ends = static_cast<std::size_t>(std::ranges::count(contents, '\n'));
+    auto const lines = ends + (contents.back() != '\n');
+    ticket_key_file result{.format = ticket_key_file_format::haproxy};
+    std::size_t size_of_first = 0;
+    for (std::size_t number = 1; number <= lines; ++number)
+    {
+        auto const length = static_cast<std::size_t>(std::ranges::find(contents, '\n') - contents.begin());
+        auto line = contents.first(length);
+        contents = contents.subspan(std::min(length + 1, contents.size()));
+        if (!line.empty() && line.back() == '\r')
+            line = line.first(line.size() - 1);
+
+        auto const bytes = read_line(line, number, called);
+        if (number == 1)
+            size_of_first = bytes.size();
+        if (bytes.size() != size_of_first)
+            refuse(called, holds_bytes(number, bytes.size()) + ", and line 1 " + std::to_string(size_of_first) +
+                               ": all keys of a file have one size");
+        if (number + max_ticket_keys > lines)
+            result.keys.push_back(to_key(bytes));
+    }
+    if (lines < min_keys)
+        refuse(called, std::to_string(lines) + (lines == 1 ? " line" : " lines") +
+                           ", but HAProxy needs at least 3, of which the last but one issues: add lines. (For nginx a "
+                           "key is not in base64: 'openssl rand 80'.)");
+    return result;
+}
+
+} // namespace
+
+ticket_key_file parse_ticket_key_file(byte_view contents, std::string_view called)
+{
+    if (contents.empty())
+        refuse(called,
+               "it is empty: for nginx fill it with 'openssl rand 80'; for HAProxy, with three lines or more, " +
+                   std::string{how_to_make_a_line});
+    if (contents.size() > max_ticket_key_file_size)
+        refuse(called, "more than " + std::to_string(max_ticket_key_file_size) + " bytes: not a file of ticket keys");
+    if (is_key_size(contents.size()))
+        return {.format = ticket_key_file_format::nginx, .keys = {to_key(contents)}};
+    if (is_text(contents))
+        return read_lines(contents, called);
+    bool const has_newline = is_key_size(contents.size() - 1) && contents.back() == '\n';
+    refuse(called, std::to_string(contents.size()) + " bytes, not 48 or 80 as for nginx, and no text as for HAProxy: " +
+                       (has_newline ? "remove the newline at its end" : "fill it with 'openssl rand 80'"));
+}
+
+secret_bytes write_ticket_key_file(ticket_key_file const& file)
+{
+    auto const& keys = file.keys;
+    bool const one = file.format == ticket_key_file_format::nginx;
+    if (one ? keys.size() != 1 : keys.size() < min_keys || keys.size() > max_ticket_keys)
+        refuse("ticket key file", std::to_string(keys.size()) + (one ? " keys, but nginx has one in a file"
+                                                                     : " keys, not 3 to 64 as for HAProxy"));
+    auto const size = name_size + keys.front().secret.size();
+    secret_bytes bytes{size};
+    write_key(keys.front(), bytes.data());
+    if (one)
+        return bytes;
+
+    auto const line_size = base64_size(size) + 1;
+    secret_bytes result{keys.size() * line_size};
+    auto* out = result.data();
+    for (auto const& key : keys)
+    {
+        if (name_size + key.secret.size() != size)
+            refuse("key '" + key.name + "'", "not of the first one's size, as HAProxy wants it");
+        write_key(key, bytes.data());
+        write_base64(bytes, out);
+        out[line_size - 1] = '\n';
+        out += line_size;
+    }
+    return result;
+}
+
+ticket_key make_file_ticket_key(std::size_t size)
+{
+    if (!is_key_size(size))
+        throw system_error{errc::bad_option, "make_file_ticket_key: 48 or 80 bytes, not " + std::to_string(size)};
+    locked_bytes bytes{size};
+    if (::RAND_bytes(bytes.data(), static_cast<int>(size)) != 1)
+    {
+        ::ERR_clear_error();
+        throw std::bad_alloc{};
+    }
+    return to_key(bytes);
+}
+
+} // namespace reprise
