@@ -3,6 +3,7 @@
 #include "support/child.hpp"
 #include "support/harness.hpp"
 #include "support/https_examples.hpp"
+#include "support/nginx.hpp"
 
 #include <csignal>
 
@@ -101,33 +102,6 @@ TEST_CASE("our client resumes with openssl s_server, every kind")
     }
 }
 
-namespace {
-
-struct nginx
-{
-    nginx(credentials const& c, bool cache, bool tickets) : port(free_port())
-    {
-        auto const where = [&](char const* name) { return c.directory / name; };
-        auto const configuration = c.directory.write(
-            "nginx.conf", "daemon off;\nmaster_process off;\nerror_log stderr;\npid " + where("nginx.pid") +
-                              ";\nevents { worker_connections 64; }\nhttp {\naccess_log off;\nclient_body_temp_path " +
-                              where("body") + ";\nproxy_temp_path " + where("proxy") + ";\nfastcgi_temp_path " +
-                              where("fastcgi") + ";\nuwsgi_temp_path " + where("uwsgi") + ";\nscgi_temp_path " +
-                              where("scgi") + ";\nserver {\nlisten 127.0.0.1:" + std::to_string(port) +
-                              " ssl;\nssl_protocols TLSv1.2 TLSv1.3;\nssl_certificate " + c.certificate +
-                              ";\nssl_certificate_key " + c.key + ";\nssl_session_cache " +
-                              (cache ? "shared:test:1m" : "off") + ";\nssl_session_tickets " + on_or_off(tickets) +
-                              ";\nlocation / { return 200 \"reused: $ssl_session_reused\\n\"; }\n}\n}\n");
-        process.emplace(std::vector<std::string>{"/usr/sbin/nginx", "-e", "stderr", "-c", configuration});
-        wait_for_listener(port);
-    }
-
-    unsigned short port;
-    std::optional<child> process;
-};
-
-} // namespace
-
 TEST_CASE("our client resumes with nginx, every kind, session cache and tickets on and off")
 {
     credentials const c;
@@ -136,7 +110,8 @@ TEST_CASE("our client resumes with nginx, every kind, session cache and tickets 
         {
             CAPTURE(std::string{k.name});
             CAPTURE(cache);
-            nginx const srv{c, cache, k.tickets};
+            nginx const srv{c, std::string{"ssl_session_cache "} + (cache ? "shared:test:1m" : "off") +
+                                   ";\nssl_session_tickets " + on_or_off(k.tickets) + ";"};
             auto const answers = three_visits(k, std::to_string(srv.port));
             bool const can_resume = cache || k.tickets;
             CHECK_FALSE(answers[0].info.resumed());
