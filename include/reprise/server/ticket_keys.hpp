@@ -58,7 +58,8 @@ struct shared_keys_options
     /// Whose keys these are: fleets of different names share nothing. 1 to 64 bytes.
     std::string fleet = "reprise";
 
-    /// A new generation after this long; equal on all servers. 1 s to 7 days.
+    /// A new generation after this long; equal on all servers. 1 s to 7 days, and at least a 58th of the session timeout and
+    /// three max_clock_skew together, so that there are not too many keys.
     std::chrono::seconds every = std::chrono::hours{12};
 
     /// How often a server asks for news, while there are handshakes; and in between, at most once a second, when it is

@@ -13,6 +13,19 @@ ticket_keys ticket_keys::rotating(rotating_keys_options options)
                        { return detail::make_rotating_source(options, context); }};
 }
 
+ticket_keys ticket_keys::from_files(file_keys_options options)
+{
+    return ticket_keys{[options = std::move(options)](detail::key_source_context const& context)
+                       { return detail::make_file_source(options, context); }};
+}
+
+ticket_keys ticket_keys::shared(storage_ptr storage, shared_keys_options options)
+{
+    return ticket_keys{
+        [storage = std::move(storage), options = std::move(options)](detail::key_source_context const& context)
+        { return detail::make_shared_source(storage, options, context); }};
+}
+
 ticket_keys ticket_keys::from_callback(callback fetch, callback_keys_options options)
 {
     return ticket_keys{[fetch = std::move(fetch), options](detail::key_source_context const& context)

@@ -1,0 +1,339 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "server/tickets/fleet_records.hpp"
+#include "server/tickets/generations.hpp"
+#include "server/tickets/key_source.hpp"
+
+#include <reprise/base/aead.hpp>
+#include <reprise/base/error.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <openssl/err.h>
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <utility>
+
+namespace reprise::detail {
+
+namespace {
+
+// What all calls of fetch share; it goes with the last one.
+struct fleet
+{
+    storage_ptr const storage;
+    fleet_records const records;
+    generation_rules const rules;
+    clock const now;
+
+    std::mutex mutex{};
+    std::exception_ptr unreported{}; // of a fetch that had something to bring
+};
+
+struct finding
+{
+    std::optional<ticket_key> key{};
+    bool is_junk = false; // there was something, but not a key of ours
+};
+
+struct outcome
+{
+    std::exception_ptr error{};
+    finding found{};
+};
+
+[[nodiscard]] std::exception_ptr complaint(generation g, char const* what)
+{
+    return std::make_exception_ptr(
+        system_error{errc::bad_ticket_keys, "key of generation " + std::to_string(g) + " in the storage: " + what});
+}
+
+ticket_key make_key(generation g, key_times const& times)
+{
+    locked_bytes secret(secret_key_size);
+    do
+    {
+        if (::RAND_priv_bytes(secret.data(), static_cast<int>(secret.size())) != 1)
+        {
+            ::ERR_clear_error();
+            throw std::bad_alloc{};
+        }
+    } while (!is_plausible_key(secret));
+    auto name = name_of_key(g, secret);
+    return {.secret = std::move(secret),
+            .name = std::move(name),
+            .not_before = times.not_before,
+            .issue_until = times.issue_until,
+            .accept_until = times.accept_until};
+}
+
+// All at the same time: a server that comes late has many to ask for.
+asio::awaitable<std::vector<outcome>> all(std::vector<asio::awaitable<finding>> operations)
+{
+    std::vector<outcome> result;
+    if (operations.empty())
+        co_return result;
+    auto const ex = co_await asio::this_coro::executor;
+    using spawned = decltype(asio::co_spawn(ex, std::move(operations.front()), asio::deferred));
+    std::vector<spawned> group;
+    group.reserve(operations.size());
+    for (auto& operation : operations)
+        group.push_back(asio::co_spawn(ex, std::move(operation), asio::deferred));
+    auto const [order, errors, found] = co_await asio::experimental::make_parallel_group(std::move(group))
+                                            .async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
+    // That all have failed one by one is not what a caller who has cancelled wants to hear.
+    if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
+        throw system_error{asio::error::operation_aborted};
+    result.reserve(errors.size());
+    for (std::size_t i = 0; i < errors.size(); ++i)
+        result.push_back({.error = errors[i], .found = found[i]});
+    co_return result;
+}
+
+asio::awaitable<finding> ask(std::shared_ptr<fleet> f, generation g)
+{
+    finding result;
+    auto const record = co_await f->storage->get(f->records.name_of(g));
+    if (record)
+    {
+        result.key = f->records.open(g, *record);
+        result.is_junk = !result.key;
+    }
+    co_return result;
+}
+
+// A generation has nothing in the storage, or something that is no key: put one there, and see which one it is then.
+asio::awaitable<finding> settle(std::shared_ptr<fleet> f, generation_question question, bool is_junk,
+                                std::optional<ticket_key> key)
+{
+    auto const g = question.number;
+    auto const name = f->records.name_of(g);
+    if (is_junk)
+    {
+        // Not erased: another server may have put a key in its place just now.
+        auto const taken = co_await f->storage->take(name);
+        if (taken)
+            if (auto taken_key = f->records.open(g, *taken))
+                key = std::move(taken_key);
+    }
+    if (!key && question.may_create)
+        if (auto const times = times_of_new_key(f->rules, g, f->now()))
+            key = make_key(g, *times);
+    finding result;
+    if (!key)
+        co_return result;
+    // Of any use to a clock that is behind; the storage's may be ahead.
+    auto const expiry = key->accept_until + 2 * f->rules.max_clock_skew;
+    (void)co_await f->storage->put_if_absent(name, f->records.seal(g, *key), expiry);
+    result = co_await ask(f, g);
+    if (!result.key)
+        std::rethrow_exception(complaint(g, result.is_junk ? "changed again" : "not kept"));
+    co_return result;
+}
+
+// One fetch: what is known, and what went wrong.
+class gathering
+{
+public:
+    gathering(std::shared_ptr<fleet> f, ticket_key_set current)
+        : fleet_(std::move(f)), before_(current), known_(std::move(current))
+    {
+        auto const now = fleet_->now();
+        drop_irrelevant(known_, fleet_->rules, now);
+        questions_ = plan_questions(fleet_->rules, known_, now);
+    }
+
+    [[nodiscard]] std::vector<asio::awaitable<finding>> asking() const
+    {
+        std::vector<asio::awaitable<finding>> result;
+        for (auto const& question : questions_)
+            result.push_back(ask(fleet_, question.number));
+        return result;
+    }
+
+    // What to do about the answers.
+    [[nodiscard]] std::vector<asio::awaitable<finding>> settling(std::vector<outcome> const& answers)
+    {
+        std::vector<asio::awaitable<finding>> result;
+        std::vector<generation_question> settled;
+        bool is_lost = false; // the storage has lost what we know
+        auto const settle_it = [&](generation_question const& question, bool is_junk)
+        {
+            auto const* const best = best_of(known_, question.number);
+            result.push_back(settle(fleet_, question, is_junk, best ? std::optional{*best} : std::nullopt));
+            settled.push_back(question);
+        };
+        for (std::size_t i = 0; i < answers.size(); ++i)
+        {
+            auto const& [error, found] = answers[i];
+            auto const& question = questions_[i];
+            if (error)
+                storage_error_ = error;
+            else if (found.key)
+                is_lost |= take(question.number, *found.key) == key_news::replacing;
+            else
+            {
+                if (found.is_junk)
+                    complaint_ = complaint(question.number, "does not belong there or was changed; it is replaced");
+                bool const is_known = best_of(known_, question.number) != nullptr;
+                is_lost |= is_known;
+                if (is_known || question.may_create || found.is_junk)
+                    settle_it(question, found.is_junk);
+            }
+        }
+        if (is_lost)
+            for (auto const g : known_but_not_asked_for())
+                settle_it({.number = g, .may_create = false}, false);
+        questions_ = std::move(settled);
+        return result;
+    }
+
+    [[nodiscard]] ticket_key_set finish(std::vector<outcome> const& answers)
+    {
+        for (std::size_t i = 0; i < answers.size(); ++i)
+        {
+            if (answers[i].error)
+                storage_error_ = answers[i].error;
+            else if (answers[i].found.key)
+                take(questions_[i].number, *answers[i].found.key);
+        }
+        drop_irrelevant(known_, fleet_->rules, fleet_->now());
+        report();
+        return std::move(known_);
+    }
+
+private:
+    key_news take(generation g, ticket_key key)
+    {
+        auto const news = take_in(known_, std::move(key), fleet_->now());
+        if (news == key_news::no_room)
+            complaint_ = complaint(g, "one too many");
+        return news;
+    }
+
+    [[nodiscard]] std::vector<generation> known_but_not_asked_for() const
+    {
+        std::vector<generation> result;
+        for (auto const& key : known_)
+            if (auto const g = generation_of(key);
+                g && std::ranges::find(questions_, *g, &generation_question::number) == questions_.end() &&
+                std::ranges::find(result, *g) == result.end())
+                result.push_back(*g);
+        return result;
+    }
+
+    [[nodiscard]] bool brings_something() const
+    {
+        return !std::ranges::equal(known_, before_,
+                                   [](ticket_key const& a, ticket_key const& b)
+                                   {
+                                       return a.name == b.name && a.not_before == b.not_before &&
+                                              a.issue_until == b.issue_until && a.accept_until == b.accept_until;
+                                   });
+    }
+
+    // A storage that fails is asked again soon, and fails then; a record that was replaced is seen once.
+    void report()
+    {
+        std::lock_guard const lock{fleet_->mutex};
+        auto& unreported = fleet_->unreported;
+        if (complaint_)
+            unreported = complaint_;
+        if (brings_something())
+            return;
+        if (unreported)
+            std::rethrow_exception(std::exchange(unreported, nullptr));
+        if (storage_error_)
+            std::rethrow_exception(storage_error_);
+    }
+
+    std::shared_ptr<fleet> const fleet_;
+    ticket_key_set const before_;
+    ticket_key_set known_;
+    std::vector<generation_question> questions_;
+    std::exception_ptr storage_error_{};
+    std::exception_ptr complaint_{};
+};
+
+asio::awaitable<ticket_key_set> gather(std::shared_ptr<fleet> f, ticket_key_set current)
+{
+    gathering g{std::move(f), std::move(current)};
+    auto const answers = co_await all(g.asking());
+    auto const settled = co_await all(g.settling(answers));
+    co_return g.finish(settled);
+}
+
+/** Keys that servers share through a storage.
+
+    A fetch does what can be done. It fails only if it has nothing to bring: what one operation has learned is not lost
+    because another has failed. A record that does not open, or says what cannot be, is replaced, by the key that is known
+    if there is one, and reported by this fetch or the next that has nothing to bring.
+*/
+class shared_source final : public key_source
+{
+public:
+    shared_source(std::shared_ptr<fleet> f, std::chrono::milliseconds deadline)
+        : fleet_(std::move(f)), deadline_(deadline)
+    {
+    }
+
+    asio::awaitable<ticket_key_set> fetch(ticket_key_set current) override
+    {
+        return gather(fleet_, std::move(current));
+    }
+    [[nodiscard]] std::chrono::milliseconds refresh_every() const override { return fleet_->rules.refresh_every; }
+    [[nodiscard]] std::chrono::milliseconds deadline() const override { return deadline_; }
+
+private:
+    std::shared_ptr<fleet> const fleet_;
+    std::chrono::milliseconds const deadline_;
+};
+
+void require(bool ok, char const* what)
+{
+    if (!ok)
+        throw system_error{errc::bad_option, what};
+}
+
+} // namespace
+
+std::unique_ptr<key_source> make_shared_source(storage_ptr storage, shared_keys_options const& options,
+                                               key_source_context const& context)
+{
+    using namespace std::chrono_literals;
+    require(storage != nullptr, "ticket_keys::shared: a storage");
+    if (!is_plausible_key(options.fleet_secret))
+        throw system_error{errc::weak_ticket_key,
+                           "shared_keys_options::fleet_secret: 32 random bytes, at least 16 of them different"};
+    require(!options.fleet.empty() && options.fleet.size() <= 64, "shared_keys_options::fleet: 1 to 64 bytes");
+    require(options.every >= 1s && options.every <= 24h * 7, "shared_keys_options::every: 1 s to 7 days");
+    auto const quarter = std::chrono::milliseconds{options.every} / 4;
+    require(options.refresh_every >= 10ms && options.refresh_every <= quarter,
+            "shared_keys_options::refresh_every: 10 ms to every / 4");
+    require(options.max_clock_skew >= 0ms && options.max_clock_skew <= quarter,
+            "shared_keys_options::max_clock_skew: 0 s to every / 4");
+    require(options.deadline >= 1ms, "shared_keys_options::deadline: at least 1 ms");
+
+    generation_rules const rules{.every = options.every,
+                                 .max_clock_skew = options.max_clock_skew,
+                                 .refresh_every = options.refresh_every,
+                                 .ticket_life = context.ticket_life};
+    require(count_generations(rules) + spare_ticket_keys <= max_ticket_keys,
+            "shared_keys_options::every: at least a 58th of the session timeout and three max_clock_skew together");
+    return std::make_unique<shared_source>(
+        std::shared_ptr<fleet>{new fleet{.storage = std::move(storage),
+                                         .records = fleet_records{options.fleet_secret, options.fleet, options.every},
+                                         .rules = rules,
+                                         .now = context.now}},
+        options.deadline);
+}
+
+} // namespace reprise::detail
