@@ -17,6 +17,7 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
+#include <atomic>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -34,6 +35,7 @@ struct fleet
     generation_rules const rules;
     clock const now;
 
+    std::atomic<bool> may_be_lost{false}; // old keys in the storage, because newer ones were
     std::mutex mutex{};
     std::exception_ptr unreported{}; // of a fetch that had something to bring
 };
@@ -149,6 +151,7 @@ public:
         auto const now = fleet_->now();
         drop_irrelevant(known_, fleet_->rules, now);
         questions_ = plan_questions(fleet_->rules, known_, now);
+        current_ = generation_at(fleet_->rules, now);
     }
 
     [[nodiscard]] std::vector<asio::awaitable<finding>> asking() const
@@ -164,7 +167,7 @@ public:
     {
         std::vector<asio::awaitable<finding>> result;
         std::vector<generation_question> settled;
-        bool is_lost = false; // the storage has lost what we know
+        bool is_lost = false;
         auto const settle_it = [&](generation_question const& question, bool is_junk)
         {
             auto const* const best = best_of(known_, question.number);
@@ -184,12 +187,16 @@ public:
                 if (found.is_junk)
                     complaint_ = complaint(question.number, "does not belong there or was changed; it is replaced");
                 bool const is_known = best_of(known_, question.number) != nullptr;
-                is_lost |= is_known;
+                is_lost |= is_known || question.number == current_;
                 if (is_known || question.may_create || found.is_junk)
                     settle_it(question, found.is_junk);
             }
         }
+        // Until that is done: who asks after me finds nothing missing.
         if (is_lost)
+            fleet_->may_be_lost = true;
+        is_refilling_ = fleet_->may_be_lost;
+        if (is_refilling_)
             for (auto const g : known_but_not_asked_for())
                 settle_it({.number = g, .may_create = false}, false);
         questions_ = std::move(settled);
@@ -205,6 +212,8 @@ public:
             else if (answers[i].found.key)
                 take(questions_[i].number, *answers[i].found.key);
         }
+        if (is_refilling_ && std::ranges::none_of(answers, [](outcome const& a) { return a.error != nullptr; }))
+            fleet_->may_be_lost = false;
         drop_irrelevant(known_, fleet_->rules, fleet_->now());
         report();
         return std::move(known_);
@@ -259,6 +268,8 @@ private:
     ticket_key_set const before_;
     ticket_key_set known_;
     std::vector<generation_question> questions_;
+    generation current_ = 0;
+    bool is_refilling_ = false;
     std::exception_ptr storage_error_{};
     std::exception_ptr complaint_{};
 };
