@@ -104,17 +104,17 @@ class server
 {
 public:
     server(reprise::testing::identity const& own, kind const& k)
-        : tls_(context(own, k)), cache_(tls_, {.id_context = "demo", .tickets = k.tickets}), service_(cache_, {}),
-          acceptor_(io_, {asio::ip::address_v4::loopback(), 0})
+        : tls_(context(own, k)), cache_(tls_, {.id_context = "demo", .tickets = k.tickets}),
+          service_(io_, {asio::ip::address_v4::loopback(), 0}, cache_, {})
     {
-        asio::co_spawn(io_, service_.serve(acceptor_), asio::detached);
+        asio::co_spawn(io_, service_.serve(), asio::detached);
         thread_ = std::jthread{[this] { io_.run(); }};
         ::pthread_getcpuclockid(thread_.native_handle(), &cpu_clock_);
     }
 
     ~server() { io_.stop(); }
 
-    [[nodiscard]] tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
+    [[nodiscard]] tcp::endpoint endpoint() const { return service_.endpoint(); }
     [[nodiscard]] nanoseconds cpu() const { return cpu_time(cpu_clock_); }
     [[nodiscard]] reprise::session_cache_stats stats() const { return cache_.stats(); }
 
@@ -133,7 +133,6 @@ private:
     asio::ssl::context tls_;
     reprise::session_cache cache_;
     example::service service_;
-    tcp::acceptor acceptor_;
     clockid_t cpu_clock_{};
     std::jthread thread_; // last: joined before what it uses goes
 };

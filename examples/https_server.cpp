@@ -12,6 +12,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <CLI/CLI.hpp>
 
@@ -30,6 +31,8 @@ namespace {
 
 namespace asio = boost::asio;
 using tcp = asio::ip::tcp;
+
+constexpr std::chrono::seconds longest_stop{5};
 
 struct arguments
 {
@@ -228,6 +231,28 @@ void print_summary(reprise::session_cache const& cache, example::service_counter
               << stats.storage_errors << std::endl;
 }
 
+// What has been begun is finished, unless it takes too long or there is a second signal.
+void stop_at_signal(asio::io_context& io, asio::signal_set& signals, asio::steady_timer& limit,
+                    example::service& service)
+{
+    auto const end = [&](boost::system::error_code) { io.stop(); };
+    signals.async_wait(
+        [&, end](boost::system::error_code, int)
+        {
+            service.stop();
+            signals.async_wait([end](boost::system::error_code ec, int) { end(ec); });
+            limit.expires_after(longest_stop);
+            limit.async_wait(end);
+        });
+}
+
+asio::awaitable<void> serve_until_stopped(asio::io_context& io, example::service& service, reprise::session_cache cache)
+{
+    co_await service.serve();
+    co_await cache.drain();
+    io.stop(); // signals may come, but need not
+}
+
 int serve(arguments const& a)
 {
     auto tls = make_context(a);
@@ -240,18 +265,21 @@ int serve(arguments const& a)
                                         .tickets = a.tickets == "on",
                                         .num_tickets = a.num_tickets,
                                         .storage = storage_for(mode, a.storage)}};
+    auto const endpoint = parse_endpoint(a.listen);
 
     asio::io_context io{static_cast<int>(a.threads)};
-    tcp::acceptor acceptor{io, parse_endpoint(a.listen)};
-    example::service service{cache,
+    example::service service{io,
+                             endpoint,
+                             cache,
                              a.docroot.empty() ? std::optional<std::filesystem::path>{} : a.docroot,
                              {.handshake_timeout = std::chrono::seconds{a.handshake_timeout}}};
-    asio::co_spawn(io, service.serve(acceptor), asio::detached);
+    asio::co_spawn(io, serve_until_stopped(io, service, cache), asio::detached);
     asio::signal_set signals{io, SIGINT, SIGTERM};
-    signals.async_wait([&](boost::system::error_code, int) { io.stop(); });
+    asio::steady_timer limit{io};
+    stop_at_signal(io, signals, limit, service);
     if (ca)
         std::cout << "CA certificate: " << ca->path() << std::endl;
-    std::cout << "listening on https://" << acceptor.local_endpoint() << std::endl;
+    std::cout << "listening on https://" << service.endpoint() << std::endl;
 
     std::vector<std::jthread> threads;
     for (unsigned i = 1; i < a.threads; ++i)

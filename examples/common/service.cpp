@@ -1,8 +1,10 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "common/service.hpp"
 
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -21,6 +23,7 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr auto idle_timeout = 30s;
+constexpr std::size_t read_size = 4096;
 
 std::string fixed_page(reprise::handshake_info const& info)
 {
@@ -32,10 +35,10 @@ std::string fixed_page(reprise::handshake_info const& info)
 }
 
 template <class Body>
-void set_common_fields(http::response<Body>& response, http::request<http::empty_body> const& request)
+void set_common_fields(http::response<Body>& response, http::request<http::empty_body> const& request, bool keep_alive)
 {
     response.version(request.version());
-    response.keep_alive(request.keep_alive());
+    response.keep_alive(keep_alive);
     response.set(http::field::server, "reprise");
     response.prepare_payload();
 }
@@ -65,54 +68,121 @@ std::optional<std::filesystem::path> locate(std::filesystem::path const& root, s
 
 } // namespace
 
-asio::awaitable<void> service::serve(asio::ip::tcp::acceptor& acceptor)
+struct service::connection
 {
-    while (acceptor.is_open())
+    using stream = reprise::server_stream<beast::tcp_stream>;
+
+    stream tls;
+    beast::flat_buffer buffer{};
+    bool is_idle = false; // it waits for another request, so closing it loses none
+};
+
+service::service(asio::io_context& io, asio::ip::tcp::endpoint const& at, reprise::session_cache cache,
+                 std::optional<std::filesystem::path> docroot, reprise::server_options options)
+    : io_(io), cache_(std::move(cache)), docroot_(std::move(docroot)), options_(std::move(options)),
+      acceptor_(asio::make_strand(io), at), all_ended_(acceptor_.get_executor(), asio::steady_timer::time_point::max())
+{
+}
+
+asio::awaitable<void> service::serve()
+{
+    return asio::co_spawn(acceptor_.get_executor(), accept(), asio::use_awaitable);
+}
+
+asio::awaitable<void> service::accept()
+{
+    while (acceptor_.is_open())
     {
-        auto [ec, socket] = co_await acceptor.async_accept(asio::make_strand(acceptor.get_executor()),
-                                                           asio::as_tuple(asio::use_awaitable));
-        if (ec == asio::error::operation_aborted)
-            co_return;
-        if (ec)
+        auto [ec, socket] =
+            co_await acceptor_.async_accept(asio::make_strand(io_), asio::as_tuple(asio::use_awaitable));
+        if (!ec)
+            begin(std::move(socket));
+        else if (ec != asio::error::operation_aborted)
         {
             // Out of file descriptors, most likely: let some connections end.
             asio::steady_timer pause{co_await asio::this_coro::executor, 100ms};
             co_await pause.async_wait(asio::use_awaitable);
-            continue;
         }
-        ++counters_.connections;
-        auto const executor = socket.get_executor();
-        asio::co_spawn(executor, connection(beast::tcp_stream{std::move(socket)}), asio::detached);
     }
+    if (!open_.empty())
+        co_await all_ended_.async_wait(asio::as_tuple(asio::use_awaitable));
 }
 
-asio::awaitable<void> service::connection(beast::tcp_stream socket)
+void service::begin(asio::ip::tcp::socket socket)
 {
-    stream tls{std::move(socket), cache_, options_};
-    auto const [ec, info] = co_await tls.async_handshake(asio::as_tuple(asio::use_awaitable));
+    ++counters_.connections;
+    auto const executor = socket.get_executor();
+    auto const c =
+        std::make_shared<connection>(connection::stream{beast::tcp_stream{std::move(socket)}, cache_, options_});
+    open_.insert(c);
+    asio::co_spawn(executor, talk(c),
+                   asio::bind_executor(acceptor_.get_executor(), [this, c](std::exception_ptr) { end(c); }));
+}
+
+void service::end(std::shared_ptr<connection> const& c)
+{
+    open_.erase(c);
+    if (is_stopping_ && open_.empty())
+        all_ended_.cancel();
+}
+
+void service::stop()
+{
+    auto const stop_accepting = [this]
+    {
+        is_stopping_ = true;
+        error_code ignored;
+        acceptor_.close(ignored);
+        for (auto const& c : open_)
+            asio::post(c->tls.get_executor(),
+                       [c]
+                       {
+                           if (c->is_idle)
+                               c->tls.next_layer().cancel();
+                       });
+    };
+    asio::dispatch(acceptor_.get_executor(), stop_accepting);
+}
+
+asio::awaitable<void> service::talk(std::shared_ptr<connection> c)
+{
+    auto const [ec, info] = co_await c->tls.async_handshake(asio::as_tuple(asio::use_awaitable));
     if (ec)
         co_return; // counted by the cache
-    co_await answer_requests(tls);
-    co_await tls.async_shutdown();
+    co_await answer_requests(*c);
+    co_await c->tls.async_shutdown();
 }
 
-asio::awaitable<void> service::answer_requests(stream& tls)
+asio::awaitable<void> service::answer_requests(connection& c)
 {
-    beast::flat_buffer buffer;
-    for (bool keep_alive = true; keep_alive;)
+    auto& tls = c.tls;
+    for (bool is_first = true, keep_alive = true; keep_alive; is_first = false)
     {
         tls.next_layer().expires_after(idle_timeout);
+        if (!is_first && c.buffer.size() == 0)
+        {
+            if (is_stopping_)
+                co_return;
+            c.is_idle = true;
+            auto const [ec, size] =
+                co_await tls.async_read_some(c.buffer.prepare(read_size), asio::as_tuple(asio::use_awaitable));
+            c.is_idle = false;
+            if (ec)
+                co_return; // the client has closed, or the service is stopping
+            c.buffer.commit(size);
+        }
         http::request<http::empty_body> request;
         auto const [read_error, size] =
-            co_await http::async_read(tls, buffer, request, asio::as_tuple(asio::use_awaitable));
+            co_await http::async_read(tls, c.buffer, request, asio::as_tuple(asio::use_awaitable));
         if (read_error)
             co_return; // the client has closed, or is not worth an answer
         ++counters_.requests;
 
+        keep_alive = request.keep_alive() && !is_stopping_;
         error_code ec;
         auto const write = [&](auto response) -> asio::awaitable<void>
         {
-            set_common_fields(response, request);
+            set_common_fields(response, request, keep_alive);
             if (request.method() == http::verb::head)
             {
                 http::response_serializer<typename decltype(response)::body_type> header{response};
@@ -140,7 +210,8 @@ asio::awaitable<void> service::answer_requests(stream& tls)
         }
         else
             co_await write(text(http::status::not_found, "no such file\n"));
-        keep_alive = !ec && request.keep_alive();
+        if (ec)
+            co_return;
     }
 }
 

@@ -4,13 +4,17 @@
 #include <reprise/server/server_stream.hpp>
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
+#include <set>
 
 namespace example {
 
@@ -23,31 +27,43 @@ struct service_counters
     std::atomic<std::uint64_t> requests{0};
 };
 
-/// A small HTTPS service: a fixed page, or the files below a directory.
+/// A small HTTPS service: a fixed page, or the files below a directory. It may go before the io_context has.
 class service
 {
 public:
-    service(reprise::session_cache cache, std::optional<std::filesystem::path> docroot,
-            reprise::server_options options = {})
-        : cache_(std::move(cache)), docroot_(std::move(docroot)), options_(std::move(options))
-    {
-    }
+    /// Listen. @throws system_error of the socket.
+    service(asio::io_context& io, asio::ip::tcp::endpoint const& at, reprise::session_cache cache,
+            std::optional<std::filesystem::path> docroot, reprise::server_options options = {});
 
-    /// Accept until the acceptor is closed; each connection gets a strand of its own.
-    asio::awaitable<void> serve(asio::ip::tcp::acceptor& acceptor);
+    [[nodiscard]] asio::ip::tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
+
+    /// Accept connections, each on a strand of its own, until `stop`; ends when they have all ended.
+    asio::awaitable<void> serve();
+
+    /// Accept no more, close the connections that wait for another request, finish the others. From any thread.
+    void stop();
 
     [[nodiscard]] service_counters const& counters() const noexcept { return counters_; }
 
 private:
-    using stream = reprise::server_stream<boost::beast::tcp_stream>;
+    struct connection;
 
-    asio::awaitable<void> connection(boost::beast::tcp_stream socket);
-    asio::awaitable<void> answer_requests(stream& tls);
+    asio::awaitable<void> accept();
+    asio::awaitable<void> talk(std::shared_ptr<connection> c);
+    asio::awaitable<void> answer_requests(connection& c);
+    void begin(asio::ip::tcp::socket socket);
+    void end(std::shared_ptr<connection> const& c);
 
+    asio::io_context& io_;
     reprise::session_cache cache_;
     std::optional<std::filesystem::path> docroot_;
     reprise::server_options options_;
     service_counters counters_;
+    std::atomic<bool> is_stopping_{false};
+
+    asio::ip::tcp::acceptor acceptor_; // its strand is that of what follows, too
+    std::set<std::shared_ptr<connection>> open_;
+    asio::steady_timer all_ended_;
 };
 
 } // namespace example

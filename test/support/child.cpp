@@ -51,6 +51,8 @@ child::child(std::vector<std::string> const& command, std::string_view input) : 
     ::posix_spawn_file_actions_adddup2(&actions, in[0], STDIN_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
     ::posix_spawn_file_actions_adddup2(&actions, out[1], STDERR_FILENO);
+    // Asio's sockets are not O_CLOEXEC: a connection of the test's would stay open in the program.
+    ::posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     std::vector<char*> argv;
     for (auto const& argument : command)
         argv.push_back(const_cast<char*>(argument.c_str())); // posix_spawn(3) does not write there

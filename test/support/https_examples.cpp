@@ -11,11 +11,8 @@ namespace http = beast::http;
 
 namespace {
 
-std::vector<std::string> command_line(credentials const& c, kind const& k, std::vector<std::string> const& more)
+std::vector<std::string> joined(std::vector<std::string> words, std::vector<std::string> const& more)
 {
-    std::vector<std::string> words{
-        example("https_server"), "--listen",  "127.0.0.1:0",       "--cert", c.certificate, "--key", c.key, "--tls",
-        version_of(k),           "--tickets", on_or_off(k.tickets)};
     words.insert(words.end(), more.begin(), more.end());
     return words;
 }
@@ -38,7 +35,15 @@ char const* version_of(kind const& k)
 }
 
 example_server::example_server(credentials const& c, kind const& k, std::vector<std::string> const& more)
-    : process(command_line(c, k, more))
+    : example_server(c, joined({"--tls", version_of(k), "--tickets", on_or_off(k.tickets)}, more))
+{
+}
+
+example_server::example_server(credentials const& c, std::vector<std::string> const& options,
+                               std::string const& wanted_port)
+    : process(joined(
+          {example("https_server"), "--listen", "127.0.0.1:" + wanted_port, "--cert", c.certificate, "--key", c.key},
+          options))
 {
     std::string const ready = "listening on https://127.0.0.1:";
     process.read_until(ready);

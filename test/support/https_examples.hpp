@@ -25,9 +25,14 @@ struct credentials
 [[nodiscard]] char const* on_or_off(bool on);
 [[nodiscard]] char const* version_of(kind const& k);
 
-/// The https_server example, serving one kind of resumption on a free port of loopback.
+/// The https_server example, on a free port of loopback unless told otherwise.
 struct example_server
 {
+    /// Serves with these options.
+    explicit example_server(credentials const& c, std::vector<std::string> const& options,
+                            std::string const& wanted_port = "0");
+
+    /// Serves one kind of resumption.
     example_server(credentials const& c, kind const& k, std::vector<std::string> const& more = {});
 
     child process;
