@@ -2,6 +2,7 @@
 // An HTTPS server whose clients reconnect cheaply.
 
 #include "common/service.hpp"
+#include "common/ticket_options.hpp"
 #include "common/tls_options.hpp"
 
 #include <reprise/storage/make_storage.hpp>
@@ -44,7 +45,7 @@ struct arguments
     std::string id_context = "https_server/v1";
     unsigned timeout = 300;
     std::string mode = "server";
-    std::string tickets = "on";
+    example::ticket_options tickets;
     unsigned num_tickets = 1;
     std::string storage = "memory";
     unsigned threads = 1;
@@ -67,9 +68,7 @@ void declare(CLI::App& app, arguments& a)
                    "What is remembered: off, server or openssl-internal, the last with any of +no-auto-flush, "
                    "+no-internal, +no-internal-lookup, +no-internal-store")
         ->capture_default_str();
-    app.add_option("--tickets", a.tickets, "Seal sessions into tickets")
-        ->check(CLI::IsMember({"on", "off"}))
-        ->capture_default_str();
+    example::declare(app, a.tickets);
     app.add_option("--num-tickets", a.num_tickets, "TLS 1.3 tickets after a full handshake")->capture_default_str();
     app.add_option("--storage", a.storage, "Where sessions are remembered: memory, lmdb:PATH or redis:URL")
         ->capture_default_str();
@@ -228,7 +227,28 @@ void print_summary(reprise::session_cache const& cache, example::service_counter
                       << stats.full_by_reason[i] << '\n';
     std::cout << "sessions: stored " << stats.stored << ", held " << stats.entries << " (" << stats.bytes
               << " bytes), expired " << stats.expired << ", evicted " << stats.evicted << ", storage errors "
-              << stats.storage_errors << std::endl;
+              << stats.storage_errors << '\n';
+    example::print_tickets(std::cout, cache);
+    std::cout << std::flush;
+}
+
+reprise::session_cache make_cache(asio::ssl::context& tls, arguments const& a)
+try
+{
+    auto const mode = parse_mode(a.mode);
+    return {tls,
+            {.id_context = a.id_context,
+             .timeout = std::chrono::seconds{a.timeout},
+             .mode = mode,
+             .tickets = example::make_ticket_keys(a.tickets),
+             .num_tickets = a.num_tickets,
+             .storage = storage_for(mode, a.storage)}};
+}
+catch (reprise::system_error const& e)
+{
+    if (!example::is_about_ticket_keys(e))
+        throw;
+    throw std::runtime_error{std::string{"--ticket-keys: "} + e.what()};
 }
 
 // What has been begun is finished, unless it takes too long or there is a second signal.
@@ -257,17 +277,11 @@ int serve(arguments const& a)
 {
     auto tls = make_context(a);
     auto const ca = a.cert.empty() ? make_certificate(tls) : nullptr;
-    auto const mode = parse_mode(a.mode);
-    reprise::session_cache const cache{tls,
-                                       {.id_context = a.id_context,
-                                        .timeout = std::chrono::seconds{a.timeout},
-                                        .mode = mode,
-                                        .tickets = a.tickets == "on",
-                                        .num_tickets = a.num_tickets,
-                                        .storage = storage_for(mode, a.storage)}};
+    auto const cache = make_cache(tls, a);
     auto const endpoint = parse_endpoint(a.listen);
 
     asio::io_context io{static_cast<int>(a.threads)};
+    example::fetch_ticket_keys(io, cache, a.tickets);
     example::service service{io,
                              endpoint,
                              cache,

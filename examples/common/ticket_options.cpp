@@ -1,0 +1,258 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "common/ticket_options.hpp"
+
+#include <reprise/base/secret_bytes.hpp>
+#include <reprise/storage/make_storage.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <iostream>
+#include <span>
+#include <stdexcept>
+#include <string_view>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace example {
+
+namespace asio = boost::asio;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr unsigned default_rotate = 43200;
+constexpr unsigned week = 7 * 24 * 3600;
+constexpr std::size_t secret_size = 32;
+constexpr seconds patience{1}; // a server that starts without the fleet's keys makes its first clients pay
+constexpr std::string_view files = "files:";
+
+[[noreturn]] void refuse(std::string const& why)
+{
+    throw std::runtime_error{why};
+}
+
+// What `--storage redis:URL` takes, and what may be written without `redis:`.
+bool names_redis(std::string_view line)
+{
+    return line.starts_with("redis:") || line.starts_with("rediss:") || line.starts_with("unix:") ||
+           line.starts_with("redis+unix:");
+}
+
+class file
+{
+public:
+    explicit file(std::string const& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+    file(file const&) = delete;
+    file& operator=(file const&) = delete;
+    ~file()
+    {
+        if (descriptor_ >= 0)
+            ::close(descriptor_);
+    }
+
+    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+
+    // As ssh does with keys: a file of one's own must be closed to others, one of somebody else's is their business.
+    [[nodiscard]] bool is_private() const noexcept
+    {
+        struct stat status{};
+        return ::fstat(descriptor_, &status) == 0 &&
+               (status.st_uid != ::getuid() || (status.st_mode & (S_IRWXG | S_IRWXO)) == 0);
+    }
+
+    // As many bytes as there are room for, or fewer at the end of the file; less than none for an error.
+    [[nodiscard]] ssize_t read(std::span<unsigned char> into) const noexcept
+    {
+        std::size_t size = 0;
+        while (size < into.size())
+        {
+            auto const more = ::read(descriptor_, into.data() + size, into.size() - size);
+            if (more < 0)
+                return more;
+            if (more == 0)
+                break;
+            size += static_cast<std::size_t>(more);
+        }
+        return static_cast<ssize_t>(size);
+    }
+
+private:
+    int descriptor_;
+};
+
+reprise::secret_bytes read_fleet_secret(std::string const& path)
+{
+    auto const wrong = [&](std::string const& what) { refuse("--fleet-secret " + path + ": " + what); };
+    std::string const make_it = "make it with: (umask 077; head -c 32 /dev/urandom > " + path + ")";
+    file const f{path};
+    if (!f.is_open())
+        wrong(std::string{std::strerror(errno)} + "; " + make_it);
+    if (!f.is_private())
+        wrong("others may use it; chmod 600 " + path);
+    reprise::secret_bytes bytes{secret_size + 1};
+    auto const size = f.read({bytes.data(), bytes.size()});
+    if (size < 0)
+        wrong(std::strerror(errno));
+    if (size != static_cast<ssize_t>(secret_size))
+        wrong("not 32 bytes but " + (size < 32 ? std::to_string(size) : std::string{"more"}) + "; " + make_it);
+    return reprise::secret_bytes{bytes.view().first(secret_size)};
+}
+
+reprise::ticket_keys from_files(std::string_view list)
+{
+    reprise::file_keys_options result;
+    for (auto const& path : CLI::detail::split(std::string{list}, ','))
+        result.paths.emplace_back(path);
+    return reprise::ticket_keys::from_files(std::move(result));
+}
+
+reprise::ticket_keys shared(std::string const& line, std::string const& secret, seconds every)
+{
+    auto options = shared_timing(every);
+    options.fleet_secret = read_fleet_secret(secret);
+    try
+    {
+        return reprise::ticket_keys::shared(reprise::make_storage(line), std::move(options));
+    }
+    catch (std::exception const& e)
+    {
+        refuse(std::string{"--ticket-keys: "} + e.what());
+    }
+}
+
+// Ask until there is an answer, or the time is up.
+asio::awaitable<void> fetch(reprise::session_cache cache, milliseconds limit)
+{
+    auto const until = std::chrono::steady_clock::now() + limit;
+    asio::steady_timer pause{co_await asio::this_coro::executor};
+    for (;;)
+    {
+        try
+        {
+            co_return co_await cache.refresh_ticket_keys();
+        }
+        catch (...)
+        {
+            if (std::chrono::steady_clock::now() >= until)
+                throw;
+        }
+        pause.expires_after(milliseconds{50});
+        co_await pause.async_wait(asio::use_awaitable);
+    }
+}
+
+} // namespace
+
+void declare(CLI::App& app, ticket_options& options)
+{
+    app.add_option("--tickets", options.tickets, "Seal sessions into tickets")
+        ->check(CLI::IsMember({"on", "off"}))
+        ->capture_default_str();
+    app.add_option(
+        "--ticket-keys", options.keys,
+        "Where the keys of tickets come from: rotating (made here, for this process), files:PATH[,PATH...] (as "
+        "nginx or HAProxy read them), or redis:URL (shared by a fleet) [rotating]");
+    app.add_option("--ticket-rotate", options.rotate,
+                   "Seconds after which a new key issues, with rotating and redis [" + std::to_string(default_rotate) +
+                       "]")
+        ->check(CLI::Range(1u, week));
+    app.add_option(
+        "--fleet-secret", options.fleet_secret,
+        "With redis, mandatory: a file of 32 random bytes, the same on all servers, closed to others (mode 0600)");
+}
+
+reprise::ticket_keys make_ticket_keys(ticket_options const& o)
+{
+    if (o.tickets != "on")
+    {
+        if (o.keys || o.rotate || o.fleet_secret)
+            refuse("--ticket-keys, --ticket-rotate and --fleet-secret: go with --tickets on");
+        return false;
+    }
+    auto const keys = o.keys.value_or("rotating");
+    bool const is_fleet = names_redis(keys);
+    if (is_fleet != o.fleet_secret.has_value())
+        refuse(
+            is_fleet
+                ? "--ticket-keys redis: needs --fleet-secret FILE, 32 random bytes that all servers have: (umask 077; "
+                  "head -c 32 /dev/urandom > FILE)"
+                : "--fleet-secret: goes with --ticket-keys redis:URL");
+    seconds const every{o.rotate.value_or(default_rotate)};
+    if (is_fleet)
+        return shared(keys, *o.fleet_secret, every);
+    if (keys == "rotating")
+        return reprise::ticket_keys::rotating({.every = every});
+    if (!keys.starts_with(files))
+        refuse(
+            "--ticket-keys: expected rotating, files:PATH[,PATH...] or redis:URL"); // what was given may hold a password
+    if (o.rotate)
+        refuse("--ticket-rotate: files change when somebody changes them");
+    return from_files(std::string_view{keys}.substr(files.size()));
+}
+
+reprise::shared_keys_options shared_timing(seconds every)
+{
+    reprise::shared_keys_options result;
+    auto const short_time = std::min<milliseconds>(seconds{60}, milliseconds{every} / 8);
+    result.every = every;
+    result.refresh_every = short_time;
+    result.max_clock_skew = short_time;
+    return result;
+}
+
+void fetch_ticket_keys(asio::io_context& io, reprise::session_cache cache, ticket_options const& options)
+{
+    bool const is_fleet = names_redis(options.keys.value_or(""));
+    std::exception_ptr failure;
+    asio::co_spawn(io, fetch(std::move(cache), is_fleet ? patience : milliseconds{0}),
+                   [&](std::exception_ptr e)
+                   {
+                       failure = e;
+                       io.stop(); // a question that was given up may go on
+                   });
+    io.run();
+    io.restart();
+    if (!failure)
+        return;
+    try
+    {
+        std::rethrow_exception(failure);
+    }
+    catch (std::exception const& e)
+    {
+        if (!is_fleet)
+            refuse(std::string{"--ticket-keys: "} + e.what());
+        std::cerr << "warning: --ticket-keys: " << e.what() << "; there are no tickets until keys have come"
+                  << std::endl;
+    }
+}
+
+bool is_about_ticket_keys(reprise::system_error const& e)
+{
+    using reprise::errc;
+    return e.code() == errc::weak_ticket_key || e.code() == errc::bad_ticket_keys ||
+           e.code() == errc::bad_ticket_key_file ||
+           std::string_view{e.what()}.find("_keys_options::") != std::string_view::npos;
+}
+
+void print_tickets(std::ostream& out, reprise::session_cache const& cache)
+{
+    auto const stats = cache.tickets();
+    out << "tickets: keys " << stats.keys << ", issued " << stats.issued << ", opened " << stats.opened << ", unknown "
+        << stats.unknown << ", without issuer " << stats.without_issuer << ", steps " << stats.steps
+        << ", refused steps " << stats.refused_steps << ", failed refreshes " << stats.failed_refreshes << '\n';
+    if (auto const error = cache.ticket_key_error(); !error.empty())
+        out << "  last error of their keys: " << error << '\n';
+}
+
+} // namespace example
