@@ -120,6 +120,17 @@ TEST_CASE("a record with times that its generation cannot have does not open, al
     CHECK_FALSE(opens([](ticket_key& k) { k.secret = locked_bytes{32}; }));
 }
 
+TEST_CASE("a record does not open under another generation, although its times would do for both")
+{
+    fleet_records const records{key_of(1), "shop", every};
+    auto late = key();
+    late.not_before = time_point{every * (g + 1)};
+    CHECK(records.open(g, records.seal(g, late)).has_value());
+    CHECK(records.open(g + 1, records.seal(g + 1, late)).has_value());
+    CHECK_FALSE(records.open(g + 1, records.seal(g, late)).has_value());
+    CHECK_FALSE(records.open(g, records.seal(g + 1, late)).has_value());
+}
+
 TEST_CASE("a record of another version or length does not open, although it was sealed with the key")
 {
     fleet_records const records{key_of(1), "shop", every};
