@@ -16,8 +16,10 @@
 #include <openssl/evp.h>
 
 #include <map>
+#include <mutex>
 #include <optional>
 #include <random>
+#include <shared_mutex>
 #include <string>
 #include <thread>
 #include <vector>
@@ -424,6 +426,7 @@ TEST_CASE("threads seal and open while keys rotate")
     keeper k{ticket_keys::rotating({.every = 10s}), time, 10s};
     std::vector<std::thread> threads;
     std::atomic<int> lost{0};
+    std::shared_mutex time_passes; // not while a ticket is sealed and opened
     for (int t = 0; t < 4; ++t)
         threads.emplace_back(
             [&]
@@ -432,6 +435,7 @@ TEST_CASE("threads seal and open while keys rotate")
                 for (int i = 0; i < 2000; ++i)
                 {
                     ticket made;
+                    std::shared_lock const lock{time_passes};
                     auto const now = time.now();
                     if (k.keys->seal(policy, made.name, made.iv, c.cipher, c.mac, now) != 1 ||
                         k.keys->open(policy, made.name, made.iv, c.cipher, c.mac, now) == no)
@@ -440,13 +444,28 @@ TEST_CASE("threads seal and open while keys rotate")
             });
     for (int i = 0; i < 200; ++i)
     {
-        time.advance(1s);
-        std::this_thread::yield();
+        {
+            std::lock_guard const lock{time_passes};
+            time.advance(1s);
+        }
         (void)k.keys->stats();
     }
     for (auto& t : threads)
         t.join();
     CHECK(lost == 0);
+}
+
+TEST_CASE("a thread that has looked at the clock a moment sooner than another makes no key of its own")
+{
+    manual_clock time;
+    keeper k{ticket_keys::rotating({.every = 10s}), time, 10s};
+    time.advance(10s);
+    auto const later = k.issue();
+    time.advance(-1ms);
+    CHECK(k.issue()->name.id != later->name.id); // the old key still may
+    time.advance(-500ms);
+    CHECK(k.issue().has_value());
+    CHECK(k.keys->stats().steps == 2);
 }
 
 TEST_SUITE_END();

@@ -39,6 +39,9 @@ struct file_keys_options
     /** nginx: one or more files of 48 or 80 bytes, of which the first issues and all open (ssl_session_ticket_key). Or
         HAProxy: one file of at least three lines, each such a key in base64, of which the last but one issues
         (tls-ticket-keys). Files of 80 bytes hold twice the secret. The tickets themselves are ours and open nowhere else.
+
+        Change them step by step, each step a session timeout or more after the last: a step that leaves out a key whose
+        tickets are alive is refused until they are not, and one that leaves out the key that issues, until it is back.
     */
     std::vector<std::filesystem::path> paths{};
 
@@ -124,6 +127,10 @@ public:
         comes first (`put_if_absent`), so that all have learned it when it issues. A storage that is down is not missed until
         the generation after the next one. A storage that has lost its data is filled again by those who remember. The first
         key of a fleet issues after refresh_every and twice max_clock_skew; until then there are no tickets.
+
+        Give all servers the same session timeout, for each key opens for as long as the tickets of the server live that has
+        made it. A record that somebody has changed is replaced and reported. Where a storage has lost its data, and the first
+        to ask is a server that has just started, tickets of the current key do not open there.
     */
     [[nodiscard]] static ticket_keys shared(storage_ptr storage, shared_keys_options options);
 

@@ -51,7 +51,8 @@ enum class full_reason
     not_offered = 11,        ///< the client offered none
     unknown_session = 12,    ///< the storage has no such session: expired, evicted, used, or never there
     unknown_ticket_key = 13, ///< the ticket opens with no key that this server has
-    policy_differs = 14,     ///< made under another id context, certificate, client-CA list or verification mode
+    policy_differs =
+        14, ///< made under another id context, certificate, client-CA list or verification mode, or changed
     not_acceptable =
         15, ///< found, but OpenSSL could not use it: another version, cipher hash or extended master secret
 };

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t secret_size = 32;
 
-// A key may issue a little longer than it should, while the next one is made by another thread.
+// A key may issue a little longer than it should, while the next one is made by another thread, whose time is a little later.
 constexpr std::chrono::seconds grace{1};
 
 class rotating_source final : public key_source
@@ -42,7 +42,7 @@ public:
         std::ranges::copy_if(current, std::back_inserter(keys),
                              [&](ticket_key const& k) { return role_at(k, now) != key_role::over; });
         auto const is_current = [&](ticket_key const& k)
-        { return role_at(k, now) == key_role::issuing && now < k.not_before + every_; };
+        { return k.not_before <= now + grace && now < k.not_before + every_; };
         if (std::ranges::none_of(keys, is_current))
             keys.push_back(make(now));
         else if (keys.size() == current.size())

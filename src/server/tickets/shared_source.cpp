@@ -5,13 +5,16 @@
 
 #include <reprise/base/aead.hpp>
 #include <reprise/base/error.hpp>
+#include <reprise/io/event.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
 
 #include <openssl/err.h>
 #include <openssl/rand.h>
@@ -77,27 +80,51 @@ ticket_key make_key(generation g, key_times const& times)
             .accept_until = times.accept_until};
 }
 
-// All at the same time: a server that comes late has many to ask for.
+// Operations that run at the same time, and their outcomes, which are touched on one strand until all have ended.
+struct batch : event
+{
+    explicit batch(std::size_t size) : outcomes(size), cancel(size), running(size) {}
+
+    std::vector<outcome> outcomes;
+    std::vector<asio::cancellation_signal> cancel;
+    std::size_t running;
+};
+
+/* All at the same time: a server that comes late has many to ask for. (Not by Asio's parallel_group: in Boost 1.81 it looks
+   at its range after the last operation was begun, which on another thread may have ended then, and the group with it.) */
 asio::awaitable<std::vector<outcome>> all(std::vector<asio::awaitable<finding>> operations)
 {
-    std::vector<outcome> result;
     if (operations.empty())
-        co_return result;
-    auto const ex = co_await asio::this_coro::executor;
-    using spawned = decltype(asio::co_spawn(ex, std::move(operations.front()), asio::deferred));
-    std::vector<spawned> group;
-    group.reserve(operations.size());
-    for (auto& operation : operations)
-        group.push_back(asio::co_spawn(ex, std::move(operation), asio::deferred));
-    auto const [order, errors, found] = co_await asio::experimental::make_parallel_group(std::move(group))
-                                            .async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
-    // That all have failed one by one is not what a caller who has cancelled wants to hear.
-    if ((co_await asio::this_coro::cancellation_state).cancelled() != asio::cancellation_type::none)
-        throw system_error{asio::error::operation_aborted};
-    result.reserve(errors.size());
-    for (std::size_t i = 0; i < errors.size(); ++i)
-        result.push_back({.error = errors[i], .found = found[i]});
-    co_return result;
+        co_return std::vector<outcome>{};
+    auto const state = std::make_shared<batch>(operations.size());
+    asio::any_io_executor const strand = asio::make_strand(co_await asio::this_coro::executor);
+    for (std::size_t i = 0; i < operations.size(); ++i)
+    {
+        auto ended = [state, i](std::exception_ptr error, finding found)
+        {
+            state->outcomes[i] = {.error = std::move(error), .found = std::move(found)};
+            if (--state->running == 0)
+                state->set();
+        };
+        asio::co_spawn(
+            strand, std::move(operations[i]),
+            asio::bind_cancellation_slot(state->cancel[i].slot(), asio::bind_executor(strand, std::move(ended))));
+    }
+    try
+    {
+        co_await event::wait(state);
+    }
+    catch (system_error const&) // cancelled
+    {
+        asio::dispatch(strand,
+                       [state]
+                       {
+                           for (auto& signal : state->cancel)
+                               signal.emit(asio::cancellation_type::terminal);
+                       });
+        throw;
+    }
+    co_return std::move(state->outcomes);
 }
 
 asio::awaitable<finding> ask(std::shared_ptr<fleet> f, generation g)

@@ -172,8 +172,9 @@ catch (...) // as if the key were not there
 
 bool ticket_keeper::is_due(time_point now) const noexcept
 {
-    // Also if the clock was put back.
-    return now >= next_refresh_.load(std::memory_order_relaxed) || now < last_refresh_.load(std::memory_order_relaxed);
+    // Also if the clock was put back, but not because another thread has looked at it a moment later.
+    return now >= next_refresh_.load(std::memory_order_relaxed) ||
+           now + shortest_pause < last_refresh_.load(std::memory_order_relaxed);
 }
 
 bool ticket_keeper::may_ask(time_point now) const noexcept
