@@ -219,6 +219,8 @@ TEST_CASE("no request fails while Redis dies and comes back, and while a server 
                 CHECK(l.again == 0);
 
                 f.servers[0]->process.signal(SIGKILL);
+                // On the clients' thread: one that asks again must not meet it while it is dying.
+                CHECK(f.servers[0]->process.wait() == 128 + SIGKILL);
                 CHECK(co_await more(l.resumed, 40));
 
                 l.over = true;
