@@ -1,11 +1,12 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/openssl.hpp"
+
 #include <reprise/base/aead.hpp>
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
 #include <array>
@@ -19,34 +20,17 @@ namespace reprise {
 
 namespace {
 
+using detail::check_openssl;
+using detail::evp_ptr;
+
 constexpr std::size_t salt_size = 16;
 constexpr std::size_t tag_size = 16;
 constexpr unsigned char zero_nonce[12] = {}; // the key is new for each message
 static_assert(aead::overhead == salt_size + tag_size);
 
-// Algorithms that are there and memory that is not: nothing else can fail where this is asked.
-void check(bool ok)
-{
-    if (ok)
-        return;
-    ::ERR_clear_error();
-    throw std::bad_alloc{};
-}
-
-struct deleter
-{
-    void operator()(EVP_MAC* p) const noexcept { ::EVP_MAC_free(p); }
-    void operator()(EVP_MAC_CTX* p) const noexcept { ::EVP_MAC_CTX_free(p); }
-    void operator()(EVP_CIPHER* p) const noexcept { ::EVP_CIPHER_free(p); }
-    void operator()(EVP_CIPHER_CTX* p) const noexcept { ::EVP_CIPHER_CTX_free(p); }
-};
-
-template <class T>
-using owned = std::unique_ptr<T, deleter>;
-
 int int_size(std::size_t size)
 {
-    check(size <= static_cast<std::size_t>(std::numeric_limits<int>::max()));
+    check_openssl(size <= static_cast<std::size_t>(std::numeric_limits<int>::max()));
     return static_cast<int>(size);
 }
 
@@ -63,18 +47,18 @@ bool is_plausible_key(byte_view key) noexcept
 
 struct keyed_hash::state
 {
-    owned<EVP_MAC_CTX> keyed; // never used itself: each message takes a copy
+    evp_ptr<EVP_MAC_CTX> keyed; // never used itself: each message takes a copy
 };
 
 keyed_hash::keyed_hash(byte_view key)
 {
-    owned<EVP_MAC> const hmac{::EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
-    check(hmac != nullptr);
-    owned<EVP_MAC_CTX> keyed{::EVP_MAC_CTX_new(hmac.get())};
+    evp_ptr<EVP_MAC> const hmac{::EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
+    check_openssl(hmac != nullptr);
+    evp_ptr<EVP_MAC_CTX> keyed{::EVP_MAC_CTX_new(hmac.get())};
     char name[] = "SHA256";
     OSSL_PARAM const params[] = {::OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
                                  ::OSSL_PARAM_construct_end()};
-    check(keyed != nullptr && ::EVP_MAC_init(keyed.get(), key.data(), key.size(), params) == 1);
+    check_openssl(keyed != nullptr && ::EVP_MAC_init(keyed.get(), key.data(), key.size(), params) == 1);
     state_ = std::make_unique<state const>(state{std::move(keyed)});
 }
 
@@ -84,12 +68,12 @@ keyed_hash::~keyed_hash() = default;
 
 keyed_hash::digest keyed_hash::operator()(byte_view message) const
 {
-    owned<EVP_MAC_CTX> const context{::EVP_MAC_CTX_dup(state_->keyed.get())};
-    check(context != nullptr);
+    evp_ptr<EVP_MAC_CTX> const context{::EVP_MAC_CTX_dup(state_->keyed.get())};
+    check_openssl(context != nullptr);
     digest result;
     std::size_t size = 0;
-    check(::EVP_MAC_update(context.get(), message.data(), message.size()) == 1 &&
-          ::EVP_MAC_final(context.get(), result.data(), &size, result.size()) == 1 && size == result.size());
+    check_openssl(::EVP_MAC_update(context.get(), message.data(), message.size()) == 1 &&
+                  ::EVP_MAC_final(context.get(), result.data(), &size, result.size()) == 1 && size == result.size());
     return result;
 }
 
@@ -104,16 +88,16 @@ secret_bytes keyed_hash::derive(std::string_view purpose) const
 struct aead::state
 {
     keyed_hash key_of; // a message, by its salt
-    owned<EVP_CIPHER> cipher;
+    evp_ptr<EVP_CIPHER> cipher;
 
-    [[nodiscard]] owned<EVP_CIPHER_CTX> begin(byte_view salt, bool encrypt) const
+    [[nodiscard]] evp_ptr<EVP_CIPHER_CTX> begin(byte_view salt, bool encrypt) const
     {
         auto key = key_of(salt);
-        owned<EVP_CIPHER_CTX> context{::EVP_CIPHER_CTX_new()};
+        evp_ptr<EVP_CIPHER_CTX> context{::EVP_CIPHER_CTX_new()};
         bool const ok = context != nullptr && ::EVP_CipherInit_ex2(context.get(), cipher.get(), key.data(), zero_nonce,
                                                                    encrypt ? 1 : 0, nullptr) == 1;
         wipe(key);
-        check(ok);
+        check_openssl(ok);
         return context;
     }
 };
@@ -128,24 +112,24 @@ void add_clear(EVP_CIPHER_CTX* context, byte_view bytes)
     for (int i = 0; i < 8; ++i)
         length[i] = static_cast<unsigned char>(size >> (56 - 8 * i));
     int out = 0;
-    check(::EVP_CipherUpdate(context, nullptr, &out, length, sizeof length) == 1);
+    check_openssl(::EVP_CipherUpdate(context, nullptr, &out, length, sizeof length) == 1);
     if (!bytes.empty())
-        check(::EVP_CipherUpdate(context, nullptr, &out, bytes.data(), int_size(bytes.size())) == 1);
+        check_openssl(::EVP_CipherUpdate(context, nullptr, &out, bytes.data(), int_size(bytes.size())) == 1);
 }
 
 void transform(EVP_CIPHER_CTX* context, byte_view from, unsigned char* to)
 {
     int out = 0;
     if (!from.empty())
-        check(::EVP_CipherUpdate(context, to, &out, from.data(), int_size(from.size())) == 1);
+        check_openssl(::EVP_CipherUpdate(context, to, &out, from.data(), int_size(from.size())) == 1);
 }
 
 } // namespace
 
 aead::aead(byte_view key)
 {
-    owned<EVP_CIPHER> cipher{::EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr)};
-    check(cipher != nullptr);
+    evp_ptr<EVP_CIPHER> cipher{::EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr)};
+    check_openssl(cipher != nullptr);
     state_ = std::make_unique<state const>(state{keyed_hash{key}, std::move(cipher)});
 }
 
@@ -159,15 +143,15 @@ secret_bytes aead::seal(byte_view header, byte_view text, byte_view context) con
     unsigned char* const salt = std::copy(header.begin(), header.end(), result.data());
     unsigned char* const body = salt + salt_size;
     unsigned char* const tag = body + text.size();
-    check(::RAND_bytes(salt, static_cast<int>(salt_size)) == 1);
+    detail::fill_random({salt, salt_size});
 
     auto const cipher = state_->begin({salt, salt_size}, true);
     add_clear(cipher.get(), header);
     add_clear(cipher.get(), context);
     transform(cipher.get(), text, body);
     int out = 0;
-    check(::EVP_CipherFinal_ex(cipher.get(), tag, &out) == 1 &&
-          ::EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_AEAD_GET_TAG, static_cast<int>(tag_size), tag) == 1);
+    check_openssl(::EVP_CipherFinal_ex(cipher.get(), tag, &out) == 1 &&
+                  ::EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_AEAD_GET_TAG, static_cast<int>(tag_size), tag) == 1);
     return result;
 }
 
@@ -187,7 +171,8 @@ std::optional<secret_bytes> aead::open(byte_view sealed, std::size_t header_size
     transform(cipher.get(), body, text.data());
     int out = 0;
     unsigned char none = 0;
-    check(::EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_AEAD_SET_TAG, static_cast<int>(tag_size), tag.data()) == 1);
+    check_openssl(::EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_AEAD_SET_TAG, static_cast<int>(tag_size), tag.data()) ==
+                  1);
     if (::EVP_CipherFinal_ex(cipher.get(), &none, &out) != 1)
     {
         ::ERR_clear_error();

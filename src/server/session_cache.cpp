@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/require_option.hpp"
 #include "cache_core.hpp"
 
 #include <reprise/base/error.hpp>
@@ -11,12 +12,6 @@ namespace reprise {
 
 namespace {
 
-void require(bool ok, char const* what)
-{
-    if (!ok)
-        throw system_error{errc::bad_option, what};
-}
-
 session_cache_options checked(session_cache_options o)
 {
     if (o.id_context.empty())
@@ -25,21 +20,23 @@ session_cache_options checked(session_cache_options o)
         throw system_error{errc::id_context_too_long, std::to_string(o.id_context.size()) + " bytes"};
 
     constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
-    require(o.timeout.count() >= 1 && o.timeout <= week, "session_cache_options::timeout: 1 s to 7 days");
-    require(o.max_session_age.count() >= 1 && o.max_session_age <= week,
-            "session_cache_options::max_session_age: 1 s to 7 days");
-    require(o.num_tickets <= 16, "session_cache_options::num_tickets: 0 to 16");
-    require(o.lookup_deadline.count() >= 1, "session_cache_options::lookup_deadline: at least 1 ms");
-    require(o.write_deadline.count() >= 1, "session_cache_options::write_deadline: at least 1 ms");
-    require(o.max_pending_writes >= 1, "session_cache_options::max_pending_writes: at least 1");
-    require(o.now != nullptr, "session_cache_options::now: a clock");
+    detail::require_option(o.timeout.count() >= 1 && o.timeout <= week,
+                           "session_cache_options::timeout: 1 s to 7 days");
+    detail::require_option(o.max_session_age.count() >= 1 && o.max_session_age <= week,
+                           "session_cache_options::max_session_age: 1 s to 7 days");
+    detail::require_option(o.num_tickets <= 16, "session_cache_options::num_tickets: 0 to 16");
+    detail::require_option(o.lookup_deadline.count() >= 1, "session_cache_options::lookup_deadline: at least 1 ms");
+    detail::require_option(o.write_deadline.count() >= 1, "session_cache_options::write_deadline: at least 1 ms");
+    detail::require_option(o.max_pending_writes >= 1, "session_cache_options::max_pending_writes: at least 1");
+    detail::require_option(o.now != nullptr, "session_cache_options::now: a clock");
 
     bool const storage = has(o.mode, cache_mode::server);
     bool const internal = has(o.mode, cache_mode::openssl_internal);
-    require(!(storage && internal), "session_cache_options::mode: server or openssl_internal, not both");
-    require(storage || internal || o.mode == cache_mode::off,
-            "session_cache_options::mode: no_auto_flush and no_internal go with server or openssl_internal");
-    require(storage || !o.storage, "session_cache_options::storage: goes with cache_mode::server");
+    detail::require_option(!(storage && internal), "session_cache_options::mode: server or openssl_internal, not both");
+    detail::require_option(
+        storage || internal || o.mode == cache_mode::off,
+        "session_cache_options::mode: no_auto_flush and no_internal go with server or openssl_internal");
+    detail::require_option(storage || !o.storage, "session_cache_options::storage: goes with cache_mode::server");
     if (storage && !o.storage)
         o.storage = memory_storage::make({.now = o.now});
     return o;

@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/require_option.hpp"
 #include "expiry_field.hpp"
 
 #include <reprise/base/aead.hpp>
@@ -47,12 +48,6 @@ struct header
     }
 };
 
-void require(bool ok, char const* what)
-{
-    if (!ok)
-        throw system_error{errc::bad_option, what};
-}
-
 struct sealing_key
 {
     explicit sealing_key(secret_bytes const& key) : sealing_key(keyed_hash{key}) {}
@@ -76,8 +71,9 @@ public:
           names_(keyed_hash{o.name_key}.derive("reprise sealed name")), keys_(o.keys.begin(), o.keys.end())
     {
         for (auto key = keys_.begin(); key != keys_.end(); ++key)
-            require(std::none_of(keys_.begin(), key, [&](auto const& other) { return other.id == key->id; }),
-                    "sealed_storage_options::keys: all different");
+            detail::require_option(
+                std::none_of(keys_.begin(), key, [&](auto const& other) { return other.id == key->id; }),
+                "sealed_storage_options::keys: all different");
     }
 
     [[nodiscard]] std::string hide(std::string const& name) const
@@ -126,13 +122,13 @@ private:
 
 std::shared_ptr<sealed_storage> sealed_storage::make(sealed_storage_options options)
 {
-    require(options.inner != nullptr, "sealed_storage_options::inner: a storage");
-    require(!options.keys.empty() && options.keys.size() <= 16, "sealed_storage_options::keys: 1 to 16");
-    require(std::ranges::all_of(options.keys, is_plausible_key),
-            "sealed_storage_options::keys: 32 random bytes each, at least 16 of them different");
-    require(is_plausible_key(options.name_key),
-            "sealed_storage_options::name_key: 32 random bytes, at least 16 of them different");
-    require(options.now != nullptr, "sealed_storage_options::now: a clock");
+    detail::require_option(options.inner != nullptr, "sealed_storage_options::inner: a storage");
+    detail::require_option(!options.keys.empty() && options.keys.size() <= 16, "sealed_storage_options::keys: 1 to 16");
+    detail::require_option(std::ranges::all_of(options.keys, is_plausible_key),
+                           "sealed_storage_options::keys: 32 random bytes each, at least 16 of them different");
+    detail::require_option(is_plausible_key(options.name_key),
+                           "sealed_storage_options::name_key: 32 random bytes, at least 16 of them different");
+    detail::require_option(options.now != nullptr, "sealed_storage_options::now: a clock");
     return std::shared_ptr<sealed_storage>{new sealed_storage{std::move(options)}};
 }
 

@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/require_option.hpp"
 #include "expiry_field.hpp"
 
 #include <reprise/base/error.hpp>
@@ -45,12 +46,6 @@ time_point expiry_of(byte_view record)
 secret_bytes value_of(byte_view record)
 {
     return secret_bytes{record.subspan(header_size)};
-}
-
-void require(bool ok, char const* what)
-{
-    if (!ok)
-        throw system_error{errc::bad_option, what};
 }
 
 /* What is going on with each name, so that a copy near by is made only if nobody has written meanwhile.
@@ -172,11 +167,12 @@ private:
 std::shared_ptr<tiered_storage> tiered_storage::make(tiered_storage_options options)
 {
     constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
-    require(options.near != nullptr, "tiered_storage_options::near: a storage");
-    require(options.far != nullptr && options.far != options.near, "tiered_storage_options::far: another storage");
-    require(options.near_ttl.count() >= 1 && options.near_ttl <= week,
-            "tiered_storage_options::near_ttl: 1 s to 7 days");
-    require(options.now != nullptr, "tiered_storage_options::now: a clock");
+    detail::require_option(options.near != nullptr, "tiered_storage_options::near: a storage");
+    detail::require_option(options.far != nullptr && options.far != options.near,
+                           "tiered_storage_options::far: another storage");
+    detail::require_option(options.near_ttl.count() >= 1 && options.near_ttl <= week,
+                           "tiered_storage_options::near_ttl: 1 s to 7 days");
+    detail::require_option(options.now != nullptr, "tiered_storage_options::now: a clock");
     return std::shared_ptr<tiered_storage>{new tiered_storage{std::move(options)}};
 }
 

@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/hex.hpp"
 #include "support/keys.hpp"
 
 #include <reprise/base/aead.hpp>
@@ -10,21 +11,10 @@
 #include <string>
 
 using namespace reprise;
+using reprise::detail::hex;
 using test::key_of;
 
 TEST_SUITE_BEGIN("aead");
-
-namespace {
-
-std::string hex(byte_view bytes)
-{
-    std::string text;
-    for (auto const b : bytes)
-        (text += "0123456789abcdef"[b >> 4]) += "0123456789abcdef"[b & 15];
-    return text;
-}
-
-} // namespace
 
 TEST_CASE("a keyed hash is HMAC-SHA-256 (RFC 4231, test cases 1 and 2)")
 {

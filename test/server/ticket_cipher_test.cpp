@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/ticket_cipher.hpp"
 
+#include "support/ticket_contexts.hpp"
 #include "support/ticket_keys.hpp"
 
 #include <doctest/doctest.h>
@@ -19,27 +20,16 @@
 using namespace reprise;
 using namespace reprise::detail;
 using test::make_ticket_key;
+using test::ticket_contexts;
 
 TEST_SUITE_BEGIN("ticket_cipher");
 
 namespace {
 
-template <auto Free>
-struct freeing
+struct kdf_deleter
 {
-    template <class T>
-    void operator()(T* p) const noexcept
-    {
-        Free(p);
-    }
-};
-
-// What OpenSSL hands to the callback.
-struct contexts
-{
-    std::unique_ptr<EVP_CIPHER_CTX, freeing<EVP_CIPHER_CTX_free>> cipher{EVP_CIPHER_CTX_new()};
-    std::unique_ptr<EVP_MAC, freeing<EVP_MAC_free>> hmac{EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
-    std::unique_ptr<EVP_MAC_CTX, freeing<EVP_MAC_CTX_free>> mac{EVP_MAC_CTX_new(hmac.get())};
+    void operator()(EVP_KDF* p) const noexcept { EVP_KDF_free(p); }
+    void operator()(EVP_KDF_CTX* p) const noexcept { EVP_KDF_CTX_free(p); }
 };
 
 ticket_ring::entry entry_of(std::uint64_t seed)
@@ -70,7 +60,7 @@ std::string both(ticket_subkeys const& keys)
 TEST_CASE("a hundred thousand tickets of one key have no key and IV pair in common")
 {
     auto const entry = entry_of(1);
-    contexts c;
+    ticket_contexts c;
     std::unordered_set<std::string> pairs;
     std::unordered_set<std::string> keys;
     std::unordered_set<std::string> ivs;
@@ -93,8 +83,8 @@ TEST_CASE("a hundred thousand tickets of one key have no key and IV pair in comm
 TEST_CASE("what one seals the other opens, under one key, policy, name and IV")
 {
     auto const entry = entry_of(1);
-    contexts seal;
-    contexts open;
+    ticket_contexts seal;
+    ticket_contexts open;
     ticket_name name{};
     ticket_iv iv{};
     begin_sealing(entry, policy(1), name, iv, seal.cipher.get(), seal.mac.get());
@@ -116,7 +106,7 @@ TEST_CASE("what one seals the other opens, under one key, policy, name and IV")
     REQUIRE(EVP_DecryptFinal_ex(open.cipher.get(), opened.data() + size, &rest) == 1);
     CHECK(std::equal(std::begin(session), std::end(session), opened.begin()));
 
-    auto const tag_of = [&](contexts& c)
+    auto const tag_of = [&](ticket_contexts& c)
     {
         unsigned char tag[EVP_MAX_MD_SIZE];
         std::size_t tag_size = 0;
@@ -128,7 +118,7 @@ TEST_CASE("what one seals the other opens, under one key, policy, name and IV")
     };
     auto const tag = tag_of(seal);
     CHECK(tag == tag_of(open));
-    contexts other;
+    ticket_contexts other;
     begin_opening(entry, policy(2), name, iv, other.cipher.get(), other.mac.get());
     CHECK(tag != tag_of(other));
 }
@@ -159,7 +149,7 @@ TEST_CASE("the keys of a ticket depend on the secret, the policy and every rando
 
 TEST_CASE("the derivation is HKDF-Expand with SHA-512, as OpenSSL has it")
 {
-    std::unique_ptr<EVP_KDF, freeing<EVP_KDF_free>> const hkdf{EVP_KDF_fetch(nullptr, "HKDF", nullptr)};
+    std::unique_ptr<EVP_KDF, kdf_deleter> const hkdf{EVP_KDF_fetch(nullptr, "HKDF", nullptr)};
     for (std::size_t const size : {32, 64, 127, 128, 129, 256})
     {
         auto secret = test::ticket_secret(size, size);
@@ -167,7 +157,7 @@ TEST_CASE("the derivation is HKDF-Expand with SHA-512, as OpenSSL has it")
         ticket_iv const iv{9, 8, 7};
         auto info = std::string{"reprise ticket 1"} + text(policy(3)) + text(name.id) + text(name.salt) + text(iv);
 
-        std::unique_ptr<EVP_KDF_CTX, freeing<EVP_KDF_CTX_free>> const context{EVP_KDF_CTX_new(hkdf.get())};
+        std::unique_ptr<EVP_KDF_CTX, kdf_deleter> const context{EVP_KDF_CTX_new(hkdf.get())};
         int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
         char digest[] = "SHA512";
         OSSL_PARAM const params[] = {OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),

@@ -2,6 +2,7 @@
 #include "server/tickets/ticket_keeper.hpp"
 
 #include "support/await.hpp"
+#include "support/ticket_contexts.hpp"
 #include "support/ticket_keys.hpp"
 
 #include <reprise/base/error.hpp>
@@ -12,8 +13,6 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <doctest/doctest.h>
-
-#include <openssl/evp.h>
 
 #include <map>
 #include <mutex>
@@ -29,30 +28,13 @@ using namespace reprise::detail;
 using namespace std::chrono_literals;
 using reprise::testing::manual_clock;
 using test::make_ticket_key;
+using test::ticket_contexts;
 
 TEST_SUITE_BEGIN("ticket_keeper");
 
 namespace {
 
 constexpr policy_tag policy{};
-
-// What OpenSSL hands to the callback.
-struct contexts
-{
-    EVP_CIPHER_CTX* cipher = EVP_CIPHER_CTX_new();
-    EVP_MAC* hmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
-    EVP_MAC_CTX* mac = EVP_MAC_CTX_new(hmac);
-
-    contexts() = default;
-    contexts(contexts const&) = delete;
-    contexts& operator=(contexts const&) = delete;
-    ~contexts()
-    {
-        EVP_MAC_CTX_free(mac);
-        EVP_MAC_free(hmac);
-        EVP_CIPHER_CTX_free(cipher);
-    }
-};
 
 struct ticket
 {
@@ -74,10 +56,10 @@ struct keeper
 
     std::optional<ticket> issue()
     {
-        contexts c;
+        ticket_contexts c;
         ticket made;
         auto const end = keys->issued_until(time.now());
-        if (keys->seal(policy, made.name, made.iv, c.cipher, c.mac, time.now()) != 1)
+        if (keys->seal(policy, made.name, made.iv, c.cipher.get(), c.mac.get(), time.now()) != 1)
             return std::nullopt;
         REQUIRE(end.has_value());
         made.end = *end;
@@ -86,8 +68,8 @@ struct keeper
 
     int open(ticket const& t)
     {
-        contexts c;
-        return keys->open(policy, t.name, t.iv, c.cipher, c.mac, time.now());
+        ticket_contexts c;
+        return keys->open(policy, t.name, t.iv, c.cipher.get(), c.mac.get(), time.now());
     }
 };
 
@@ -431,14 +413,14 @@ TEST_CASE("threads seal and open while keys rotate")
         threads.emplace_back(
             [&]
             {
-                contexts c;
+                ticket_contexts c;
                 for (int i = 0; i < 2000; ++i)
                 {
                     ticket made;
                     std::shared_lock const lock{time_passes};
                     auto const now = time.now();
-                    if (k.keys->seal(policy, made.name, made.iv, c.cipher, c.mac, now) != 1 ||
-                        k.keys->open(policy, made.name, made.iv, c.cipher, c.mac, now) == no)
+                    if (k.keys->seal(policy, made.name, made.iv, c.cipher.get(), c.mac.get(), now) != 1 ||
+                        k.keys->open(policy, made.name, made.iv, c.cipher.get(), c.mac.get(), now) == no)
                         ++lost;
                 }
             });

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/key_source.hpp"
 
-#include <reprise/base/error.hpp>
+#include "base/require_option.hpp"
 
 #include <utility>
 
@@ -39,12 +39,9 @@ std::unique_ptr<key_source> make_callback_source(ticket_keys::callback fetch, ca
                                                  key_source_context const&)
 {
     using std::chrono::milliseconds;
-    if (!fetch)
-        throw system_error{errc::bad_option, "ticket_keys::from_callback: a callback"};
-    if (options.refresh_every < milliseconds{10})
-        throw system_error{errc::bad_option, "callback_keys_options::refresh_every: at least 10 ms"};
-    if (options.deadline < milliseconds{1})
-        throw system_error{errc::bad_option, "callback_keys_options::deadline: at least 1 ms"};
+    require_option(fetch != nullptr, "ticket_keys::from_callback: a callback");
+    require_option(options.refresh_every >= milliseconds{10}, "callback_keys_options::refresh_every: at least 10 ms");
+    require_option(options.deadline >= milliseconds{1}, "callback_keys_options::deadline: at least 1 ms");
     return std::make_unique<callback_source>(std::move(fetch), options);
 }
 

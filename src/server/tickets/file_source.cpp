@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/key_source.hpp"
 
+#include "base/require_option.hpp"
 #include "base/signals_blocked.hpp"
 #include "storage/handoff.hpp"
 
@@ -26,18 +27,12 @@ namespace reprise::detail {
 
 namespace {
 
-void require(bool ok, char const* what)
-{
-    if (!ok)
-        throw system_error{errc::bad_option, what};
-}
-
 file_keys_options checked(file_keys_options o)
 {
-    require(!o.paths.empty() && o.paths.size() <= max_ticket_keys, "file_keys_options::paths: 1 to 64");
-    require(std::ranges::none_of(o.paths, [](auto const& path) { return path.empty(); }),
-            "file_keys_options::paths: none may be empty");
-    require(o.check_every >= std::chrono::milliseconds{10}, "file_keys_options::check_every: at least 10 ms");
+    require_option(!o.paths.empty() && o.paths.size() <= max_ticket_keys, "file_keys_options::paths: 1 to 64");
+    require_option(std::ranges::none_of(o.paths, [](auto const& path) { return path.empty(); }),
+                   "file_keys_options::paths: none may be empty");
+    require_option(o.check_every >= std::chrono::milliseconds{10}, "file_keys_options::check_every: at least 10 ms");
     return o;
 }
 

@@ -1,15 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/key_source.hpp"
 
+#include "base/openssl.hpp"
+#include "base/require_option.hpp"
 #include "server/tickets/ticket_ring.hpp"
 
-#include <reprise/base/error.hpp>
-
-#include <openssl/err.h>
-#include <openssl/rand.h>
-
 #include <algorithm>
-#include <new>
 #include <string>
 #include <utility>
 
@@ -65,14 +61,9 @@ public:
 private:
     ticket_key make(time_point now)
     {
-        locked_bytes secret{secret_size};
-        if (::RAND_bytes(secret.data(), static_cast<int>(secret.size())) != 1)
-        {
-            ::ERR_clear_error();
-            throw std::bad_alloc{};
-        }
         auto const last = now + every_;
-        return {std::move(secret), "rotating " + std::to_string(++count_), now, last + grace, last + accept_for_};
+        return {random_secret(secret_size), "rotating " + std::to_string(++count_), now, last + grace,
+                last + accept_for_};
     }
 
     std::chrono::seconds const every_;
@@ -86,14 +77,13 @@ std::unique_ptr<key_source> make_rotating_source(rotating_keys_options const& op
                                                  key_source_context const& context)
 {
     constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
-    if (options.every < std::chrono::seconds{1} || options.every > week)
-        throw system_error{errc::bad_option, "rotating_keys_options::every: 1 s to 7 days"};
-    if (options.accept_for < std::chrono::seconds{0} || options.accept_for > week)
-        throw system_error{errc::bad_option, "rotating_keys_options::accept_for: 0 s to 7 days"};
+    require_option(options.every >= std::chrono::seconds{1} && options.every <= week,
+                   "rotating_keys_options::every: 1 s to 7 days");
+    require_option(options.accept_for >= std::chrono::seconds{0} && options.accept_for <= week,
+                   "rotating_keys_options::accept_for: 0 s to 7 days");
     auto const accept_for = std::max(options.accept_for, context.ticket_life);
-    if (accept_for / options.every >= static_cast<long>(max_ticket_keys) - 1)
-        throw system_error{errc::bad_option,
-                           "rotating_keys_options::every: too short, more than 64 keys would be alive at once"};
+    require_option(accept_for / options.every < static_cast<long>(max_ticket_keys) - 1,
+                   "rotating_keys_options::every: too short, more than 64 keys would be alive at once");
     return std::make_unique<rotating_source>(options, context);
 }
 

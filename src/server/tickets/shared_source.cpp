@@ -1,4 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/openssl.hpp"
+#include "base/require_option.hpp"
 #include "server/tickets/fleet_records.hpp"
 #include "server/tickets/generations.hpp"
 #include "server/tickets/key_source.hpp"
@@ -16,14 +18,10 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 
-#include <openssl/err.h>
-#include <openssl/rand.h>
-
 #include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
-#include <new>
 #include <utility>
 
 namespace reprise::detail {
@@ -63,15 +61,9 @@ struct outcome
 
 ticket_key make_key(generation g, key_times const& times)
 {
-    locked_bytes secret(secret_key_size);
-    do
-    {
-        if (::RAND_priv_bytes(secret.data(), static_cast<int>(secret.size())) != 1)
-        {
-            ::ERR_clear_error();
-            throw std::bad_alloc{};
-        }
-    } while (!is_plausible_key(secret));
+    auto secret = random_secret(secret_key_size);
+    while (!is_plausible_key(secret))
+        secret = random_secret(secret_key_size);
     auto name = name_of_key(g, secret);
     return {.secret = std::move(secret),
             .name = std::move(name),
@@ -335,37 +327,32 @@ private:
     std::chrono::milliseconds const deadline_;
 };
 
-void require(bool ok, char const* what)
-{
-    if (!ok)
-        throw system_error{errc::bad_option, what};
-}
-
 } // namespace
 
 std::unique_ptr<key_source> make_shared_source(storage_ptr storage, shared_keys_options const& options,
                                                key_source_context const& context)
 {
     using namespace std::chrono_literals;
-    require(storage != nullptr, "ticket_keys::shared: a storage");
+    require_option(storage != nullptr, "ticket_keys::shared: a storage");
     if (!is_plausible_key(options.fleet_secret))
         throw system_error{errc::weak_ticket_key,
                            "shared_keys_options::fleet_secret: 32 random bytes, at least 16 of them different"};
-    require(!options.fleet.empty() && options.fleet.size() <= 64, "shared_keys_options::fleet: 1 to 64 bytes");
-    require(options.every >= 1s && options.every <= 24h * 7, "shared_keys_options::every: 1 s to 7 days");
+    require_option(!options.fleet.empty() && options.fleet.size() <= 64, "shared_keys_options::fleet: 1 to 64 bytes");
+    require_option(options.every >= 1s && options.every <= 24h * 7, "shared_keys_options::every: 1 s to 7 days");
     auto const quarter = std::chrono::milliseconds{options.every} / 4;
-    require(options.refresh_every >= 10ms && options.refresh_every <= quarter,
-            "shared_keys_options::refresh_every: 10 ms to every / 4");
-    require(options.max_clock_skew >= 0ms && options.max_clock_skew <= quarter,
-            "shared_keys_options::max_clock_skew: 0 s to every / 4");
-    require(options.deadline >= 1ms, "shared_keys_options::deadline: at least 1 ms");
+    require_option(options.refresh_every >= 10ms && options.refresh_every <= quarter,
+                   "shared_keys_options::refresh_every: 10 ms to every / 4");
+    require_option(options.max_clock_skew >= 0ms && options.max_clock_skew <= quarter,
+                   "shared_keys_options::max_clock_skew: 0 s to every / 4");
+    require_option(options.deadline >= 1ms, "shared_keys_options::deadline: at least 1 ms");
 
     generation_rules const rules{.every = options.every,
                                  .max_clock_skew = options.max_clock_skew,
                                  .refresh_every = options.refresh_every,
                                  .ticket_life = context.ticket_life};
-    require(count_generations(rules) + spare_ticket_keys <= max_ticket_keys,
-            "shared_keys_options::every: at least a 58th of the session timeout and three max_clock_skew together");
+    require_option(
+        count_generations(rules) + spare_ticket_keys <= max_ticket_keys,
+        "shared_keys_options::every: at least a 58th of the session timeout and three max_clock_skew together");
     return std::make_unique<shared_source>(
         std::shared_ptr<fleet>{new fleet{.storage = std::move(storage),
                                          .records = fleet_records{options.fleet_secret, options.fleet, options.every},

@@ -1,11 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/ticket_cipher.hpp"
 
+#include "base/openssl.hpp"
+
 #include <openssl/core_names.h>
-#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
 #include <cstring>
@@ -17,34 +17,16 @@ namespace reprise::detail {
 
 namespace {
 
-void check(bool ok)
-{
-    if (ok)
-        return;
-    ::ERR_clear_error();
-    throw std::bad_alloc{};
-}
-
-struct deleter
-{
-    void operator()(EVP_MD* p) const noexcept { ::EVP_MD_free(p); }
-    void operator()(EVP_MD_CTX* p) const noexcept { ::EVP_MD_CTX_free(p); }
-    void operator()(EVP_CIPHER* p) const noexcept { ::EVP_CIPHER_free(p); }
-};
-
-template <class T>
-using owned = std::unique_ptr<T, deleter>;
-
 // Fetched once: looking an algorithm up by its name takes longer than to use it.
 struct algorithms
 {
-    owned<EVP_MD> const sha512{::EVP_MD_fetch(nullptr, "SHA512", nullptr)};
-    owned<EVP_CIPHER> const cipher{::EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr)};
+    evp_ptr<EVP_MD> const sha512{::EVP_MD_fetch(nullptr, "SHA512", nullptr)};
+    evp_ptr<EVP_CIPHER> const cipher{::EVP_CIPHER_fetch(nullptr, "AES-256-CBC", nullptr)};
 
     static algorithms const& instance()
     {
         static algorithms const the;
-        check(the.sha512 != nullptr && the.cipher != nullptr);
+        check_openssl(the.sha512 != nullptr && the.cipher != nullptr);
         return the;
     }
 };
@@ -61,14 +43,17 @@ using hkdf_block = wiped_array<64>;
 class sha512
 {
 public:
-    sha512() { check(context_ != nullptr); }
+    sha512() { check_openssl(context_ != nullptr); }
 
-    void begin() { check(::EVP_DigestInit_ex2(context_.get(), algorithms::instance().sha512.get(), nullptr) == 1); }
-    void update(byte_view part) { check(::EVP_DigestUpdate(context_.get(), part.data(), part.size()) == 1); }
-    void finish(unsigned char* to) { check(::EVP_DigestFinal_ex(context_.get(), to, nullptr) == 1); }
+    void begin()
+    {
+        check_openssl(::EVP_DigestInit_ex2(context_.get(), algorithms::instance().sha512.get(), nullptr) == 1);
+    }
+    void update(byte_view part) { check_openssl(::EVP_DigestUpdate(context_.get(), part.data(), part.size()) == 1); }
+    void finish(unsigned char* to) { check_openssl(::EVP_DigestFinal_ex(context_.get(), to, nullptr) == 1); }
 
 private:
-    owned<EVP_MD_CTX> const context_{::EVP_MD_CTX_new()};
+    evp_ptr<EVP_MD_CTX> const context_{::EVP_MD_CTX_new()};
 };
 
 // The first block of HKDF-Expand's output: HMAC(secret, info | 1). The secret is random, so there is nothing to extract
@@ -114,12 +99,12 @@ hkdf_block expand(byte_view secret, std::initializer_list<byte_view> info)
 
 void use(ticket_subkeys const& keys, ticket_iv const& iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac, bool seal)
 {
-    check(::EVP_CipherInit_ex2(cipher, algorithms::instance().cipher.get(), keys.encryption.data(), iv.data(),
-                               seal ? 1 : 0, nullptr) == 1);
+    check_openssl(::EVP_CipherInit_ex2(cipher, algorithms::instance().cipher.get(), keys.encryption.data(), iv.data(),
+                                       seal ? 1 : 0, nullptr) == 1);
     char digest[] = "SHA256";
     OSSL_PARAM const params[] = {::OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
                                  ::OSSL_PARAM_construct_end()};
-    check(::EVP_MAC_init(mac, keys.integrity.data(), keys.integrity.size(), params) == 1);
+    check_openssl(::EVP_MAC_init(mac, keys.integrity.data(), keys.integrity.size(), params) == 1);
 }
 
 } // namespace
@@ -154,7 +139,7 @@ void begin_sealing(ticket_ring::entry const& with, policy_tag const& policy, tic
     name.id = with.id;
     // At once: what takes time is the call, not the bytes.
     std::array<unsigned char, sizeof name.salt + sizeof iv> random;
-    check(::RAND_bytes(random.data(), static_cast<int>(random.size())) == 1);
+    fill_random(random);
     std::copy_n(random.begin(), name.salt.size(), name.salt.begin());
     std::copy_n(random.begin() + name.salt.size(), iv.size(), iv.begin());
     auto const keys = derive_subkeys(with.key.secret, policy, name, iv);

@@ -1,14 +1,14 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/hex.hpp"
+#include "base/openssl.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/server/ticket_key_file.hpp>
 
-#include <openssl/err.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 
 #include <algorithm>
 #include <array>
-#include <new>
 #include <optional>
 #include <string>
 
@@ -41,21 +41,9 @@ std::string holds_bytes(std::size_t number, std::size_t size)
     return in_line(number) + "holds " + std::to_string(size) + " bytes";
 }
 
-std::string to_hex(byte_view bytes)
-{
-    std::string result;
-    result.reserve(2 * bytes.size());
-    for (auto const byte : bytes)
-    {
-        result += digits[byte >> 4];
-        result += digits[byte & 15];
-    }
-    return result;
-}
-
 ticket_key to_key(byte_view bytes)
 {
-    return {.secret = locked_bytes{bytes.subspan(name_size)}, .name = to_hex(bytes.first(name_size))};
+    return {.secret = locked_bytes{bytes.subspan(name_size)}, .name = detail::hex(bytes.first(name_size))};
 }
 
 // The opposite of to_key, at `out`, which has room for it.
@@ -201,13 +189,7 @@ ticket_key make_file_ticket_key(std::size_t size)
 {
     if (!is_key_size(size))
         throw system_error{errc::bad_option, "make_file_ticket_key: 48 or 80 bytes, not " + std::to_string(size)};
-    locked_bytes bytes{size};
-    if (::RAND_bytes(bytes.data(), static_cast<int>(size)) != 1)
-    {
-        ::ERR_clear_error();
-        throw std::bad_alloc{};
-    }
-    return to_key(bytes);
+    return to_key(detail::random_secret(size));
 }
 
 } // namespace reprise

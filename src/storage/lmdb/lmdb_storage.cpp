@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/require_option.hpp"
 #include "storage/lmdb/completion_port.hpp"
 #include "storage/lmdb/engine.hpp"
 
@@ -100,25 +101,22 @@ asio::awaitable<typename result_of_part<part>::type> ask(engine_ptr engine, lmdb
         co_return std::move(answer.*part);
 }
 
-void check(bool ok, char const* what)
-{
-    if (!ok)
-        throw system_error{errc::bad_option, what};
-}
-
 } // namespace
 
 std::shared_ptr<lmdb_storage> lmdb_storage::make(lmdb_storage_options options)
 {
-    check(!options.path.empty(), "lmdb_storage_options::path: a directory");
-    check(options.max_bytes >= 1u << 20 && options.max_bytes <= std::uint64_t{1} << 40,
-          "lmdb_storage_options::max_bytes: 1 MiB to 1 TiB");
-    check(options.durability == lmdb_durability::synced || options.durability == lmdb_durability::unsynced,
-          "lmdb_storage_options::durability: synced or unsynced");
-    check(options.max_queued_bytes >= 4096, "lmdb_storage_options::max_queued_bytes: at least 4096");
-    check(options.max_batch >= 1 && options.max_batch <= 4096, "lmdb_storage_options::max_batch: 1 to 4096");
-    check(options.read_threads >= 1 && options.read_threads <= 16, "lmdb_storage_options::read_threads: 1 to 16");
-    check(options.now != nullptr, "lmdb_storage_options::now: a clock");
+    detail::require_option(!options.path.empty(), "lmdb_storage_options::path: a directory");
+    detail::require_option(options.max_bytes >= 1u << 20 && options.max_bytes <= std::uint64_t{1} << 40,
+                           "lmdb_storage_options::max_bytes: 1 MiB to 1 TiB");
+    detail::require_option(options.durability == lmdb_durability::synced ||
+                               options.durability == lmdb_durability::unsynced,
+                           "lmdb_storage_options::durability: synced or unsynced");
+    detail::require_option(options.max_queued_bytes >= 4096, "lmdb_storage_options::max_queued_bytes: at least 4096");
+    detail::require_option(options.max_batch >= 1 && options.max_batch <= 4096,
+                           "lmdb_storage_options::max_batch: 1 to 4096");
+    detail::require_option(options.read_threads >= 1 && options.read_threads <= 16,
+                           "lmdb_storage_options::read_threads: 1 to 16");
+    detail::require_option(options.now != nullptr, "lmdb_storage_options::now: a clock");
     auto engine = std::make_shared<lmdb_engine>(std::move(options));
     engine->start();
     return std::shared_ptr<lmdb_storage>{new lmdb_storage{std::move(engine)}};
