@@ -1,4 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "client/early_offer.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_connection.hpp>
 
@@ -148,6 +150,20 @@ std::string policy_of(SSL* ssl, std::uint64_t context_id, bool verify_peer)
     return policy;
 }
 
+bool speaks_tls13(SSL* ssl)
+{
+    auto const highest = SSL_get_max_proto_version(ssl);
+    return (highest == 0 || highest >= TLS1_3_VERSION) && (::SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3) == 0;
+}
+
+bool is_enabled(SSL* ssl, SSL_CIPHER const* cipher)
+{
+    STACK_OF(SSL_CIPHER)* const enabled = ::SSL_get1_supported_ciphers(ssl);
+    bool const result = cipher != nullptr && sk_SSL_CIPHER_find(enabled, const_cast<SSL_CIPHER*>(cipher)) >= 0;
+    sk_SSL_CIPHER_free(enabled);
+    return result;
+}
+
 bool same_ticket(SSL_SESSION const* a, SSL_SESSION const* b)
 {
     unsigned char const* ticket_a = nullptr;
@@ -175,7 +191,8 @@ client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_s
 ssl_ptr client_connection::begin(std::string const& host, std::string const& service)
 {
     offered_.reset();
-    early_.clear();
+    early_size_ = 0;
+    unverified_.clear();
     verified_ = false;
     captured_ = false;
     reason_ = store_ ? full_reason::nothing_stored : full_reason::disabled;
@@ -273,13 +290,55 @@ void client_connection::offer(SSL* ssl, session const& candidate)
     offered_ = candidate;
 }
 
+byte_view client_connection::plan_early(SSL* ssl, early_data const& wanted)
+{
+    byte_view const bytes{static_cast<unsigned char const*>(wanted.bytes().data()), wanted.bytes().size()};
+    early_situation s{.has_session = offered_.has_value(),
+                      .stream_is_tls13 = speaks_tls13(ssl),
+                      .offered_alpn = options_.alpn,
+                      .size = bytes.size(),
+                      .may_split = wanted.options().split};
+    if (offered_)
+    {
+        s.session_is_tls13 = offered_->protocol() == tls_version::tls13;
+        s.allowed = offered_->max_early_data();
+        s.session_alpn = offered_->alpn();
+        // The store's key holds the name; of another session only the server's acknowledgement tells.
+        s.name_is_known =
+            !is_exact_ || (!key_.server_name.empty() && lower_case(offered_->server_name()) == key_.server_name);
+        s.cipher_is_enabled = is_enabled(ssl, ::SSL_SESSION_get0_cipher(offered_->native_handle()));
+        auto const now = std::chrono::system_clock::now(); // OpenSSL asks no other clock
+        s.age = std::chrono::floor<std::chrono::seconds>(now - offered_->issued_at());
+        s.lifetime = offered_->lifetime();
+    }
+    auto const plan = plan_early_data(s);
+    early_reason_ = plan.reason;
+    return bytes.first(plan.size);
+}
+
+void client_connection::early_sent(std::size_t size) noexcept
+{
+    early_size_ = size;
+    if (size == 0)
+        early_reason_ = early_data_reason::not_allowed;
+}
+
+bool client_connection::may_do_without_early(SSL const* ssl) const noexcept
+{
+    // A server that went down to TLS 1.2 takes early data for an attack (RFC 8446, D.3). One that has rejected it may find
+    // that it is more than it is willing to throw away.
+    bool const is_rejected =
+        ::SSL_version(ssl) < TLS1_3_VERSION || ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_REJECTED;
+    return early_size_ != 0 && is_rejected && ::SSL_get_verify_result(ssl) == X509_V_OK;
+}
+
 void client_connection::on_new_session(SSL_SESSION const* live)
 {
     if (!store_)
         return;
     if (!verified_)
     {
-        early_.emplace_back(::SSL_SESSION_dup(live));
+        unverified_.emplace_back(::SSL_SESSION_dup(live));
         return;
     }
     if (auto ticket = session::snapshot(live, origin_))
@@ -315,14 +374,27 @@ void client_connection::handshake_done(SSL* ssl)
         origin_ = session_origin::of_full_handshake(ssl, now);
         info_.reason = offered_ ? full_reason::declined : reason_;
     }
-    for (auto const& live : std::exchange(early_, {}))
+    info_.early_reason = early_reason_;
+    if (early_reason_ == early_data_reason::downgraded)
+        info_.early_data = early_data_status::rejected;
+    else if (early_size_ != 0 && ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED)
+    {
+        info_.early_data = early_data_status::accepted;
+        info_.early_size = early_size_;
+    }
+    else if (early_size_ != 0)
+    {
+        info_.early_data = early_data_status::rejected;
+        info_.early_reason = early_data_reason::declined;
+    }
+    for (auto const& live : std::exchange(unverified_, {}))
         if (auto ticket = session::snapshot(live.get(), origin_))
             keep(std::move(*ticket));
 }
 
 bool client_connection::handshake_failed() noexcept
 {
-    early_.clear();
+    unverified_.clear();
     return store_ && offered_ && offered_->protocol() == tls_version::tls12;
 }
 

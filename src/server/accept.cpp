@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
+#include "server/early/strike_register.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/server/accept.hpp>
@@ -39,6 +40,16 @@ void switch_context(SSL* ssl, SSL_CTX* to)
     SSL_set_min_proto_version(ssl, SSL_CTX_get_min_proto_version(to));
     SSL_set_max_proto_version(ssl, SSL_CTX_get_max_proto_version(to));
     ::SSL_set_num_tickets(ssl, ::SSL_CTX_get_num_tickets(to));
+}
+
+// What the client is told, what is enforced, and that what becomes of it is decided here: OpenSSL's own protection against
+// replays asks a table that is not there.
+void set_early_data_limits(SSL* ssl, early_data_options const& o)
+{
+    constexpr std::uint32_t least_skipped = SSL3_RT_MAX_PLAIN_LENGTH; // OpenSSL's default
+    ::SSL_set_max_early_data(ssl, o.max_bytes);
+    ::SSL_set_recv_max_early_data(ssl, std::max({least_skipped, o.max_bytes, o.promised_bytes}));
+    ::SSL_set_options(ssl, SSL_OP_NO_ANTI_REPLAY);
 }
 
 } // namespace
@@ -92,7 +103,7 @@ void acceptor::begin(bool has_hosts)
 
 tls_result acceptor::shake_hands(tls_engine& engine, asio::any_io_executor const& ex)
 {
-    auto const result = engine.handshake();
+    auto const result = engine.accept();
     store_new_sessions(ex);
     if (core().tickets)
         core().tickets->begin_refresh(ex);
@@ -108,6 +119,7 @@ accept_step acceptor::next() const noexcept
     case phase::host_wanted: return accept_step::choose_host;
     case phase::keys_wanted: return accept_step::learn_keys;
     case phase::look_up: return accept_step::look_up;
+    case phase::guard_wanted: return accept_step::ask_guard;
     case phase::over: return accept_step::done;
     default: return accept_step::shake_hands;
     }
@@ -138,9 +150,13 @@ int acceptor::on_client_hello(SSL* ssl, int* alert)
     }
     if (phase_ == phase::keys_known)
         plan_look_up();
+    is_retried_ = phase_ == phase::ready;
+    if (phase_ == phase::answered)
+        plan_guard();
+    if (phase_ == phase::guarded)
+        phase_ = phase::ready;
     // Asked again before the answer is there, OpenSSL is told to wait again.
-    bool const is_paused = phase_ == phase::host_wanted || phase_ == phase::keys_wanted || phase_ == phase::look_up;
-    return is_paused ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
+    return phase_ == phase::ready ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_RETRY;
 }
 
 void acceptor::plan_keys(bool may_ask)
@@ -197,6 +213,99 @@ void acceptor::plan_look_up()
         look_up_now();
 }
 
+/* Only for a flight that could be accepted. Whether it is authentic is not known yet, so what is asked may be junk; that is
+   why a guard bounds what it remembers. */
+void acceptor::plan_guard()
+{
+    phase_ = phase::guarded;
+    auto const& early = core().options.early_data;
+    if (early.max_bytes == 0 || !early.guard.strikes() || !hello_.offers_early_data || hello_.first_binder.empty() ||
+        hello_.psk_identities.empty())
+        return;
+    auto const& ticket = hello_.psk_identities.front(); // for no other is early data accepted (RFC 8446, 4.2.10)
+    bool const is_ours =
+        tickets_ ? core().tickets->knows(as_bytes(ticket), core().options.now()) : fetched_ && plan_.name == ticket;
+    if (is_ours)
+        phase_ = phase::guard_wanted;
+}
+
+asio::awaitable<strike> acceptor::ask_guard() const
+{
+    return strike_register::hit(core().options.early_data.guard.strikes(), hello_.first_binder);
+}
+
+void acceptor::guarded(strike const& answer) noexcept
+{
+    strike_ = answer;
+    phase_ = phase::guarded;
+}
+
+bool acceptor::allows_early_data() noexcept
+{
+    if (!early_judgement_) // OpenSSL asks more than once
+        early_judgement_ = judge_early_data();
+    return *early_judgement_ == early_data_reason::none;
+}
+
+early_data_reason acceptor::judge_early_data() const
+{
+    auto const& early = core().options.early_data;
+    SSL_SESSION const* const resumed = ::SSL_get_session(ssl_);
+    if (early.max_bytes == 0)
+        return early_data_reason::disabled;
+    if (::SSL_SESSION_get_max_early_data(resumed) > early.max_bytes)
+        return early_data_reason::limit_lowered;
+    if (auto const& strikes = early.guard.strikes())
+    {
+        if (!strike_)
+            return early_data_reason::not_acceptable;
+        auto const issued_at = std::chrono::system_clock::from_time_t(::SSL_SESSION_get_time(resumed));
+        bool const keys_are_private = core().tickets && core().tickets->is_private() && opened_ticket_;
+        auto const verdict = strikes->rules().judge(*strike_, issued_at, strikes->options().now(), keys_are_private);
+        if (verdict != early_data_reason::none)
+            return verdict;
+    }
+    else if (!fetched_) // it was not taken out of the storage for this connection
+        return early_data_reason::not_acceptable;
+    if (!early.accept)
+        return early_data_reason::none;
+    try
+    {
+        unsigned char const* alpn = nullptr;
+        std::size_t alpn_size = 0;
+        ::SSL_SESSION_get0_alpn_selected(resumed, &alpn, &alpn_size);
+        auto const age = origin_ ? core().options.now() - origin_->verified_at : time_point::duration{};
+        early_data_offer const offer{
+            hello_, {reinterpret_cast<char const*>(alpn), alpn_size}, std::chrono::floor<std::chrono::seconds>(age)};
+        return early.accept(offer) ? early_data_reason::none : early_data_reason::unwanted;
+    }
+    catch (...)
+    {
+        return early_data_reason::unwanted;
+    }
+}
+
+early_data_reason acceptor::why_no_early_data() const
+{
+    if (!hello_.offers_early_data)
+        return early_data_reason::not_asked;
+    if (early_judgement_) // OpenSSL asks last
+        return *early_judgement_;
+    if (core().options.early_data.max_bytes == 0)
+        return early_data_reason::disabled;
+    if (is_retried_)
+        return early_data_reason::hello_retry;
+    return info_.resumed() ? early_data_reason::not_acceptable : early_data_reason::not_resumed;
+}
+
+void acceptor::on_session_offered(SSL_SESSION const* offered) noexcept
+{
+    // What its ticket promises may come, whether it is accepted or thrown away.
+    auto const promised = ::SSL_SESSION_get_max_early_data(offered);
+    if (promised > ::SSL_get_recv_max_early_data(ssl_))
+        ::SSL_set_recv_max_early_data(ssl_, promised);
+}
+
 asio::awaitable<lookup<bool>> acceptor::learn_keys() const
 {
     auto const ask = [](std::shared_ptr<ticket_keeper> keeper) -> asio::awaitable<bool>
@@ -233,6 +342,7 @@ void acceptor::apply_host()
         switch_context(ssl_, cache_.native_handle());
     policy_ = core().policy_of(ssl_);
     ::SSL_set_session_id_context(ssl_, policy_.data(), static_cast<unsigned>(policy_.size()));
+    set_early_data_limits(ssl_, core().options.early_data);
 }
 
 full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const& origin) const
@@ -312,6 +422,7 @@ void acceptor::consider(session const& stored)
         reason_ = full_reason::record_corrupt;
         return;
     }
+    on_session_offered(copy.get());
     reason_ = core().judge(copy.get(), stored.origin());
     if (reason_ == full_reason::none)
         reason_ = check_policy(copy.get(), stored.origin());
@@ -380,6 +491,11 @@ void acceptor::finish()
     }
     else
         info_.reason = reason_ == full_reason::none ? full_reason::not_acceptable : reason_;
+    bool const is_accepted = ::SSL_get_early_data_status(ssl_) == SSL_EARLY_DATA_ACCEPTED;
+    info_.early_data = is_accepted                ? early_data_status::accepted
+                       : hello_.offers_early_data ? early_data_status::rejected
+                                                  : early_data_status::not_offered;
+    info_.early_reason = is_accepted ? early_data_reason::none : why_no_early_data();
     core().count(info_);
 }
 

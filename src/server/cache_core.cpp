@@ -182,6 +182,10 @@ void cache_core::count(handshake_info const& info) noexcept
     auto& counter = info.resumed() ? resumed_by_kind[static_cast<std::size_t>(info.resumption)]
                                    : full_by_reason[static_cast<std::size_t>(info.reason)];
     counter.fetch_add(1, std::memory_order_relaxed);
+    if (info.early_data == early_data_status::accepted)
+        early_accepted.fetch_add(1, std::memory_order_relaxed);
+    else if (info.early_data == early_data_status::rejected)
+        early_rejected_by_reason[static_cast<std::size_t>(info.early_reason)].fetch_add(1, std::memory_order_relaxed);
 }
 
 } // namespace reprise::detail

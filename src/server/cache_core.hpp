@@ -68,6 +68,8 @@ public:
 
     void count(handshake_info const& info) noexcept;
 
+    std::atomic<std::uint64_t> early_accepted{0};
+    std::array<std::atomic<std::uint64_t>, early_data_reason_count> early_rejected_by_reason{};
     std::atomic<std::uint64_t> failed{0};
     std::atomic<std::uint64_t> lookups{0};
     std::atomic<std::uint64_t> stored{0};

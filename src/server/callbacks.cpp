@@ -186,6 +186,8 @@ try
             a->on_ticket(why_not_opened(*core, {name, name_size}), {});
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
+    if (a != nullptr)
+        a->on_session_offered(opened);
     auto const origin = read_appdata(opened);
     auto judgement = origin ? core->judge(opened, *origin) : full_reason::record_corrupt;
     if (judgement == full_reason::none && a != nullptr)
@@ -202,6 +204,13 @@ try
 catch (std::exception const&)
 {
     return SSL_TICKET_RETURN_IGNORE_RENEW;
+}
+
+// A plain stream has no guard.
+int on_early_data(SSL* ssl, void*) noexcept
+{
+    auto* const a = acceptor_of(ssl);
+    return a != nullptr && a->allows_early_data() ? 1 : 0;
 }
 
 } // namespace
@@ -238,6 +247,7 @@ void attach(SSL_CTX* context, std::shared_ptr<cache_core> const& core)
     ::SSL_CTX_sess_set_new_cb(context, on_new_session);
     ::SSL_CTX_set_session_ticket_cb(context, on_ticket_sealing, on_ticket_opened, nullptr);
     ::SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket_key);
+    ::SSL_CTX_set_allow_early_data_cb(context, on_early_data, nullptr);
 }
 
 } // namespace reprise::detail

@@ -12,6 +12,24 @@ namespace reprise {
 
 namespace {
 
+// What would let a copy of a first flight through.
+void check_early_data(session_cache_options const& o)
+{
+    auto const& early = o.early_data;
+    if (early.max_bytes == 0)
+        return;
+    bool const tickets = o.tickets.enabled();
+    detail::require_option(early.guard.is_set(), "early_data_options::guard: early data needs a replay guard");
+    detail::require_option(!has(o.mode, cache_mode::openssl_internal),
+                           "early_data_options: OpenSSL's own table hands a session out more than once; use "
+                           "cache_mode::server");
+    detail::require_option(!(early.guard.is_single_use() && tickets),
+                           "replay_guard::single_use_tickets: tickets that keys open are good for any number of uses; "
+                           "use session_cache_options::tickets = false, or another guard");
+    detail::require_option(tickets || o.mode != cache_mode::off,
+                           "early_data_options: there is neither a storage nor a ticket key to resume by");
+}
+
 session_cache_options checked(session_cache_options o)
 {
     if (o.id_context.empty())
@@ -37,6 +55,7 @@ session_cache_options checked(session_cache_options o)
         storage || internal || o.mode == cache_mode::off,
         "session_cache_options::mode: no_auto_flush and no_internal go with server or openssl_internal");
     detail::require_option(storage || !o.storage, "session_cache_options::storage: goes with cache_mode::server");
+    check_early_data(o);
     if (storage && !o.storage)
         o.storage = memory_storage::make({.now = o.now});
     return o;
@@ -77,6 +96,10 @@ void configure(SSL_CTX* context, session_cache_options const& o)
 session_cache::session_cache(asio::ssl::context& tls, session_cache_options options)
     : context_(share(tls.native_handle())), core_(std::make_shared<detail::cache_core>(checked(std::move(options))))
 {
+    // OpenSSL's own protection asks its own table, which an external storage goes around.
+    detail::require_option(::SSL_CTX_get_max_early_data(context_.get()) == 0,
+                           "SSL_CTX_set_max_early_data: early data goes with session_cache_options::early_data and its "
+                           "replay guard");
     detail::attach(context_.get(), core_);
     configure(context_.get(), core_->options);
     // For plain streams on this context; a server_stream sets its own, for its SSL may have another policy.
@@ -130,6 +153,9 @@ session_cache_stats session_cache::stats() const
         result.full_by_reason[i] = core.full_by_reason[i].load(std::memory_order_relaxed);
     result.resumed = std::accumulate(result.resumed_by_kind.begin(), result.resumed_by_kind.end(), std::uint64_t{0});
     result.full = std::accumulate(result.full_by_reason.begin(), result.full_by_reason.end(), std::uint64_t{0});
+    result.early_accepted = core.early_accepted.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < result.early_rejected_by_reason.size(); ++i)
+        result.early_rejected_by_reason[i] = core.early_rejected_by_reason[i].load(std::memory_order_relaxed);
     result.failed = core.failed.load(std::memory_order_relaxed);
     result.lookups = core.lookups.load(std::memory_order_relaxed);
     result.dropped = core.dropped.load(std::memory_order_relaxed);

@@ -107,6 +107,18 @@ std::vector<std::string> read_psk_identities(byte_view extension)
     return result;
 }
 
+std::string read_first_binder(byte_view extension)
+{
+    constexpr std::size_t shortest = 32; // SHA-256 (RFC 8446, 4.2.11)
+    reader psk{extension};
+    auto const identities = psk.prefixed(2);
+    auto const binders = psk.prefixed(2);
+    if (!identities || !binders)
+        return {};
+    auto const first = reader{*binders}.prefixed(1);
+    return first && first->size() >= shortest ? text(*first) : std::string{};
+}
+
 client_hello read_client_hello(SSL* ssl)
 {
     client_hello result;
@@ -125,7 +137,11 @@ client_hello read_client_hello(SSL* ssl)
         result.ticket_name = text(ticket->first(std::min(ticket->size(), name_size)));
     }
     if (auto const psk = extension(ssl, TLSEXT_TYPE_psk))
+    {
         result.psk_identities = read_psk_identities(*psk);
+        result.first_binder = read_first_binder(*psk);
+    }
+    result.offers_early_data = extension(ssl, TLSEXT_TYPE_early_data).has_value();
     return result;
 }
 

@@ -149,6 +149,12 @@ std::string session::alpn() const
     return {reinterpret_cast<char const*>(name), size};
 }
 
+std::string session::server_name() const
+{
+    char const* const name = ::SSL_SESSION_get0_hostname(state_->native.get());
+    return name != nullptr ? name : "";
+}
+
 std::string session::cipher() const
 {
     SSL_CIPHER const* cipher = ::SSL_SESSION_get0_cipher(state_->native.get());

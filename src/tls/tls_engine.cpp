@@ -5,6 +5,7 @@
 #include <openssl/err.h>
 
 #include <algorithm>
+#include <array>
 #include <climits>
 #include <cstring>
 #include <new>
@@ -33,7 +34,7 @@ void forget_old_errors() noexcept
 
 } // namespace
 
-tls_engine::tls_engine(ssl_ptr ssl) : ssl_(std::move(ssl))
+tls_engine::tls_engine(ssl_ptr ssl) : reads_early_(::SSL_is_server(ssl.get()) == 1), ssl_(std::move(ssl))
 {
     bio_ptr ours{::BIO_new(method())};
     if (!ours)
@@ -52,14 +53,92 @@ tls_result tls_engine::handshake()
     int const result = ::SSL_do_handshake(ssl_.get());
     // An idle connection needs no buffers of 17 KB. In a handshake, to free them between two messages costs 2 %.
     if (result > 0)
+    {
         SSL_set_mode(ssl_.get(), SSL_MODE_RELEASE_BUFFERS);
+        is_early_ = false;
+    }
     return judge(result, 0);
+}
+
+bool tls_engine::send_early(byte_view bytes)
+{
+    forget_old_errors();
+    std::size_t size = 0;
+    bool const is_sent = ::SSL_write_early_data(ssl_.get(), bytes.data(), bytes.size(), &size) == 1;
+    ::ERR_clear_error();
+    return is_sent;
+}
+
+// Done with a size of zero: it is over.
+tls_result tls_engine::read_early(std::span<unsigned char> into)
+{
+    forget_old_errors();
+    std::size_t size = 0;
+    int const result = ::SSL_read_early_data(ssl_.get(), into.data(), into.size(), &size);
+    if (result == SSL_READ_EARLY_DATA_ERROR)
+        return judge(0, 0);
+    reads_early_ = result != SSL_READ_EARLY_DATA_FINISH;
+    return {tls_status::done, size};
+}
+
+tls_result tls_engine::put_early_aside()
+try
+{
+    std::array<unsigned char, SSL3_RT_MAX_PLAIN_LENGTH> record; // NOLINT(*-member-init): written before it is read
+    auto const result = read_early(record);
+    aside_.insert(aside_.end(), record.begin(), record.begin() + static_cast<std::ptrdiff_t>(result.size));
+    return result;
+}
+catch (std::bad_alloc const&)
+{
+    return {tls_status::failed};
+}
+
+tls_result tls_engine::accept()
+{
+    if (reads_early_)
+    {
+        auto const result = put_early_aside();
+        is_early_ = reads_early_ && ::SSL_get_early_data_status(ssl_.get()) == SSL_EARLY_DATA_ACCEPTED &&
+                    (result.status == tls_status::done || result.status == tls_status::needs_input);
+        if (is_early_)
+            return {};
+        if (result.status != tls_status::done)
+            return result;
+    }
+    return handshake();
+}
+
+tls_result tls_engine::finish()
+{
+    while (is_early_ && reads_early_)
+        if (auto const result = put_early_aside(); result.status != tls_status::done)
+            return result;
+    return is_early_ ? handshake() : tls_result{};
 }
 
 tls_result tls_engine::read(std::span<unsigned char> into)
 {
     if (into.empty())
         return {};
+    if (aside_read_ < aside_.size())
+    {
+        auto const size = std::min(into.size(), aside_.size() - aside_read_);
+        std::memcpy(into.data(), aside_.data() + aside_read_, size);
+        aside_read_ += size;
+        if (aside_read_ == aside_.size())
+        {
+            aside_ = {};
+            aside_read_ = 0;
+        }
+        return {tls_status::done, size};
+    }
+    if (is_early_ && reads_early_)
+        if (auto const result = read_early(into); result.status != tls_status::done || result.size != 0)
+            return result;
+    if (is_early_)
+        if (auto const result = handshake(); result.status != tls_status::done)
+            return result;
     forget_old_errors();
     int const result = ::SSL_read(ssl_.get(), into.data(), to_int(into.size()));
     return judge(result, result > 0 ? static_cast<std::size_t>(result) : 0);
@@ -70,12 +149,16 @@ tls_result tls_engine::write(byte_view from)
     if (from.empty()) // OpenSSL would take it for an error
         return {};
     forget_old_errors();
-    int const result = ::SSL_write(ssl_.get(), from.data(), to_int(from.size()));
-    return judge(result, result > 0 ? static_cast<std::size_t>(result) : 0);
+    std::size_t size = 0;
+    int const result = is_early_ ? ::SSL_write_early_data(ssl_.get(), from.data(), from.size(), &size)
+                                 : ::SSL_write_ex(ssl_.get(), from.data(), from.size(), &size);
+    return judge(result, size);
 }
 
 tls_result tls_engine::shut_down()
 {
+    if (auto const finished = finish(); finished.status != tls_status::done)
+        return finished;
     forget_old_errors();
     int result = ::SSL_shutdown(ssl_.get());
     if (result == 0) // ours is sent, the peer's has not come

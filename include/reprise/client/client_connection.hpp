@@ -3,6 +3,7 @@
 
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_options.hpp>
+#include <reprise/client/early_data.hpp>
 #include <reprise/client/session_store.hpp>
 #include <reprise/tls/handshake_info.hpp>
 #include <reprise/tls/ssl_handles.hpp>
@@ -32,6 +33,9 @@ public:
     client_connection(client_connection const&) = delete;
     client_connection& operator=(client_connection const&) = delete;
 
+    /// Forget what became of the early data of the last connection.
+    void begin_early() noexcept { early_reason_ = early_data_reason::not_asked; }
+
     /// A new SSL for a connection to this peer: SNI, host check, ALPN; its session_key is fixed from here on.
     [[nodiscard]] ssl_ptr begin(std::string const& host, std::string const& service);
 
@@ -48,13 +52,30 @@ public:
     [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
 
     /// The session that the caller insists on, if the store need not be asked.
-    [[nodiscard]] std::optional<session> exact() noexcept { return std::exchange(exact_, std::nullopt); }
+    [[nodiscard]] std::optional<session> exact() noexcept
+    {
+        is_exact_ = exact_.has_value();
+        return std::exchange(exact_, std::nullopt);
+    }
 
     /// Offer this session if every rule allows it; else note why not.
     void offer(SSL* ssl, session const& candidate);
 
     /// Nothing is offered, for this reason.
     void offer_nothing(full_reason reason) noexcept { reason_ = reason; }
+
+    /// Decide how much goes early, after what is offered has been decided: the first bytes, so many, of `wanted`.
+    [[nodiscard]] byte_view plan_early(SSL* ssl, early_data const& wanted);
+
+    /// So many OpenSSL has taken: all of them, or none.
+    void early_sent(std::size_t size) noexcept;
+
+    /// A connection with early data has failed in its handshake, and it is certain that the server has not accepted any: it
+    /// may be made again without.
+    [[nodiscard]] bool may_do_without_early(SSL const* ssl) const noexcept;
+
+    /// It is made again without.
+    void do_without_early() noexcept { early_reason_ = early_data_reason::downgraded; }
 
     /// The handshake succeeded: everything was verified, so sessions may be kept from now on.
     void handshake_done(SSL* ssl);
@@ -83,11 +104,14 @@ private:
     session_key key_;
     std::optional<session> exact_;
     std::optional<session> offered_;
+    bool is_exact_ = false; // offered_ is not from the store
+    std::size_t early_size_ = 0;
+    early_data_reason early_reason_ = early_data_reason::not_asked;
     full_reason reason_ = full_reason::nothing_stored;
     bool verified_ = false;
     bool captured_ = false;
     session_origin origin_;
-    std::vector<ssl_session_ptr> early_; // TLS 1.2 delivers its session before the handshake is done
+    std::vector<ssl_session_ptr> unverified_; // TLS 1.2 delivers its session before the handshake is done
     handshake_info info_;
 };
 

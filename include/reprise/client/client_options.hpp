@@ -44,6 +44,10 @@ struct client_options
     /// Send small records at once. Otherwise a request that follows another waits for an acknowledgement, 40 ms.
     bool no_delay = true;
 
+    /// Send the first flight with the first packet of TCP, where the system knows that the server takes it (TCP Fast Open,
+    /// RFC 7413; Linux). Where anything refuses, the connection is made as ever. What is sent so may arrive twice.
+    bool fast_open = false;
+
     /// Where "now" comes from, for the age of sessions.
     clock now = system_clock();
 };

@@ -4,9 +4,11 @@
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_connection.hpp>
 #include <reprise/client/client_options.hpp>
+#include <reprise/client/early_data.hpp>
 #include <reprise/client/session_store.hpp>
 #include <reprise/io/coalesce.hpp>
 #include <reprise/io/default_socket.hpp>
+#include <reprise/io/fast_open.hpp>
 #include <reprise/io/initiate.hpp>
 #include <reprise/io/initiation.hpp>
 #include <reprise/io/lowest_socket.hpp>
@@ -113,9 +115,7 @@ public:
 
     template <class Executor>
         requires(std::constructible_from<NextLayer, Executor const&>)
-    client_stream(Executor const& ex, asio::ssl::context& tls) : client_stream(ex, tls, client_options{})
-    {
-    }
+    client_stream(Executor const& ex, asio::ssl::context& tls) : client_stream(ex, tls, client_options{}) {}
 
     client_stream(NextLayer next, asio::ssl::context& tls) : client_stream(std::move(next), tls, client_options{}) {}
     /// @}
@@ -164,14 +164,37 @@ public:
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
     auto async_connect(std::string_view host, std::string_view service, Token&& token = {})
     {
-        return connect({std::string{host}, std::string{service}, {}}, std::nullopt, std::forward<Token>(token));
+        return connect({std::string{host}, std::string{service}, {}}, {}, std::forward<Token>(token));
+    }
+
+    /** The same, and send these bytes: in the first flight if the session allows it, else after the handshake.
+
+        It ends when the handshake is complete and all bytes are sent; `handshake_info::early_data` says which way they went,
+        and `early_reason` why. What can be known is checked before they are offered: the ticket's limit and age, ALPN, SNI
+        and the cipher suite. To a server that went down to TLS 1.2 the connection is made again, once, without early data.
+        If the operation fails, the server may have processed the bytes all the same.
+    */
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    auto async_connect(std::string_view host, std::string_view service, early_data early, Token&& token = {})
+    {
+        return connect({std::string{host}, std::string{service}, {}}, {.early = early}, std::forward<Token>(token));
     }
 
     /// The same, and resume exactly this session, for protocols that demand it; the store is not asked.
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
     auto async_connect(std::string_view host, std::string_view service, session exactly, Token&& token = {})
     {
-        return connect({std::string{host}, std::string{service}, {}}, std::move(exactly), std::forward<Token>(token));
+        return connect({std::string{host}, std::string{service}, {}}, {.exactly = std::move(exactly)},
+                       std::forward<Token>(token));
+    }
+
+    /// Both. Early data needs the server's acknowledgement of SNI in the session, for who knows where it comes from.
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    auto async_connect(std::string_view host, std::string_view service, session exactly, early_data early,
+                       Token&& token = {})
+    {
+        return connect({std::string{host}, std::string{service}, {}}, {.exactly = std::move(exactly), .early = early},
+                       std::forward<Token>(token));
     }
 
     /// The same to endpoints that the caller has resolved, tried in order; the first one's port is the service.
@@ -180,11 +203,16 @@ public:
         requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
     auto async_connect(EndpointSequence const& endpoints, std::string_view host, Token&& token = {})
     {
-        peer to{std::string{host}, {}, {}};
-        for (auto const& endpoint : endpoints)
-            to.endpoints.push_back(static_cast<asio::ip::tcp::endpoint>(endpoint));
-        to.service = to.endpoints.empty() ? "" : std::to_string(to.endpoints.front().port());
-        return connect(std::move(to), std::nullopt, std::forward<Token>(token));
+        return connect(peer_at(endpoints, host), {}, std::forward<Token>(token));
+    }
+
+    /// The same with early data.
+    template <class EndpointSequence,
+              asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+        requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
+    auto async_connect(EndpointSequence const& endpoints, std::string_view host, early_data early, Token&& token = {})
+    {
+        return connect(peer_at(endpoints, host), {.early = early}, std::forward<Token>(token));
     }
 
     /** Shake hands on a next layer that the caller has connected, through a proxy for example.
@@ -195,9 +223,15 @@ public:
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
     auto async_handshake(std::string_view host, std::string_view service, Token&& token = {})
     {
-        return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_.get(), to = peer{std::string{host}, std::string{service}, {}}]() mutable
-            { return self->handshake_on_next_layer(std::move(to)); }, std::forward<Token>(token));
+        return handshake_on_next_layer({std::string{host}, std::string{service}, {}}, {}, std::forward<Token>(token));
+    }
+
+    /// The same with early data. A connection that fails because of it cannot be made again here.
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    auto async_handshake(std::string_view host, std::string_view service, early_data early, Token&& token = {})
+    {
+        return handshake_on_next_layer({std::string{host}, std::string{service}, {}}, {.early = early},
+                                       std::forward<Token>(token));
     }
 
     /** Connect again to the same peer, resuming the last session if one is usable.
@@ -212,8 +246,14 @@ public:
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
     auto async_reconnect(Token&& token = {})
     {
-        return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_.get()] { return self->reconnect(); }, std::forward<Token>(token));
+        return reconnect({}, std::forward<Token>(token));
+    }
+
+    /// The same with early data: what `async_connect` says of it.
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    auto async_reconnect(early_data early, Token&& token = {})
+    {
+        return reconnect({.early = early}, std::forward<Token>(token));
     }
 
     /** Capture the session, send close_notify, wait for the peer's, close the socket.
@@ -246,7 +286,8 @@ public:
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
         return start([self = impl_.get()](auto handler, MutableBufferSequence const& into)
-                     { self->tls->async_read_some(into, std::move(handler)); }, buffers, std::forward<Token>(token));
+                     { self->tls->async_read_some(into, std::move(handler)); },
+                     buffers, std::forward<Token>(token));
     }
 
     /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
@@ -255,8 +296,8 @@ public:
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
         return start([self = impl_.get()](auto handler, ConstBufferSequence const& from)
-                     { self->tls->async_write_some(self->joined(from), std::move(handler)); }, buffers,
-                     std::forward<Token>(token));
+                     { self->tls->async_write_some(self->joined(from), std::move(handler)); },
+                     buffers, std::forward<Token>(token));
     }
 
 private:
@@ -265,6 +306,13 @@ private:
         std::string host;
         std::string service;
         std::vector<asio::ip::tcp::endpoint> endpoints; // empty: to be resolved
+    };
+
+    // What one connection is to do beside shaking hands.
+    struct wishes
+    {
+        std::optional<session> exactly{};
+        std::optional<early_data> early{};
     };
 
     struct impl
@@ -302,47 +350,50 @@ private:
         // Said explicitly, for a token in its place would be ambiguous with a socket that has a default token.
         static constexpr auto any_endpoint = [](error_code const&, auto const&) { return true; };
 
-        asio::awaitable<result> connect(peer next_peer, std::optional<session> exactly)
+        asio::awaitable<result> connect(peer next_peer, wishes w)
         {
             if (is_open())
                 co_return result{errc::already_connected};
             close();
             to = std::move(next_peer);
-            connection.offer_exactly(std::move(exactly)); // of an earlier attempt nothing may be left
-            co_return co_await establish<true>();
+            co_return co_await establish<true>(std::move(w));
         }
 
-        asio::awaitable<result> reconnect()
+        asio::awaitable<result> reconnect(wishes w)
         {
             if (!to)
                 co_return result{errc::never_connected};
             if (is_open())
                 co_return result{errc::already_connected};
             close();
-            co_return co_await establish<true>();
+            co_return co_await establish<true>(std::move(w));
         }
 
-        asio::awaitable<result> handshake_on_next_layer(peer next_peer)
+        asio::awaitable<result> handshake_on_next_layer(peer next_peer, wishes w)
         {
             if (open)
                 co_return result{errc::already_connected};
             to = std::move(next_peer);
-            co_return co_await establish<false>();
+            co_return co_await establish<false>(std::move(w));
         }
 
         // Everything from here to the end of the handshake, within the time limit.
         template <bool connects> // a next layer that the caller connects need not be a socket
-        asio::awaitable<result> establish()
+        asio::awaitable<result> establish(wishes w)
         {
+            connection.offer_exactly(std::move(w.exactly)); // of an earlier attempt nothing may be left
+            connection.begin_early();
             auto const ex = co_await asio::this_coro::executor;
             detail::watchdog const dog{ex, connection.options().connect_timeout, [this] { close(); }};
             error_code ec;
             try
             {
                 if constexpr (connects)
-                    ec = co_await connect_socket(dog);
-                if (!ec)
-                    ec = co_await shake_hands();
+                    ec = co_await connect_and_shake_hands(dog, w.early);
+                else
+                    ec = co_await shake_hands(w.early);
+                if (!ec && w.early && w.early->options().send_rest)
+                    ec = co_await write_rest(w.early->bytes() + connection.info().early_size);
             }
             catch (...)
             {
@@ -358,7 +409,35 @@ private:
             co_return result{ec};
         }
 
-        asio::awaitable<error_code> connect_socket(detail::watchdog const& dog)
+        // What is tried at most may make it fail: then it is tried again without.
+        asio::awaitable<error_code> connect_and_shake_hands(detail::watchdog const& dog,
+                                                            std::optional<early_data> early)
+        {
+            for (bool fast_open = connection.options().fast_open;;)
+            {
+                if (auto const ec = co_await connect_socket(dog, fast_open))
+                    co_return ec;
+                auto const ec = co_await shake_hands(early);
+                if (fast_open && is_refused(ec))
+                    fast_open = false;
+                else if (ec && early && may_do_without_early(ec))
+                    early.reset();
+                else
+                    co_return ec;
+                if (dog.has_barked())
+                    co_return ec;
+                close();
+            }
+        }
+
+        // With fast open a socket is connected when the first flight is written; so that one did not arrive.
+        [[nodiscard]] static bool is_refused(error_code ec) noexcept
+        {
+            return ec == asio::error::connection_refused || ec == asio::error::host_unreachable ||
+                   ec == asio::error::network_unreachable;
+        }
+
+        asio::awaitable<error_code> connect_socket(detail::watchdog const& dog, bool fast_open)
         {
             auto endpoints = to->endpoints;
             if (endpoints.empty())
@@ -371,10 +450,31 @@ private:
                     co_return found.value->ec;
                 endpoints = std::move(found.value->endpoints);
             }
+            if (fast_open)
+                co_return co_await connect_fast(std::move(endpoints));
             co_return std::get<0>(co_await asio::async_connect(socket(), endpoints, any_endpoint, no_throw));
         }
 
-        asio::awaitable<error_code> shake_hands()
+        asio::awaitable<error_code> connect_fast(std::vector<asio::ip::tcp::endpoint> endpoints)
+        {
+            error_code ec = asio::error::not_found;
+            for (auto const& endpoint : endpoints)
+            {
+                error_code ignored;
+                socket().close(ignored);
+                socket().open(endpoint.protocol(), ec);
+                if (ec)
+                    continue;
+                (void)detail::connect_fast_open(
+                    socket().native_handle()); // where it is refused, this is an ordinary connect
+                std::tie(ec) = co_await socket().async_connect(endpoint, no_throw);
+                if (!ec || ec == asio::error::operation_aborted)
+                    break;
+            }
+            co_return ec;
+        }
+
+        asio::awaitable<error_code> shake_hands(std::optional<early_data> early)
         {
             if (connection.options().no_delay)
             {
@@ -384,15 +484,39 @@ private:
             // A handshake needs an SSL that has seen none before.
             tls.emplace(next, connection.begin(to->host, to->service));
             co_await choose_session();
-            auto const [ec, none] =
-                co_await tls->async_perform([](detail::tls_engine& engine) { return engine.handshake(); },
-                                            asio::enable_terminal_cancellation{}, no_throw);
+            auto bytes = early ? connection.plan_early(tls->engine.native_handle(), *early) : byte_view{};
+            auto const [ec, none] = co_await tls->async_perform(
+                [this, &bytes](detail::tls_engine& engine)
+                {
+                    if (auto const first = std::exchange(bytes, {}); !first.empty())
+                        connection.early_sent(engine.send_early(first) ? first.size() : 0);
+                    return engine.handshake();
+                },
+                asio::enable_terminal_cancellation{}, no_throw);
             if (!ec)
                 connection.handshake_done(tls->engine.native_handle());
             // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
             else if (connection.handshake_failed() && ec.category() == asio::error::get_ssl_category())
                 co_await detail::within(connection.lookup_limit(),
                                         detail::remove_from(connection.store(), connection.key()));
+            co_return ec;
+        }
+
+        // Not after a cancellation, nor after an error of the transport, of which nobody knows what had arrived.
+        [[nodiscard]] bool may_do_without_early(error_code ec) noexcept
+        {
+            if (ec.category() != asio::error::get_ssl_category() ||
+                !connection.may_do_without_early(tls->engine.native_handle()))
+                return false;
+            connection.do_without_early();
+            return true;
+        }
+
+        asio::awaitable<error_code> write_rest(asio::const_buffer rest)
+        {
+            error_code ec;
+            for (std::size_t size = 0; rest.size() != 0 && !ec; rest += size)
+                std::tie(ec, size) = co_await tls->async_write_some(rest, no_throw);
             co_return ec;
         }
 
@@ -417,7 +541,9 @@ private:
             if (!open)
                 co_return detail::outcome<void>{};
             connection.capture_before_shutdown(tls->engine.native_handle());
-            co_return co_await detail::shut_down(*tls, connection.options().shutdown_timeout, [this] { close(); });
+            co_return co_await detail::shut_down(
+                *tls, connection.options().shutdown_timeout, [this] { close(); },
+                [](detail::tls_engine& e) { return e.shut_down(); });
         }
     };
 
@@ -439,12 +565,42 @@ private:
 
     [[nodiscard]] asio::any_io_executor any_executor() { return impl_->next.get_executor(); }
 
+    template <class EndpointSequence>
+    static peer peer_at(EndpointSequence const& endpoints, std::string_view host)
+    {
+        peer to{std::string{host}, {}, {}};
+        for (auto const& endpoint : endpoints)
+            to.endpoints.push_back(static_cast<asio::ip::tcp::endpoint>(endpoint));
+        to.service = to.endpoints.empty() ? "" : std::to_string(to.endpoints.front().port());
+        return to;
+    }
+
     template <class Token>
-    auto connect(peer to, std::optional<session> exactly, Token&& token)
+    auto connect(peer to, wishes w, Token&& token)
     {
         return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_.get(), to = std::move(to), exactly = std::move(exactly)]() mutable
-            { return self->connect(std::move(to), std::move(exactly)); }, std::forward<Token>(token));
+            any_executor(),
+            [self = impl_.get(), to = std::move(to), w = std::move(w)]() mutable
+            { return self->connect(std::move(to), std::move(w)); },
+            std::forward<Token>(token));
+    }
+
+    template <class Token>
+    auto reconnect(wishes w, Token&& token)
+    {
+        return detail::initiate<handshake_info>(
+            any_executor(), [self = impl_.get(), w = std::move(w)]() mutable { return self->reconnect(std::move(w)); },
+            std::forward<Token>(token));
+    }
+
+    template <class Token>
+    auto handshake_on_next_layer(peer to, wishes w, Token&& token)
+    {
+        return detail::initiate<handshake_info>(
+            any_executor(),
+            [self = impl_.get(), to = std::move(to), w = std::move(w)]() mutable
+            { return self->handshake_on_next_layer(std::move(to), std::move(w)); },
+            std::forward<Token>(token));
     }
 
     std::unique_ptr<impl> impl_; // operations and OpenSSL hold its address, so that the stream can be moved

@@ -18,6 +18,7 @@
 #include <boost/asio/ssl/error.hpp>
 
 #include <cstddef>
+#include <span>
 #include <type_traits>
 #include <utility>
 
@@ -37,6 +38,27 @@ namespace asio = boost::asio;
         return {static_cast<int>(result.error), asio::error::get_ssl_category()};
     default: return {};
     }
+}
+
+/// The first buffer of a sequence that is not empty.
+template <class Buffer, class Sequence>
+[[nodiscard]] Buffer first_of(Sequence const& buffers)
+{
+    auto const end = asio::buffer_sequence_end(buffers);
+    for (auto it = asio::buffer_sequence_begin(buffers); it != end; ++it)
+        if (Buffer const buffer{*it}; buffer.size() > 0)
+            return buffer;
+    return {};
+}
+
+[[nodiscard]] inline std::span<unsigned char> to_span(asio::mutable_buffer b) noexcept
+{
+    return {static_cast<unsigned char*>(b.data()), b.size()};
+}
+
+[[nodiscard]] inline byte_view to_span(asio::const_buffer b) noexcept
+{
+    return {static_cast<unsigned char const*>(b.data()), b.size()};
 }
 
 /** TLS on top of a next layer: moves the ciphertext of an engine.
@@ -74,8 +96,9 @@ public:
     template <class Step, class Filter, class Token>
     auto async_perform(Step step, Filter filter, Token&& token)
     {
-        auto start = [this](auto handler, Step s, Filter f)
-        { operation<Step, Filter, decltype(handler)>{*this, std::move(s), f, std::move(handler)}.start(); };
+        auto start = [this](auto handler, Step s, Filter f) {
+            operation<Step, Filter, decltype(handler)>{*this, std::move(s), f, std::move(handler)}.start();
+        };
         return asio::async_initiate<Token, void(error_code, std::size_t)>(
             initiation{next_.get_executor(), std::move(start)}, token, std::move(step), filter);
     }
@@ -85,9 +108,8 @@ public:
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token)
     {
         auto const into = first_of<asio::mutable_buffer>(buffers);
-        return async_perform([into](tls_engine& e)
-                             { return e.read({static_cast<unsigned char*>(into.data()), into.size()}); },
-                             asio::enable_total_cancellation{}, std::forward<Token>(token));
+        return async_perform([into](tls_engine& e) { return e.read(to_span(into)); }, asio::enable_total_cancellation{},
+                             std::forward<Token>(token));
     }
 
     /// As AsyncWriteStream.
@@ -95,23 +117,11 @@ public:
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token)
     {
         auto const from = first_of<asio::const_buffer>(buffers);
-        return async_perform([from](tls_engine& e)
-                             { return e.write({static_cast<unsigned char const*>(from.data()), from.size()}); },
+        return async_perform([from](tls_engine& e) { return e.write(to_span(from)); },
                              asio::enable_terminal_cancellation{}, std::forward<Token>(token));
     }
 
 private:
-    // The first buffer of a sequence that is not empty.
-    template <class Buffer, class Sequence>
-    static Buffer first_of(Sequence const& buffers)
-    {
-        auto const end = asio::buffer_sequence_end(buffers);
-        for (auto it = asio::buffer_sequence_begin(buffers); it != end; ++it)
-            if (Buffer const buffer{*it}; buffer.size() > 0)
-                return buffer;
-        return {};
-    }
-
     template <class Step, class Filter, class Handler>
     class operation
     {

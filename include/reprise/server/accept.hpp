@@ -5,6 +5,7 @@
 #include <reprise/io/within.hpp>
 #include <reprise/server/server_options.hpp>
 #include <reprise/server/session_cache.hpp>
+#include <reprise/server/strike.hpp>
 #include <reprise/tls/client_hello.hpp>
 #include <reprise/tls/handshake_info.hpp>
 #include <reprise/tls/session.hpp>
@@ -26,6 +27,7 @@ enum class accept_step
     choose_host, ///< ask the selector, then `use_host`
     learn_keys,  ///< ask the source of the ticket keys: `learn_keys`, then `learned`
     look_up,     ///< `look_up`, then `found`; not with an immediate_storage, which is asked on the way
+    ask_guard,   ///< `ask_guard`, then `guarded`
     done,
 };
 
@@ -82,6 +84,16 @@ public:
     /// Go on with the handshake, and hand the sessions that were made to the storage, behind it, on `ex`.
     [[nodiscard]] tls_result shake_hands(tls_engine& engine, asio::any_io_executor const& ex);
 
+    /// The same after early data was accepted; `step` is the engine's, and may complete the handshake.
+    template <class Step>
+    [[nodiscard]] tls_result go_on(tls_engine& engine, asio::any_io_executor const& ex, Step step)
+    {
+        auto const result = step(engine);
+        if (!new_sessions_.empty())
+            store_new_sessions(ex);
+        return result;
+    }
+
     [[nodiscard]] accept_step next() const noexcept;
 
     [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
@@ -94,6 +106,10 @@ public:
     /// Ask the storage, for at most the lookup deadline.
     [[nodiscard]] asio::awaitable<lookup<std::optional<secret_bytes>>> look_up() const;
     void found(lookup<std::optional<secret_bytes>> answer);
+
+    /// Ask the replay guard about this first flight, for at most its deadline.
+    [[nodiscard]] asio::awaitable<strike> ask_guard() const;
+    void guarded(strike const& answer) noexcept;
 
     /// The handshake is over, one way or the other.
     void end() noexcept;
@@ -109,6 +125,8 @@ public:
     void on_new_session(SSL_SESSION const* live);
     [[nodiscard]] full_reason check_policy(SSL_SESSION* candidate, session_origin const& origin) const;
     void on_ticket(full_reason judgement, session_origin const& origin) noexcept;
+    void on_session_offered(SSL_SESSION const* offered) noexcept;
+    [[nodiscard]] bool allows_early_data() noexcept;
     [[nodiscard]] session_origin const& origin();
     [[nodiscard]] cache_core& core() const noexcept { return *cache_.core(); }
     [[nodiscard]] std::array<unsigned char, 32> const& policy() const noexcept { return policy_; }
@@ -120,6 +138,9 @@ private:
     void plan_look_up();
     void look_up_now() noexcept;
     void consider(session const& stored);
+    void plan_guard();
+    [[nodiscard]] early_data_reason judge_early_data() const;
+    [[nodiscard]] early_data_reason why_no_early_data() const;
     void store_new_sessions(asio::any_io_executor const& ex);
     void finish();
 
@@ -132,7 +153,10 @@ private:
         keys_known,
         look_up, // paused for the storage
         answered,
-        over, // the handshake is complete
+        guard_wanted, // paused for the replay guard
+        guarded,
+        ready, // nothing more is asked
+        over,  // the handshake is complete, or early data is accepted
     };
 
     session_cache cache_; // of the current host
@@ -151,6 +175,9 @@ private:
     bool opened_ticket_ = false;
     bool tickets_ = false; // this connection has them
     std::array<unsigned char, 32> policy_{};
+    std::optional<strike> strike_;
+    std::optional<early_data_reason> early_judgement_;
+    bool is_retried_ = false; // there was a HelloRetryRequest
     std::vector<session> new_sessions_;
     handshake_info info_;
 };

@@ -89,10 +89,18 @@ public:
     /// What the client asked for.
     [[nodiscard]] client_hello const& hello() const noexcept { return impl_->accept.hello(); }
 
+    /** True from the end of `async_handshake`, if the client's early data was accepted, until the handshake is complete.
+
+        What is read meanwhile may be a copy that somebody sends: do nothing that must not be done twice, or wait with
+        `async_finish_handshake` (RFC 8446, 8; RFC 8470, 3). What is written meanwhile reaches the client a round trip sooner.
+    */
+    [[nodiscard]] bool is_early() const noexcept { return impl_->tls.engine.is_early(); }
+
     /** Accept the TLS connection: read the ClientHello, choose the host, look its session up, shake hands.
 
         A storage that is slow or broken costs only time: after `session_cache_options::lookup_deadline` the handshake runs
-        in full. A client that has finished its handshake and goes away before it reads its tickets is not a failure: what
+        in full. With early data (`session_cache_options::early_data`) it ends as soon as that can be read, which
+        `handshake_info::early_data` and `is_early` tell; reading completes the handshake. A client that has finished its handshake and goes away before it reads its tickets is not a failure: what
         it wrote can be read.
 
         @par Completion Signature
@@ -110,6 +118,25 @@ public:
     {
         return detail::initiate<handshake_info>(
             get_executor(), [self = impl_.get()] { return self->handshake(); }, std::forward<Token>(token));
+    }
+
+    /** Complete a handshake that `is_early`; at once, if it is not.
+
+        Early data that was not read yet is kept for later reads; it is then known that the client is there, and that it has
+        sent them just now.
+
+        @par Completion Signature
+        @code void(error_code) @endcode
+
+        @par Errors
+        @li `asio::error::timed_out` after `server_options::handshake_timeout`; the socket is closed.
+        @li Socket and OpenSSL errors, unchanged.
+    */
+    template <asio::completion_token_for<void(error_code)> Token = asio::use_awaitable_t<>>
+    auto async_finish_handshake(Token&& token = {})
+    {
+        return detail::initiate<void>(
+            get_executor(), [self = impl_.get()] { return self->finish_handshake(); }, std::forward<Token>(token));
     }
 
     /** Send close_notify, wait for the peer's, close the socket; bounded by `server_options::shutdown_timeout`.
@@ -135,7 +162,7 @@ public:
               asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
-        return impl_->tls.async_read_some(buffers, std::forward<Token>(token));
+        return impl_->async_read_some(buffers, std::forward<Token>(token));
     }
 
     /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
@@ -214,12 +241,44 @@ private:
                 }
                 else if (step == detail::accept_step::look_up)
                     accept.found(co_await accept.look_up());
+                else if (step == detail::accept_step::ask_guard)
+                    accept.guarded(co_await accept.ask_guard());
             }
+        }
+
+        // After early data any of them may complete the handshake, which makes new sessions.
+        template <class Step>
+        auto completing(Step step)
+        {
+            return [this, step](detail::tls_engine& engine) { return accept.go_on(engine, next.get_executor(), step); };
+        }
+
+        template <class MutableBufferSequence, class Token>
+        auto async_read_some(MutableBufferSequence const& buffers, Token&& token)
+        {
+            auto const into = detail::first_of<asio::mutable_buffer>(buffers);
+            return tls.async_perform(
+                completing([into](detail::tls_engine& e) { return e.read(detail::to_span(into)); }),
+                asio::enable_total_cancellation{}, std::forward<Token>(token));
+        }
+
+        asio::awaitable<detail::outcome<void>> finish_handshake()
+        {
+            if (!tls.engine.is_early())
+                co_return detail::outcome<void>{};
+            auto const ex = co_await asio::this_coro::executor;
+            detail::watchdog const dog{ex, options.handshake_timeout, [this] { close(); }};
+            auto const [ec, none] =
+                co_await tls.async_perform(completing([](detail::tls_engine& e) { return e.finish(); }),
+                                           asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
+            co_return detail::outcome<void>{dog.has_barked() ? asio::error::timed_out : ec};
         }
 
         asio::awaitable<detail::outcome<void>> shutdown()
         {
-            return detail::shut_down(tls, options.shutdown_timeout, [this] { close(); });
+            return detail::shut_down(
+                tls, options.shutdown_timeout, [this] { close(); },
+                completing([](detail::tls_engine& e) { return e.shut_down(); }));
         }
     };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/base/clock.hpp>
+#include <reprise/server/early_data_options.hpp>
 #include <reprise/server/ticket_keys.hpp>
 #include <reprise/storage/storage.hpp>
 #include <reprise/tls/handshake_info.hpp>
@@ -83,6 +84,9 @@ struct session_cache_options
     /// Clients that open several connections at once want as many.
     unsigned num_tickets = 1;
 
+    /// Early data of TLS 1.3, off by default. It goes with cache_mode::server or off.
+    early_data_options early_data{};
+
     /// Where sessions are remembered. Empty: in memory, 64 MiB, for modes that need one.
     storage_ptr storage{};
 
@@ -122,6 +126,11 @@ struct session_cache_stats
     /// Full handshakes, by `full_reason`.
     std::array<std::uint64_t, full_reason_count> full_by_reason{};
 
+    std::uint64_t early_accepted = 0; ///< handshakes with early data
+
+    /// Handshakes whose early data was rejected, by `early_data_reason`.
+    std::array<std::uint64_t, early_data_reason_count> early_rejected_by_reason{};
+
     std::uint64_t lookups = 0;        ///< times the storage was asked
     std::uint64_t stored = 0;         ///< sessions handed to the storage or to OpenSSL's table
     std::uint64_t dropped = 0;        ///< sessions not handed over: too many writes were pending
@@ -154,7 +163,9 @@ public:
     /** Attach to a context.
 
         @throws system_error `errc::id_context_missing`, `errc::id_context_too_long`, `errc::bad_option`,
-            `errc::already_attached`, `errc::callback_taken`. The context is then as it was.
+            `errc::already_attached`, `errc::callback_taken`. The context is then as it was. `bad_option` also for what would
+            accept replays: early data without a guard, with a guard that does not fit the tickets, or on a context that
+            accepts it by itself (SSL_CTX_set_max_early_data(3)), whose own protection fails with a storage.
     */
     session_cache(asio::ssl::context& tls, session_cache_options options);
 

@@ -38,6 +38,13 @@ struct client_hello
     /// The first identities of `pre_shared_key`, at most `max_identities` (RFC 8446, 4.2.11).
     std::vector<std::string> psk_identities{};
 
+    /// The binder of the first of them: a MAC under its key over this ClientHello, which tells it from all others once it
+    /// was verified (RFC 8446, 4.2.11.2). Empty if there is none.
+    std::string first_binder{};
+
+    /// Early data follows (RFC 8446, 4.2.10).
+    bool offers_early_data = false;
+
     /// The length of that list is the sender's choice, so only this many are read.
     static constexpr std::size_t max_identities = 2;
 };
@@ -50,6 +57,7 @@ struct client_hello
 [[nodiscard]] std::string read_server_name(byte_view extension);
 [[nodiscard]] bool read_offers_tls13(byte_view extension);
 [[nodiscard]] std::vector<std::string> read_psk_identities(byte_view extension);
+[[nodiscard]] std::string read_first_binder(byte_view extension);
 /// @}
 
 } // namespace reprise

@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <reprise/tls/early_data_reason.hpp>
 #include <reprise/tls/session.hpp>
 
 #include <chrono>
@@ -60,13 +61,6 @@ enum class full_reason
 /// The number of `full_reason` values, for arrays of counters.
 inline constexpr std::size_t full_reason_count = 16;
 
-enum class early_data_status
-{
-    not_offered,
-    rejected,
-    accepted,
-};
-
 /// The outcome of one handshake, the same on both ends.
 struct handshake_info
 {
@@ -88,6 +82,12 @@ struct handshake_info
     std::optional<std::chrono::seconds> session_age;
 
     early_data_status early_data = early_data_status::not_offered;
+
+    /// Why not, if it was not accepted.
+    early_data_reason early_reason = early_data_reason::not_asked;
+
+    /// On a client: how many bytes the server has accepted early. A server reads them.
+    std::size_t early_size = 0;
 
     [[nodiscard]] bool resumed() const noexcept { return kind == handshake_kind::resumed; }
 };

@@ -86,6 +86,9 @@ public:
     /// The protocol that ALPN selected, or empty.
     [[nodiscard]] std::string alpn() const;
 
+    /// The name for which the server has acknowledged to use SNI, or empty (RFC 6066, 3). Many do not acknowledge it.
+    [[nodiscard]] std::string server_name() const;
+
     /// The cipher suite, by its standard name.
     [[nodiscard]] std::string cipher() const;
 

@@ -51,12 +51,32 @@ public:
     /// @{
     [[nodiscard]] tls_result handshake();
 
-    /// At most one record at a time. An empty buffer is done at once.
+    /// At most one record at a time. An empty buffer is done at once. With early data, what is early is read first; when it
+    /// is over, reading completes the handshake.
     [[nodiscard]] tls_result read(std::span<unsigned char> into);
+
+    /// While `is_early`, to a client of whom nobody knows yet that it is alive.
     [[nodiscard]] tls_result write(byte_view from);
 
-    /// Send close_notify; done when the peer's has come.
+    /// Send close_notify; done when the peer's has come. Completes the handshake first.
     [[nodiscard]] tls_result shut_down();
+    /// @}
+
+    /// @name Early data (RFC 8446, 2.3)
+    /// @{
+
+    /// As a client, before anything else: the ClientHello and this. It is all taken, whatever its size. False if OpenSSL
+    /// refused; a handshake without early data is then still possible.
+    [[nodiscard]] bool send_early(byte_view bytes);
+
+    /// As a server: the handshake, up to early data that was accepted or else to its end.
+    [[nodiscard]] tls_result accept();
+
+    /// As a server: early data was accepted and the handshake is not complete.
+    [[nodiscard]] bool is_early() const noexcept { return is_early_; }
+
+    /// Complete the handshake. Early data that was not read yet is put aside for `read`.
+    [[nodiscard]] tls_result finish();
     /// @}
 
     /// @name Ciphertext
@@ -88,6 +108,8 @@ private:
     static long on_control(BIO* bio, int command, long number, void* pointer) noexcept;
 
     [[nodiscard]] tls_result judge(int result, std::size_t size) const;
+    [[nodiscard]] tls_result read_early(std::span<unsigned char> into);
+    [[nodiscard]] tls_result put_early_aside();
 
     std::unique_ptr<unsigned char[]> input_;
     std::size_t input_size_ = 0;
@@ -98,6 +120,10 @@ private:
     byte_view unsent_; // part of sending_
     std::vector<unsigned char> output_;
     std::size_t produced_ = 0;
+    std::vector<unsigned char> aside_; // early data that nobody has read yet
+    std::size_t aside_read_ = 0;
+    bool reads_early_; // SSL_read_early_data(3) has not said that it is over
+    bool is_early_ = false;
     ssl_ptr ssl_; // goes first: it points to the rest
 };
 

@@ -48,6 +48,9 @@ public:
     [[nodiscard]] virtual std::optional<ticket_key_set> next(ticket_key_set const&, time_point) { return std::nullopt; }
     [[nodiscard]] virtual bool is_immediate() const { return false; }
 
+    /// Whether nobody else has its keys.
+    [[nodiscard]] virtual bool is_private() const { return false; }
+
     /// When it will be right no longer.
     [[nodiscard]] virtual time_point due(ticket_key_set const&, time_point now) const { return now + refresh_every(); }
 };

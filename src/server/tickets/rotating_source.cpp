@@ -27,6 +27,7 @@ public:
     }
 
     [[nodiscard]] bool is_immediate() const override { return true; }
+    [[nodiscard]] bool is_private() const override { return true; }
     [[nodiscard]] std::chrono::milliseconds refresh_every() const override { return every_; }
     [[nodiscard]] std::chrono::milliseconds deadline() const override { return std::chrono::milliseconds{0}; }
 

@@ -45,6 +45,9 @@ public:
     /// @throws as `ticket_keys::make`.
     ticket_keeper(ticket_keys const& keys, key_source_context const& context);
 
+    /// Whether its tickets open nowhere else.
+    [[nodiscard]] bool is_private() const { return source_->is_private(); }
+
     [[nodiscard]] bool can_issue(time_point now);
 
     /// Until when tickets that are issued now can be opened. Nothing if no key issues.

@@ -1,0 +1,53 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/require_option.hpp"
+#include "server/early/strike_register.hpp"
+
+#include <reprise/server/replay_guard.hpp>
+#include <reprise/storage/memory_storage.hpp>
+
+#include <utility>
+
+namespace reprise {
+
+namespace {
+
+void check(replay_guard_options const& o)
+{
+    detail::require_option(o.max_entries >= 1, "replay_guard_options::max_entries: at least 1");
+    detail::require_option(o.deadline.count() >= 1, "replay_guard_options::deadline: at least 1 ms");
+    detail::require_option(o.max_clock_skew.count() >= 0 && o.max_clock_skew <= std::chrono::hours{1},
+                           "replay_guard_options::max_clock_skew: 0 ms to 1 h");
+    detail::require_option(o.now != nullptr, "replay_guard_options::now: a clock");
+}
+
+} // namespace
+
+replay_guard replay_guard::in_memory(replay_guard_options options)
+{
+    check(options);
+    constexpr std::size_t bytes_per_entry = 512;
+    constexpr std::size_t least = 64u << 10;
+    auto storage = memory_storage::make(
+        {.max_bytes = least + options.max_entries * bytes_per_entry, .shards = 1, .now = options.now});
+    replay_guard made;
+    made.strikes_ = std::make_shared<detail::strike_register>(std::move(storage), std::move(options), true);
+    return made;
+}
+
+replay_guard replay_guard::shared(storage_ptr storage, replay_guard_options options)
+{
+    check(options);
+    detail::require_option(storage != nullptr, "replay_guard::shared: a storage");
+    replay_guard made;
+    made.strikes_ = std::make_shared<detail::strike_register>(std::move(storage), std::move(options), false);
+    return made;
+}
+
+replay_guard replay_guard::single_use_tickets()
+{
+    replay_guard made;
+    made.single_use_ = true;
+    return made;
+}
+
+} // namespace reprise
