@@ -115,7 +115,9 @@ public:
 
     template <class Executor>
         requires(std::constructible_from<NextLayer, Executor const&>)
-    client_stream(Executor const& ex, asio::ssl::context& tls) : client_stream(ex, tls, client_options{}) {}
+    client_stream(Executor const& ex, asio::ssl::context& tls) : client_stream(ex, tls, client_options{})
+    {
+    }
 
     client_stream(NextLayer next, asio::ssl::context& tls) : client_stream(std::move(next), tls, client_options{}) {}
     /// @}
@@ -286,8 +288,7 @@ public:
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
         return start([self = impl_.get()](auto handler, MutableBufferSequence const& into)
-                     { self->tls->async_read_some(into, std::move(handler)); },
-                     buffers, std::forward<Token>(token));
+                     { self->tls->async_read_some(into, std::move(handler)); }, buffers, std::forward<Token>(token));
     }
 
     /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
@@ -296,8 +297,8 @@ public:
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
         return start([self = impl_.get()](auto handler, ConstBufferSequence const& from)
-                     { self->tls->async_write_some(self->joined(from), std::move(handler)); },
-                     buffers, std::forward<Token>(token));
+                     { self->tls->async_write_some(self->joined(from), std::move(handler)); }, buffers,
+                     std::forward<Token>(token));
     }
 
 private:
@@ -579,10 +580,8 @@ private:
     auto connect(peer to, wishes w, Token&& token)
     {
         return detail::initiate<handshake_info>(
-            any_executor(),
-            [self = impl_.get(), to = std::move(to), w = std::move(w)]() mutable
-            { return self->connect(std::move(to), std::move(w)); },
-            std::forward<Token>(token));
+            any_executor(), [self = impl_.get(), to = std::move(to), w = std::move(w)]() mutable
+            { return self->connect(std::move(to), std::move(w)); }, std::forward<Token>(token));
     }
 
     template <class Token>
@@ -597,10 +596,8 @@ private:
     auto handshake_on_next_layer(peer to, wishes w, Token&& token)
     {
         return detail::initiate<handshake_info>(
-            any_executor(),
-            [self = impl_.get(), to = std::move(to), w = std::move(w)]() mutable
-            { return self->handshake_on_next_layer(std::move(to), std::move(w)); },
-            std::forward<Token>(token));
+            any_executor(), [self = impl_.get(), to = std::move(to), w = std::move(w)]() mutable
+            { return self->handshake_on_next_layer(std::move(to), std::move(w)); }, std::forward<Token>(token));
     }
 
     std::unique_ptr<impl> impl_; // operations and OpenSSL hold its address, so that the stream can be moved

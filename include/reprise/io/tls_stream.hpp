@@ -96,9 +96,8 @@ public:
     template <class Step, class Filter, class Token>
     auto async_perform(Step step, Filter filter, Token&& token)
     {
-        auto start = [this](auto handler, Step s, Filter f) {
-            operation<Step, Filter, decltype(handler)>{*this, std::move(s), f, std::move(handler)}.start();
-        };
+        auto start = [this](auto handler, Step s, Filter f)
+        { operation<Step, Filter, decltype(handler)>{*this, std::move(s), f, std::move(handler)}.start(); };
         return asio::async_initiate<Token, void(error_code, std::size_t)>(
             initiation{next_.get_executor(), std::move(start)}, token, std::move(step), filter);
     }

@@ -65,10 +65,9 @@ bool strike_budget::spend(time_point now) noexcept
 }
 
 strike_register::strike_register(storage_ptr storage, replay_guard_options options, bool is_private)
-    : storage_(std::move(storage)),
-      options_(std::move(options)), rules_{is_private ? std::chrono::milliseconds{0} : options_.max_clock_skew,
-                                           is_private},
-      made_at_(options_.now()), budget_(options_.max_entries, rules_.life()), evicted_(storage_->stats().evicted)
+    : storage_(std::move(storage)), options_(std::move(options)),
+      rules_{is_private ? std::chrono::milliseconds{0} : options_.max_clock_skew, is_private}, made_at_(options_.now()),
+      budget_(options_.max_entries, rules_.life()), evicted_(storage_->stats().evicted)
 {
 }
 
