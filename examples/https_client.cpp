@@ -5,6 +5,7 @@
 
 #include <reprise/client/client_stream.hpp>
 #include <reprise/client/memory_session_store.hpp>
+#include <reprise/http/request.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -36,6 +37,8 @@ struct arguments
     example::tls_options tls;
     bool no_tickets = false;
     bool keep_alive = false;
+    bool early_data = false;
+    bool fast_open = false;
     unsigned concurrency = 1;
     bool json = false;
 };
@@ -50,6 +53,8 @@ void declare(CLI::App& app, arguments& a)
     example::declare(app, a.tls);
     app.add_flag("--no-tickets", a.no_tickets, "Take no TLS 1.2 tickets, so that session ids are used");
     app.add_flag("--keep-alive", a.keep_alive, "Keep the connection for the next request, as long as the server does");
+    app.add_flag("--early-data", a.early_data, "Send the request in the first flight, where the session allows it");
+    app.add_flag("--fast-open", a.fast_open, "Send the first flight with the first packet (TCP Fast Open)");
     app.add_option("--concurrency", a.concurrency, "Workers that each do all this")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
@@ -95,7 +100,7 @@ struct outcome
     bool new_connection = true;
     reprise::handshake_info handshake;
     unsigned status = 0;
-    steady::duration handshake_time{};
+    std::optional<steady::duration> handshake_time; // unless the request went with it
     steady::duration total_time{};
 
     [[nodiscard]] bool ok() const { return error.empty() && status >= 200 && status < 400; }
@@ -119,8 +124,11 @@ void print_json(std::string const& address, outcome const& o)
         line["protocol"] = to_string(o.handshake.protocol);
         line["cipher"] = o.handshake.cipher;
         line["reason"] = to_string(o.handshake.reason);
+        line["early_data"] = to_string(o.handshake.early_data);
+        line["early_reason"] = to_string(o.handshake.early_reason);
         line["status"] = o.status;
-        line["handshake_ms"] = ms(o.handshake_time);
+        if (o.handshake_time)
+            line["handshake_ms"] = ms(*o.handshake_time);
     }
     line["total_ms"] = ms(o.total_time);
     std::cout << json::serialize(line) << '\n';
@@ -132,11 +140,19 @@ void print_text(std::string const& address, outcome const& o)
     if (!o.error.empty())
         std::cout << "failed: " << o.error << '\n';
     else
-        std::cout << (o.new_connection ? (o.handshake.resumed() ? "resumed  " : "full     ") : "kept     ") << std::left
-                  << std::setw(17)
-                  << (o.handshake.resumed() ? to_string(o.handshake.resumption) : to_string(o.handshake.reason))
-                  << to_string(o.handshake.protocol) << "  HTTP " << o.status << std::fixed << std::setprecision(2)
-                  << "  handshake " << ms(o.handshake_time) << " ms  total " << ms(o.total_time) << " ms\n";
+    {
+        auto const& h = o.handshake;
+        std::cout << (o.new_connection ? (h.resumed() ? "resumed  " : "full     ") : "kept     ") << std::left
+                  << std::setw(17) << (h.resumed() ? to_string(h.resumption) : to_string(h.reason))
+                  << to_string(h.protocol) << "  HTTP " << o.status << std::fixed << std::setprecision(2);
+        if (o.handshake_time)
+            std::cout << "  handshake " << ms(*o.handshake_time) << " ms";
+        else
+            std::cout << "  early data " << to_string(h.early_data);
+        if (!o.handshake_time && h.early_data != reprise::early_data_status::accepted)
+            std::cout << " (" << to_string(h.early_reason) << ')';
+        std::cout << "  total " << ms(o.total_time) << " ms\n";
+    }
 }
 
 // One worker's connection to one URL, with its buffer: bytes may be read ahead.
@@ -148,33 +164,53 @@ struct connection
     bool ever_connected = false;
 };
 
-asio::awaitable<outcome> fetch(connection& c, url const& u, bool keep_alive)
+using response_type = http::response<http::string_body>;
+
+// Connects and asks, in one go.
+asio::awaitable<void> fetch_early(connection& c, url const& u, http::request<http::empty_body> const& request,
+                                  response_type& response)
+{
+    using reprise::early_request;
+    if (c.ever_connected)
+        co_await reprise::async_reconnect_and_request(c.stream, request, c.buffer, response, early_request::if_safe);
+    else
+        co_await reprise::async_connect_and_request(c.stream, u.host, u.port, request, c.buffer, response,
+                                                    early_request::if_safe);
+}
+
+asio::awaitable<void> connect(connection& c, url const& u)
+{
+    c.buffer.clear();
+    if (c.ever_connected)
+        co_await c.stream.async_reconnect();
+    else
+        co_await c.stream.async_connect(u.host, u.port);
+}
+
+asio::awaitable<outcome> fetch(connection& c, url const& u, bool keep_alive, bool early_data)
 {
     outcome result;
     auto const start = steady::now();
     try
     {
         result.new_connection = !c.open;
-        if (!c.open)
-        {
-            c.buffer.clear();
-            if (c.ever_connected)
-                result.handshake = co_await c.stream.async_reconnect();
-            else
-                result.handshake = co_await c.stream.async_connect(u.host, u.port);
-            c.open = c.ever_connected = true;
-            result.handshake_time = steady::now() - start;
-        }
-        else
-            result.handshake = c.stream.handshake();
-
         http::request<http::empty_body> request{http::verb::get, u.target, 11};
         request.set(http::field::host, std::string{u.host}.append(":").append(u.port));
         request.set(http::field::user_agent, "reprise");
         request.keep_alive(keep_alive);
-        co_await http::async_write(c.stream, request);
-        http::response<http::string_body> response;
-        co_await http::async_read(c.stream, c.buffer, response);
+        response_type response;
+        if (!c.open && early_data)
+            co_await fetch_early(c, u, request, response);
+        else
+        {
+            if (!c.open)
+                co_await connect(c, u);
+            result.handshake_time = steady::now() - start;
+            co_await http::async_write(c.stream, request);
+            co_await http::async_read(c.stream, c.buffer, response);
+        }
+        c.open = c.ever_connected = true;
+        result.handshake = c.stream.handshake();
         result.status = response.result_int();
         result.total_time = steady::now() - start;
         if (!keep_alive || !response.keep_alive())
@@ -198,11 +234,13 @@ asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise:
     for (auto const& address : a.urls)
     {
         auto const u = parse_url(address);
-        reprise::client_stream<> stream{co_await asio::this_coro::executor, tls, store};
+        reprise::client_options options;
+        options.fast_open = a.fast_open;
+        reprise::client_stream<> stream{co_await asio::this_coro::executor, tls, store, options};
         connection c{std::move(stream)};
         for (unsigned i = 0; i < a.repeat; ++i)
         {
-            auto const result = co_await fetch(c, u, a.keep_alive && i + 1 < a.repeat);
+            auto const result = co_await fetch(c, u, a.keep_alive && i + 1 < a.repeat, a.early_data);
             all_ok = all_ok && result.ok();
             a.json ? print_json(address, result) : print_text(address, result);
         }

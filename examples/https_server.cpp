@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // An HTTPS server whose clients reconnect cheaply.
 
+#include "common/early_options.hpp"
 #include "common/service.hpp"
 #include "common/ticket_options.hpp"
 #include "common/tls_options.hpp"
@@ -48,6 +49,8 @@ struct arguments
     example::ticket_options tickets;
     unsigned num_tickets = 1;
     std::string storage = "memory";
+    example::early_options early;
+    bool fast_open = false;
     unsigned threads = 1;
     std::string docroot;
     unsigned handshake_timeout = 10;
@@ -72,6 +75,8 @@ void declare(CLI::App& app, arguments& a)
     app.add_option("--num-tickets", a.num_tickets, "TLS 1.3 tickets after a full handshake")->capture_default_str();
     app.add_option("--storage", a.storage, "Where sessions are remembered: memory, lmdb:PATH or redis:URL")
         ->capture_default_str();
+    example::declare(app, a.early);
+    app.add_flag("--fast-open", a.fast_open, "Take data with the first packet (TCP Fast Open)");
     app.add_option("--threads", a.threads, "Threads that serve")->check(CLI::Range(1, 256))->capture_default_str();
     app.add_option("--docroot", a.docroot, "Serve the files below this directory, not the fixed page")
         ->check(CLI::ExistingDirectory);
@@ -229,6 +234,7 @@ void print_summary(reprise::session_cache const& cache, example::service_counter
               << " bytes), expired " << stats.expired << ", evicted " << stats.evicted << ", storage errors "
               << stats.storage_errors << '\n';
     example::print_tickets(std::cout, cache);
+    example::print_early_data(std::cout, stats);
     std::cout << std::flush;
 }
 
@@ -236,12 +242,17 @@ reprise::session_cache make_cache(asio::ssl::context& tls, arguments const& a)
 try
 {
     auto const mode = parse_mode(a.mode);
+    auto early = example::make_early_data(a.early);
+    auto tickets = a.tickets;
+    if (example::needs_single_use_tickets(a.early) && !tickets.tickets && !tickets.keys)
+        tickets.tickets = "off";
     return {tls,
             {.id_context = a.id_context,
              .timeout = std::chrono::seconds{a.timeout},
              .mode = mode,
-             .tickets = example::make_ticket_keys(a.tickets),
+             .tickets = example::make_ticket_keys(tickets),
              .num_tickets = a.num_tickets,
+             .early_data = std::move(early),
              .storage = storage_for(mode, a.storage)}};
 }
 catch (reprise::system_error const& e)
@@ -291,6 +302,9 @@ int serve(arguments const& a)
     asio::signal_set signals{io, SIGINT, SIGTERM};
     asio::steady_timer limit{io};
     stop_at_signal(io, signals, limit, service);
+    if (a.fast_open)
+        if (auto const ec = service.enable_fast_open())
+            throw std::runtime_error{"--fast-open: " + ec.message()};
     if (ca)
         std::cout << "CA certificate: " << ca->path() << std::endl;
     std::cout << "listening on https://" << service.endpoint() << std::endl;

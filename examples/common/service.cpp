@@ -1,6 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "common/service.hpp"
 
+#include <reprise/http/read_request.hpp>
+#include <reprise/io/fast_open.hpp>
+
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
@@ -25,12 +28,16 @@ namespace {
 constexpr auto idle_timeout = 30s;
 constexpr std::size_t read_size = 4096;
 
-std::string fixed_page(reprise::handshake_info const& info)
+std::string fixed_page(reprise::handshake_info const& info, reprise::request_arrival arrival)
 {
     std::string page{"Hello from reprise. "};
     page += to_string(info.protocol);
     page += info.resumed() ? ", resumed: " : ", full handshake: ";
     page += info.resumed() ? to_string(info.resumption) : to_string(info.reason);
+    if (arrival == reprise::request_arrival::early)
+        page += ", early";
+    else if (info.early_data == reprise::early_data_status::rejected)
+        page.append(", early data rejected: ").append(to_string(info.early_reason));
     return page + "\n";
 }
 
@@ -82,6 +89,11 @@ service::service(asio::io_context& io, asio::ip::tcp::endpoint const& at, repris
     : io_(io), cache_(std::move(cache)), docroot_(std::move(docroot)), options_(std::move(options)),
       acceptor_(asio::make_strand(io), at), all_ended_(acceptor_.get_executor(), asio::steady_timer::time_point::max())
 {
+}
+
+error_code service::enable_fast_open()
+{
+    return reprise::enable_fast_open(acceptor_);
 }
 
 asio::awaitable<void> service::serve()
@@ -156,6 +168,7 @@ asio::awaitable<void> service::talk(std::shared_ptr<connection> c)
 asio::awaitable<void> service::answer_requests(connection& c)
 {
     auto& tls = c.tls;
+    reprise::early_request_policy const early_policy;
     for (bool is_first = true, keep_alive = true; keep_alive; is_first = false)
     {
         tls.next_layer().expires_after(idle_timeout);
@@ -172,8 +185,8 @@ asio::awaitable<void> service::answer_requests(connection& c)
             c.buffer.commit(size);
         }
         http::request<http::empty_body> request;
-        auto const [read_error, size] =
-            co_await http::async_read(tls, c.buffer, request, asio::as_tuple(asio::use_awaitable));
+        auto const [read_error, arrival] = co_await reprise::async_read_request(tls, c.buffer, request, early_policy,
+                                                                                asio::as_tuple(asio::use_awaitable));
         if (read_error)
             co_return; // the client has closed, or is not worth an answer
         ++counters_.requests;
@@ -194,10 +207,12 @@ asio::awaitable<void> service::answer_requests(connection& c)
                 std::tie(ec, std::ignore) =
                     co_await http::async_write(tls, response, asio::as_tuple(asio::use_awaitable));
         };
-        if (request.method() != http::verb::get && request.method() != http::verb::head)
+        if (arrival == reprise::request_arrival::too_early)
+            co_await write(reprise::too_early_response(request));
+        else if (request.method() != http::verb::get && request.method() != http::verb::head)
             co_await write(text(http::status::method_not_allowed, "GET and HEAD only\n"));
         else if (!docroot_)
-            co_await write(text(http::status::ok, fixed_page(tls.handshake())));
+            co_await write(text(http::status::ok, fixed_page(tls.handshake(), arrival)));
         else if (auto const file = locate(*docroot_, {request.target().data(), request.target().size()}))
         {
             http::response<http::file_body> response{http::status::ok, 11};

@@ -37,6 +37,9 @@ public:
 
     [[nodiscard]] asio::ip::tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
 
+    /// Take data with the first packet of a connection.
+    [[nodiscard]] boost::system::error_code enable_fast_open();
+
     /// Accept connections, each on a strand of its own, until `stop`; ends when they have all ended.
     asio::awaitable<void> serve();
 

@@ -155,9 +155,9 @@ asio::awaitable<void> fetch(reprise::session_cache cache, milliseconds limit)
 
 void declare(CLI::App& app, ticket_options& options)
 {
-    app.add_option("--tickets", options.tickets, "Seal sessions into tickets")
-        ->check(CLI::IsMember({"on", "off"}))
-        ->capture_default_str();
+    app.add_option("--tickets", options.tickets,
+                   "Seal sessions into tickets [on, unless --replay-guard stateful says otherwise]")
+        ->check(CLI::IsMember({"on", "off"}));
     app.add_option(
         "--ticket-keys", options.keys,
         "Where the keys of tickets come from: rotating (made here, for this process), files:PATH[,PATH...] (as "
@@ -173,7 +173,7 @@ void declare(CLI::App& app, ticket_options& options)
 
 reprise::ticket_keys make_ticket_keys(ticket_options const& o)
 {
-    if (o.tickets != "on")
+    if (o.tickets == "off")
     {
         if (o.keys || o.rotate || o.fleet_secret)
             refuse("--ticket-keys, --ticket-rotate and --fleet-secret: go with --tickets on");

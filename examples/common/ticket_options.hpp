@@ -19,7 +19,7 @@ namespace example {
 /// The options that say with which keys tickets are sealed.
 struct ticket_options
 {
-    std::string tickets = "on";
+    std::optional<std::string> tickets; // on, or off
     std::optional<std::string> keys;
     std::optional<std::string> fleet_secret;
     std::optional<unsigned> rotate;

@@ -375,7 +375,7 @@ void client_connection::handshake_done(SSL* ssl)
         info_.reason = offered_ ? full_reason::declined : reason_;
     }
     info_.early_reason = early_reason_;
-    if (early_reason_ == early_data_reason::downgraded)
+    if (early_reason_ == early_data_reason::connection_failed)
         info_.early_data = early_data_status::rejected;
     else if (early_size_ != 0 && ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED)
     {

@@ -243,7 +243,11 @@ void acceptor::guarded(strike const& answer) noexcept
 bool acceptor::allows_early_data() noexcept
 {
     if (!early_judgement_) // OpenSSL asks more than once
+    {
         early_judgement_ = judge_early_data();
+        if (*early_judgement_ != early_data_reason::none)
+            core().count_early_rejection(*early_judgement_); // now: who sends a copy will not complete the handshake
+    }
     return *early_judgement_ == early_data_reason::none;
 }
 
@@ -496,6 +500,8 @@ void acceptor::finish()
                        : hello_.offers_early_data ? early_data_status::rejected
                                                   : early_data_status::not_offered;
     info_.early_reason = is_accepted ? early_data_reason::none : why_no_early_data();
+    if (info_.early_data == early_data_status::rejected && !early_judgement_)
+        core().count_early_rejection(info_.early_reason);
     core().count(info_);
 }
 

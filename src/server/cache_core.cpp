@@ -184,8 +184,11 @@ void cache_core::count(handshake_info const& info) noexcept
     counter.fetch_add(1, std::memory_order_relaxed);
     if (info.early_data == early_data_status::accepted)
         early_accepted.fetch_add(1, std::memory_order_relaxed);
-    else if (info.early_data == early_data_status::rejected)
-        early_rejected_by_reason[static_cast<std::size_t>(info.early_reason)].fetch_add(1, std::memory_order_relaxed);
+}
+
+void cache_core::count_early_rejection(early_data_reason reason) noexcept
+{
+    early_rejected_by_reason[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
 }
 
 } // namespace reprise::detail

@@ -67,6 +67,7 @@ public:
     static asio::awaitable<std::optional<secret_bytes>> take(std::shared_ptr<cache_core> self, std::string name);
 
     void count(handshake_info const& info) noexcept;
+    void count_early_rejection(early_data_reason reason) noexcept;
 
     std::atomic<std::uint64_t> early_accepted{0};
     std::array<std::atomic<std::uint64_t>, early_data_reason_count> early_rejected_by_reason{};

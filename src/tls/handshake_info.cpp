@@ -72,7 +72,7 @@ std::string_view to_string(early_data_reason reason) noexcept
     case early_data_reason::cipher_disabled: return "cipher-disabled";
     case early_data_reason::ticket_age: return "ticket-age";
     case early_data_reason::declined: return "declined";
-    case early_data_reason::downgraded: return "downgraded";
+    case early_data_reason::connection_failed: return "connection-failed";
     case early_data_reason::disabled: return "disabled";
     case early_data_reason::not_resumed: return "not-resumed";
     case early_data_reason::hello_retry: return "hello-retry";

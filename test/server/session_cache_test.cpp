@@ -198,4 +198,43 @@ TEST_CASE("context, cache and storage may go in any order")
     CHECK(seen.expired());
 }
 
+TEST_CASE("early data that could be replayed cannot be configured")
+{
+    auto const with = [](early_data_options early, session_cache_options o = {})
+    {
+        o.id_context = "x";
+        o.early_data = std::move(early);
+        return o;
+    };
+    auto const memory = replay_guard::in_memory();
+    auto const single = replay_guard::single_use_tickets();
+    CHECK(is_refused(with({.max_bytes = 1}), errc::bad_option, "early_data_options::guard"));
+    CHECK(is_refused(with({.max_bytes = 1, .guard = single}), errc::bad_option, "single_use_tickets"));
+    CHECK(is_refused(with({.max_bytes = 1, .guard = memory}, {.mode = mode::openssl_internal}), errc::bad_option,
+                     "cache_mode::server"));
+    CHECK(is_refused(with({.max_bytes = 1, .guard = memory}, {.mode = mode::off, .tickets = false}), errc::bad_option,
+                     "neither a storage nor a ticket key"));
+
+    auto const is_accepted = [](session_cache_options o)
+    {
+        auto tls = context();
+        return !attach(tls, std::move(o)).has_value();
+    };
+    CHECK(is_accepted(with({.max_bytes = 1, .guard = memory})));
+    CHECK(is_accepted(with({.max_bytes = 1, .guard = memory}, {.mode = mode::off})));
+    CHECK(is_accepted(with({.max_bytes = 1, .guard = memory}, {.tickets = false})));
+    CHECK(is_accepted(with({.max_bytes = 1, .guard = single}, {.tickets = false})));
+    CHECK(is_accepted(with({.guard = single}))); // early data is off
+}
+
+TEST_CASE("a context that accepts early data by itself is refused: a storage goes around OpenSSL's protection")
+{
+    auto tls = context();
+    SSL_CTX_set_max_early_data(tls.native_handle(), 16384);
+    auto const refused = attach(tls, {.id_context = "x"});
+    REQUIRE(refused.has_value());
+    CHECK(refused->code == errc::bad_option);
+    CHECK(refused->what.find("SSL_CTX_set_max_early_data") != std::string::npos);
+}
+
 TEST_SUITE_END();

@@ -3,6 +3,8 @@
 
 #include <boost/asio/read_until.hpp>
 
+#include <algorithm>
+
 namespace test {
 
 namespace {
@@ -33,6 +35,11 @@ early_world::early_world(kind const& k, early_setup s)
 {
 }
 
+std::size_t early_world::times_heard(std::string const& text) const
+{
+    return static_cast<std::size_t>(std::ranges::count(heard, text, &message::text));
+}
+
 asio::awaitable<void> early_world::hear(server_side& stream)
 {
     std::string text;
@@ -54,7 +61,7 @@ asio::awaitable<reprise::handshake_info> early_world::say(client_side& stream, s
     reprise::early_data const early{asio::buffer(text), options};
     reprise::handshake_info info; // not with ?:, of which GCC 12 destroys both ends
     if (stream.native_handle() == nullptr)
-        info = co_await stream.async_connect("localhost", srv().port(), early);
+        info = co_await stream.async_connect("localhost", port, early);
     else
         info = co_await stream.async_reconnect(early);
     std::string answer;

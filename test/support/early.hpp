@@ -49,12 +49,17 @@ public:
     [[nodiscard]] world& inner() noexcept { return world_; }
     [[nodiscard]] reprise::session_cache& cache() noexcept { return world_.cache; }
 
-    std::vector<message> heard;
+    /// Whether the application has heard this, and how often.
+    [[nodiscard]] std::size_t times_heard(std::string const& text) const;
 
 private:
     asio::awaitable<void> hear(server_side& stream);
 
     world world_;
+
+public:
+    std::vector<message> heard;
+    std::string port = srv().port(); ///< where `say` connects to
 };
 
 } // namespace test

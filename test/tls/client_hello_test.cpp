@@ -78,4 +78,21 @@ TEST_CASE("pre_shared_key: the first identities, and no more of them than are wa
     }
 }
 
+TEST_CASE("pre_shared_key: the first binder, which is as long as a hash")
+{
+    auto const read = [](std::string const& extension) { return read_first_binder(as_bytes(extension)); };
+    auto const identities = prefixed(psk("one") + psk("two"), 2);
+    std::string const first(32, 'a');
+    std::string const second(48, 'b');
+    CHECK(read(identities + prefixed(prefixed(first, 1) + prefixed(second, 1), 2)) == first);
+    CHECK(read(identities + prefixed(prefixed(second, 1) + prefixed(first, 1), 2)) == second);
+    CHECK(read(identities + prefixed(prefixed(std::string(31, 'a'), 1), 2)) == "");
+    CHECK(read(identities) == "");
+    CHECK(read("") == "");
+
+    auto const whole = identities + prefixed(prefixed(first, 1), 2);
+    for (std::size_t size = 0; size < whole.size(); ++size)
+        CHECK(read(whole.substr(0, size)) == "");
+}
+
 TEST_SUITE_END();

@@ -75,7 +75,7 @@ public:
     [[nodiscard]] bool may_do_without_early(SSL const* ssl) const noexcept;
 
     /// It is made again without.
-    void do_without_early() noexcept { early_reason_ = early_data_reason::downgraded; }
+    void do_without_early() noexcept { early_reason_ = early_data_reason::connection_failed; }
 
     /// The handshake succeeded: everything was verified, so sessions may be kept from now on.
     void handshake_done(SSL* ssl);

@@ -128,7 +128,8 @@ struct session_cache_stats
 
     std::uint64_t early_accepted = 0; ///< handshakes with early data
 
-    /// Handshakes whose early data was rejected, by `early_data_reason`.
+    /// First flights whose early data was rejected, by `early_data_reason`; also those whose handshake then fails, as with
+    /// copies.
     std::array<std::uint64_t, early_data_reason_count> early_rejected_by_reason{};
 
     std::uint64_t lookups = 0;        ///< times the storage was asked

@@ -31,8 +31,10 @@ enum class early_data_reason
     ticket_age = 9,          ///< by the clock that OpenSSL uses, the ticket is too old or not issued yet
 
     // Client: it was rejected
-    declined = 10,   ///< the server took the session, or not, and did not take early data
-    downgraded = 11, ///< the server went down to TLS 1.2; the connection was made again without early data
+    declined = 10, ///< the server took the session, or not, and did not take early data
+    connection_failed =
+        11, ///< the server could not bear it, having gone down to TLS 1.2 for example; the connection was
+            ///< made again without
 
     // Server: it was rejected
     disabled = 12,       ///< early_data_options are not set

@@ -16,7 +16,7 @@ constexpr std::chrono::hours begin_life{24 * 365};
 
 secret_bytes to_record(time_point t)
 {
-    auto ms = static_cast<std::uint64_t>(std::chrono::floor<std::chrono::milliseconds>(t.time_since_epoch()).count());
+    auto ms = static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::milliseconds>(t.time_since_epoch()).count());
     secret_bytes record{8};
     for (std::size_t i = 8; i-- > 0; ms >>= 8)
         record.data()[i] = static_cast<unsigned char>(ms);
