@@ -6,17 +6,18 @@
 
 namespace bench {
 
-void print_goal_heading(std::string const& unit)
+void print_goal_heading(std::string const& unit, bound b)
 {
-    std::printf("%-52s %10s %9s %9s\n", "", unit.c_str(), "ratio", "at most");
+    std::printf("%-52s %10s %9s %9s\n", "", unit.c_str(), "ratio", b == bound::at_most ? "at most" : "at least");
 }
 
-void print_goal(std::string const& what, double measured, double ratio, double bar)
+void print_goal(std::string const& what, double measured, double ratio, double bar, bound b)
 {
-    std::printf("%-52s %10.1f %9.4f %9.4f %s\n", what.c_str(), measured, ratio, bar, ratio <= bar ? "met" : "MISSED");
+    bool const is_met = b == bound::at_most ? ratio <= bar : ratio >= bar;
+    std::printf("%-52s %10.1f %9.4f %9.4f %s\n", what.c_str(), measured, ratio, bar, is_met ? "met" : "MISSED");
 }
 
-int exit_status(int (*benchmark)())
+int exit_status(std::function<int()> const& benchmark)
 try
 {
     return benchmark();
