@@ -156,6 +156,27 @@ bool speaks_tls13(SSL* ssl)
     return (highest == 0 || highest >= TLS1_3_VERSION) && (::SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3) == 0;
 }
 
+/* Whether the server has said that it does not take early data. One that went down to TLS 1.2 has, and takes what comes for
+   an attack (RFC 8446, D.3); others may find that it is more than they are willing to throw away. Until it has said so,
+   OpenSSL's status is "rejected" as well, so that the state counts: after the EncryptedExtensions. */
+bool has_turned_early_data_down(SSL const* ssl) noexcept
+{
+    if (::SSL_version(ssl) < TLS1_3_VERSION)
+        return true;
+    switch (::SSL_get_state(ssl))
+    {
+    case TLS_ST_CR_CERT:
+    case TLS_ST_CR_CERT_REQ:
+    case TLS_ST_CR_CERT_VRFY:
+    case TLS_ST_CR_FINISHED:
+    case TLS_ST_CW_CERT:
+    case TLS_ST_CW_CERT_VRFY:
+    case TLS_ST_CW_FINISHED:
+    case TLS_ST_OK: return ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_REJECTED;
+    default: return false;
+    }
+}
+
 bool is_enabled(SSL* ssl, SSL_CIPHER const* cipher)
 {
     STACK_OF(SSL_CIPHER)* const enabled = ::SSL_get1_supported_ciphers(ssl);
@@ -325,11 +346,7 @@ void client_connection::early_sent(std::size_t size) noexcept
 
 bool client_connection::may_do_without_early(SSL const* ssl) const noexcept
 {
-    // A server that went down to TLS 1.2 takes early data for an attack (RFC 8446, D.3). One that has rejected it may find
-    // that it is more than it is willing to throw away.
-    bool const is_rejected =
-        ::SSL_version(ssl) < TLS1_3_VERSION || ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_REJECTED;
-    return early_size_ != 0 && is_rejected && ::SSL_get_verify_result(ssl) == X509_V_OK;
+    return early_size_ != 0 && has_turned_early_data_down(ssl) && ::SSL_get_verify_result(ssl) == X509_V_OK;
 }
 
 void client_connection::on_new_session(SSL_SESSION const* live)

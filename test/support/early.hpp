@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include "support/any_key_store.hpp"
 #include "support/harness.hpp"
 
 #include <string>
@@ -37,7 +38,10 @@ class early_world
 public:
     explicit early_world(kind const& k, early_setup s = {});
 
-    [[nodiscard]] client_side stream(reprise::client_options options = {}) { return world_.stream(std::move(options)); }
+    [[nodiscard]] client_side stream(reprise::client_options options = {})
+    {
+        return {world_.io.get_executor(), world_.client_tls, *tickets, std::move(options)};
+    }
 
     /// Connect with `text` and a newline as early data, read the answer to its end, shut down.
     asio::awaitable<reprise::handshake_info> say(client_side& stream, std::string text,
@@ -49,7 +53,7 @@ public:
     [[nodiscard]] world& inner() noexcept { return world_; }
     [[nodiscard]] reprise::session_cache& cache() noexcept { return world_.cache; }
 
-    /// Whether the application has heard this, and how often.
+    /// How often the application has heard this.
     [[nodiscard]] std::size_t times_heard(std::string const& text) const;
 
 private:
@@ -59,6 +63,7 @@ private:
 
 public:
     std::vector<message> heard;
+    std::shared_ptr<any_key_store> tickets = any_key_store::make();
     std::string port = srv().port(); ///< where `say` connects to
 };
 

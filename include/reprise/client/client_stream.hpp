@@ -421,7 +421,7 @@ private:
                 auto const ec = co_await shake_hands(early);
                 if (fast_open && is_refused(ec))
                     fast_open = false;
-                else if (ec && early && may_do_without_early(ec))
+                else if (ec && early && co_await may_do_without_early(ec))
                     early.reset();
                 else
                     co_return ec;
@@ -503,14 +503,31 @@ private:
             co_return ec;
         }
 
-        // Not after a cancellation, nor after an error of the transport, of which nobody knows what had arrived.
-        [[nodiscard]] bool may_do_without_early(error_code ec) noexcept
+        asio::awaitable<bool> may_do_without_early(error_code ec)
         {
-            if (ec.category() != asio::error::get_ssl_category() ||
-                !connection.may_do_without_early(tls->engine.native_handle()))
-                return false;
+            if (ec == asio::error::operation_aborted)
+                co_return false;
+            if (ec.category() == asio::error::get_system_category())
+                co_await hear_out();
+            if (!connection.may_do_without_early(tls->engine.native_handle()))
+                co_return false;
             connection.do_without_early();
-            return true;
+            co_return true;
+        }
+
+        // A server that has heard enough closes; what it has said before is still there when writing fails.
+        asio::awaitable<void> hear_out()
+        {
+            auto& engine = tls->engine;
+            for (auto status = detail::tls_status::needs_input; status == detail::tls_status::needs_input;)
+            {
+                auto const room = engine.room();
+                auto const [ec, size] = co_await next.async_read_some(asio::buffer(room.data(), room.size()), no_throw);
+                if (ec)
+                    co_return;
+                engine.feed(size);
+                status = engine.handshake().status;
+            }
         }
 
         asio::awaitable<error_code> write_rest(asio::const_buffer rest)

@@ -1,0 +1,56 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/client/session_store.hpp>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace test {
+
+/// A store that does not ask whose session it is, so that a test can carry it to where it does not belong.
+class any_key_store final : public reprise::session_store
+{
+public:
+    [[nodiscard]] static std::shared_ptr<any_key_store> make()
+    {
+        return std::shared_ptr<any_key_store>{new any_key_store};
+    }
+
+    void capture(reprise::session_key const&, reprise::session ticket) noexcept override
+    {
+        sessions.push_front(std::move(ticket));
+    }
+
+    reprise::asio::awaitable<std::optional<reprise::session>> take(reprise::session_key) override
+    {
+        if (sessions.empty())
+            co_return std::nullopt;
+        auto result = sessions.front();
+        sessions.pop_front();
+        co_return result;
+    }
+
+    reprise::asio::awaitable<std::size_t> remove(reprise::session_key) override
+    {
+        auto const count = sessions.size();
+        sessions.clear();
+        co_return count;
+    }
+
+    reprise::asio::awaitable<void> clear() override
+    {
+        sessions.clear();
+        co_return;
+    }
+
+    reprise::asio::awaitable<void> drain() override { co_return; }
+    [[nodiscard]] std::size_t size() const override { return sessions.size(); }
+    [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
+
+    std::deque<reprise::session> sessions; ///< newest first
+};
+
+} // namespace test
