@@ -68,6 +68,7 @@ public:
 
     [[nodiscard]] std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
     [[nodiscard]] tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
+    [[nodiscard]] tcp::acceptor& acceptor() noexcept { return acceptor_; }
     void stop() { acceptor_.close(); }
 
     std::vector<reprise::handshake_info> handshakes; ///< of all connections, in the order in which they were done
