@@ -42,7 +42,7 @@ std::array<int, 2> make_pipe()
 
 } // namespace
 
-child::child(std::vector<std::string> const& command, std::string_view input) : name_(command.front())
+child::child(std::vector<std::string> const& command, std::string_view input, input_then then) : name_(command.front())
 {
     auto const in = make_pipe();
     auto const out = make_pipe();
@@ -59,19 +59,30 @@ child::child(std::vector<std::string> const& command, std::string_view input) : 
     argv.push_back(nullptr);
     int const error = ::posix_spawnp(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
     ::posix_spawn_file_actions_destroy(&actions);
-    ::close(in[0]);
+    if (then == input_then::end)
+        ::close(in[0]);
     ::close(out[1]);
     out_ = out[0];
     // Less than a pipe holds, so this cannot block.
     auto const written = ::write(in[1], input.data(), input.size());
-    ::close(in[1]);
+    if (then == input_then::end)
+        ::close(in[1]);
+    else
+        in_ = in;
     if (error != 0)
     {
-        ::close(out_);
+        close_pipes();
         check(error, "cannot start " + name_);
     }
     if (written != static_cast<ssize_t>(input.size()))
         throw std::runtime_error{name_ + " did not take its input"};
+}
+
+void child::close_pipes() const
+{
+    for (int const end : {in_[0], in_[1], out_})
+        if (end != -1)
+            ::close(end);
 }
 
 child::~child()
@@ -86,7 +97,7 @@ child::~child()
             std::this_thread::sleep_for(std::chrono::milliseconds{10});
         }
     }
-    ::close(out_);
+    close_pipes();
 }
 
 bool child::read_some(clock::time_point deadline)
@@ -121,6 +132,12 @@ int child::wait(std::chrono::milliseconds limit)
         throw std::runtime_error{"waitpid"};
     pid_ = -1;
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void child::write(std::string_view input) const
+{
+    if (::write(in_[1], input.data(), input.size()) != static_cast<ssize_t>(input.size()))
+        throw std::runtime_error{name_ + " did not take its input"};
 }
 
 void child::signal(int number) const

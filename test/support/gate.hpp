@@ -1,0 +1,40 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include "support/harness.hpp"
+
+#include <reprise/io/event.hpp>
+
+#include <memory>
+#include <string>
+
+namespace test {
+
+/** A relay on loopback between TLS 1.3 clients and a server.
+
+    Closed, it lets through a client's first flight and keeps back what follows: the client has then finished its handshake,
+    and the server cannot. So what is early is so however the machine is loaded.
+*/
+class gate
+{
+public:
+    gate(asio::io_context& io, unsigned short server_port);
+
+    [[nodiscard]] std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
+
+    /// For connections from now on, which begin with a ClientHello and one record of early data.
+    void close() { closed_ = std::make_shared<reprise::detail::event>(); }
+
+    /// For those as well that wait.
+    void open();
+
+private:
+    asio::awaitable<void> serve();
+    asio::awaitable<void> relay(tcp::socket client);
+
+    tcp::acceptor acceptor_;
+    tcp::endpoint server_;
+    std::shared_ptr<reprise::detail::event> closed_; // null: it is open
+};
+
+} // namespace test

@@ -1,0 +1,67 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/upstream.hpp"
+
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+
+#include <utility>
+
+namespace test {
+
+namespace beast = boost::beast;
+namespace http = beast::http;
+
+namespace {
+
+constexpr auto as_tuple = asio::as_tuple(asio::use_awaitable);
+
+} // namespace
+
+upstream::upstream(asio::io_context& io) : acceptor_(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})
+{
+    asio::co_spawn(io, serve(), asio::detached);
+}
+
+asio::awaitable<void> upstream::serve()
+{
+    for (;;)
+    {
+        auto [ec, socket] = co_await acceptor_.async_accept(as_tuple);
+        if (ec)
+            co_return;
+        asio::co_spawn(acceptor_.get_executor(), answer(std::move(socket)),
+                       [](std::exception_ptr e)
+                       {
+                           if (e)
+                               std::rethrow_exception(e);
+                       });
+    }
+}
+
+asio::awaitable<void> upstream::answer(tcp::socket socket)
+{
+    beast::flat_buffer buffer;
+    for (bool goes_on = true; goes_on;)
+    {
+        http::request<http::string_body> asked;
+        auto const [ec, n] = co_await http::async_read(socket, buffer, asked, as_tuple);
+        if (ec)
+            co_return;
+        std::string const target{asked.target()};
+        std::string const early{asked["Early-Data"]};
+        requests.push_back(request{target, early});
+        http::response<http::string_body> answer{http::status::ok, 11};
+        if (!early.empty() && target.starts_with("/fresh"))
+        {
+            answer.result(425u); // of which Beast 1.81 knows no name
+            answer.reason("Too Early");
+        }
+        answer.body() = target;
+        answer.keep_alive(asked.keep_alive());
+        answer.prepare_payload();
+        auto const [gone, m] = co_await http::async_write(socket, answer, as_tuple);
+        goes_on = !gone && asked.keep_alive();
+    }
+}
+
+} // namespace test
