@@ -158,11 +158,9 @@ bool speaks_tls13(SSL* ssl)
 
 /* Whether the server has said that it does not take early data. One that went down to TLS 1.2 has, and takes what comes for
    an attack (RFC 8446, D.3); others may find that it is more than they are willing to throw away. Until it has said so,
-   OpenSSL's status is "rejected" as well, so that the state counts: after the EncryptedExtensions. */
+   OpenSSL's status is "rejected" as well, so that the state counts: after the EncryptedExtensions, or the flight of TLS 1.2. */
 bool has_turned_early_data_down(SSL const* ssl) noexcept
 {
-    if (::SSL_version(ssl) < TLS1_3_VERSION)
-        return true;
     switch (::SSL_get_state(ssl))
     {
     case TLS_ST_CR_CERT:

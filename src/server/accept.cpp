@@ -255,8 +255,6 @@ early_data_reason acceptor::judge_early_data() const
 {
     auto const& early = core().options.early_data;
     SSL_SESSION const* const resumed = ::SSL_get_session(ssl_);
-    if (early.max_bytes == 0)
-        return early_data_reason::disabled;
     if (::SSL_SESSION_get_max_early_data(resumed) > early.max_bytes)
         return early_data_reason::limit_lowered;
     if (auto const& strikes = early.guard.strikes())

@@ -47,6 +47,12 @@ asio::awaitable<void> write(std::shared_ptr<cache_core> core, std::unique_ptr<pe
 
 } // namespace
 
+std::time_t issue_time(time_point ours, std::time_t openssl) noexcept
+{
+    auto const seconds = std::chrono::system_clock::to_time_t(ours);
+    return seconds == openssl + 1 ? openssl : seconds;
+}
+
 cache_core::cache_core(session_cache_options o)
     : options(std::move(o)),
       tickets(options.tickets.enabled()

@@ -13,6 +13,7 @@
 
 #include <array>
 #include <atomic>
+#include <ctime>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,6 +23,10 @@
 namespace reprise::detail {
 
 class acceptor;
+
+/// The issue time of a ticket. OpenSSL reads a clock that lags by some milliseconds (time(2)), and by that one a ticket must not
+/// be from the future: it would carry no early data.
+[[nodiscard]] std::time_t issue_time(time_point ours, std::time_t openssl) noexcept;
 
 /// The part of a cache that its context's callbacks need, and that therefore lives as long as the context.
 class cache_core : public std::enable_shared_from_this<cache_core>

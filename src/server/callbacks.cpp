@@ -147,15 +147,6 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
     return core->tickets->open(policy, name_field, iv_field, cipher, mac, now);
 }
 
-// OpenSSL reads a clock that lags by some milliseconds (time(2)), and by that one a ticket must not be from the future: it
-// would carry no early data.
-std::time_t issue_time(cache_core const& core)
-{
-    auto const ours = std::chrono::system_clock::to_time_t(core.options.now());
-    auto const coarse = std::time(nullptr);
-    return ours == coarse + 1 ? coarse : ours;
-}
-
 int on_ticket_sealing(SSL* ssl, void*) noexcept
 try
 {
@@ -167,7 +158,7 @@ try
     ticket_appdata const appdata{origin.verified_at.time_since_epoch().count(),
                                  origin.chain_expiry.time_since_epoch().count(), origin.verify_result};
     SSL_SESSION* const made = ::SSL_get_session(ssl);
-    ::SSL_SESSION_set_time(made, static_cast<long>(issue_time(*core)));
+    ::SSL_SESSION_set_time(made, static_cast<long>(issue_time(core->options.now(), std::time(nullptr))));
     ::SSL_SESSION_set_timeout(made, static_cast<long>(ticket_lifetime(ssl, *core, origin).count()));
     return ::SSL_SESSION_set1_ticket_appdata(made, &appdata, sizeof appdata);
 }

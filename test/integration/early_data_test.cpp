@@ -33,8 +33,8 @@ public:
     template <class Buffers, class Token>
     auto async_read_some(Buffers const& buffers, Token&& token)
     {
-        return tcp::socket::async_read_some(asio::buffer(asio::mutable_buffer{*asio::buffer_sequence_begin(buffers)}, 1),
-                                            std::forward<Token>(token));
+        return tcp::socket::async_read_some(
+            asio::buffer(asio::mutable_buffer{*asio::buffer_sequence_begin(buffers)}, 1), std::forward<Token>(token));
     }
 };
 
@@ -45,7 +45,9 @@ TEST_CASE("data goes with the ClientHello, is read before the handshake is compl
     for (auto const& k : tls13_kinds())
     {
         CAPTURE(std::string{k.name});
-        early_world w{k};
+        int asked = 0;
+        auto const accept = [&](reprise::early_data_offer const&) { return ++asked > 0; };
+        early_world w{k, {.early = {.max_bytes = 100, .accept = accept}}};
         w.run(
             [&]() -> asio::awaitable<void>
             {
@@ -73,6 +75,7 @@ TEST_CASE("data goes with the ClientHello, is read before the handshake is compl
             CHECK(w.srv().handshakes.at(i).resumption == k.on_server);
         }
         CHECK(w.cache().stats().early_accepted == 3);
+        CHECK(asked == 3);
         CHECK(w.srv().failures.empty());
     }
 }
@@ -303,7 +306,8 @@ TEST_CASE("one coroutine may read, another write, while data is early")
         });
 }
 
-TEST_CASE("a server that shuts down while data is early completes the handshake first, so that the client gets its ticket")
+TEST_CASE(
+    "a server that shuts down while data is early completes the handshake first, so that the client gets its ticket")
 {
     auto const talk = [](server_side& stream) -> asio::awaitable<void> { co_await stream.async_shutdown(); };
     for (auto const& k : tls13_kinds())
@@ -342,11 +346,14 @@ TEST_CASE("the chosen host decides, not the one that the stream began with")
     auto closed_tls = server_context({"b.test"});
     reprise::session_cache const open{open_tls, {.id_context = "a", .early_data = {.max_bytes = 100, .guard = guard}}};
     reprise::session_cache const closed{closed_tls, {.id_context = "b"}};
-    auto const select = [&](reprise::client_hello const& hello) -> asio::awaitable<std::optional<reprise::session_cache>>
+    auto const select =
+        [&](reprise::client_hello const& hello) -> asio::awaitable<std::optional<reprise::session_cache>>
     { co_return hello.server_name == "a.test" ? open : closed; };
     asio::io_context io;
     std::vector<bool> early_at_server;
-    server srv{io, closed, {.select_host = select},
+    server srv{io,
+               closed,
+               {.select_host = select},
                [&](server_side& stream) -> asio::awaitable<void>
                {
                    early_at_server.push_back(stream.is_early());

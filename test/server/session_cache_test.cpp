@@ -1,4 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "server/cache_core.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/server/session_cache.hpp>
 #include <reprise/storage/memory_storage.hpp>
@@ -196,6 +198,15 @@ TEST_CASE("context, cache and storage may go in any order")
     }
     storage.reset();
     CHECK(seen.expired());
+}
+
+TEST_CASE("a ticket is not issued in the second that OpenSSL's slower clock has yet to reach")
+{
+    auto const second = std::chrono::system_clock::from_time_t(1'800'000'000);
+    CHECK(detail::issue_time(second, 1'799'999'999) == 1'799'999'999);
+    CHECK(detail::issue_time(second, 1'800'000'000) == 1'800'000'000);
+    CHECK(detail::issue_time(second + 1h, 1'800'000'000) == 1'800'003'600); // a test's clock
+    CHECK(detail::issue_time(second - 1h, 1'800'000'000) == 1'799'996'400);
 }
 
 TEST_CASE("early data that could be replayed cannot be configured")

@@ -79,7 +79,7 @@ TEST_CASE("a flight is new once, for a whole life")
 {
     shared_register r;
     (void)r.hit(0);
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms); // the begin is kept in whole milliseconds
     CHECK(r.verdict(1, 60s) == none);
     CHECK(r.verdict(1, 60s) == replayed);
     CHECK(r.verdict(2, 60s) == none);
@@ -91,7 +91,7 @@ TEST_CASE("several servers are one register")
 {
     shared_register r;
     (void)r.hit(0);
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     CHECK(r.verdict(1, 60s) == none);
     r.made = r.make();
     CHECK(r.verdict(1, 60s) == replayed);
@@ -110,7 +110,7 @@ TEST_CASE("a new storage knows nothing of tickets that are older, until a life h
     CHECK(r.verdict(5, 1ms) == guard_starting);
     r.clock.advance(life - 10s - 2ms);
     CHECK(r.verdict(6, 60s) == guard_starting);
-    r.clock.advance(1ms);
+    r.clock.advance(2ms);
     CHECK(r.verdict(7, 60s) == none);
 }
 
@@ -118,12 +118,12 @@ TEST_CASE("a storage that has lost everything is a new one")
 {
     shared_register r;
     (void)r.hit(0);
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     CHECK(r.verdict(1, 60s) == none);
     r.lose_everything(1);
     CHECK(r.verdict(1, 60s) == guard_starting);
     CHECK(r.verdict(2, 60s) == guard_starting);
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     CHECK(r.verdict(3, 60s) == none);
 }
 
@@ -131,13 +131,14 @@ TEST_CASE("one that has lost an entry for lack of room begins anew")
 {
     shared_register r;
     (void)r.hit(0);
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     CHECK(r.verdict(1, 60s) == none);
     for (int i = 0; r.storage->stats().evicted == 0; ++i)
-        r.storage->put_now("x" + std::to_string(i), secret_bytes{4096}, r.clock.now() + 1h);
+        r.storage->put_now("x" + std::to_string(i), secret_bytes{16}, r.clock.now() + 10s); // the oldest goes
+    REQUIRE(r.storage->get_now("reprise replay guard begin"));
     CHECK(r.verdict(2, 60s) == guard_starting);
     CHECK(r.verdict(3, 60s) == guard_starting);
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     CHECK(r.verdict(4, 60s) == none);
 }
 
@@ -146,7 +147,7 @@ TEST_CASE("what is no time in place of the begin counts as none")
     shared_register r;
     r.storage->put_now("reprise replay guard begin", as_bytes("garbage"), r.clock.now() + 1h);
     CHECK(r.verdict(1, 60s) == guard_starting);
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     CHECK(r.verdict(2, 60s) == none);
 }
 
@@ -164,7 +165,7 @@ TEST_CASE("a storage that fails in either of its two answers is a refusal")
     using testing::storage_operation;
     shared_register r;
     (void)r.hit(0);
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     r.link->set_plan(testing::each(storage_operation::put_if_absent, storage_fault::fail));
     CHECK(r.verdict(1, 60s) == guard_failed);
     r.link->set_plan(testing::each(storage_operation::put_if_absent, storage_fault::fail_after));
@@ -180,7 +181,7 @@ TEST_CASE("a storage that hangs is a refusal when the deadline is over")
 {
     shared_register r{{.deadline = 5ms}};
     (void)r.hit(0);
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     r.link->set_plan(testing::each(testing::storage_operation::put_if_absent, testing::storage_fault::hang));
     asio::io_context io;
     std::optional<strike> result;
@@ -198,16 +199,16 @@ TEST_CASE("a storage that hangs is a refusal when the deadline is over")
 TEST_CASE("no more flights than there is room for, within a life")
 {
     shared_register r{{.max_entries = 10}};
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     int accepted = 0;
     for (int i = 0; i < 100; ++i)
         if (r.hit(i).reason != guard_full)
             ++accepted;
     CHECK(accepted == 10);
     CHECK(r.storage->stats().entries == 11); // and the begin
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     CHECK(r.hit(200).reason == guard_full); // those of the last life may still count
-    r.clock.advance(life);
+    r.clock.advance(life + 1ms);
     CHECK(r.hit(201).reason == none);
 }
 

@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <ostream> // of which Boost 1.81's string_view, below, writes without it
+
 #include <boost/beast/http/verb.hpp>
 
 namespace reprise {
