@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client/early_offer.hpp"
+#include "tls/versions.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_connection.hpp>
@@ -148,12 +149,6 @@ std::string policy_of(SSL* ssl, std::uint64_t context_id, bool verify_peer)
         policy.append(reinterpret_cast<char const*>(digest), size);
     }
     return policy;
-}
-
-bool speaks_tls13(SSL* ssl)
-{
-    auto const highest = SSL_get_max_proto_version(ssl);
-    return (highest == 0 || highest >= TLS1_3_VERSION) && (::SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3) == 0;
 }
 
 /* Whether the server has said that it does not take early data. One that went down to TLS 1.2 has, and takes what comes for

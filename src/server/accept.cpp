@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
 #include "server/early/strike_register.hpp"
+#include "tls/versions.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/server/accept.hpp>
@@ -20,12 +21,6 @@ namespace reprise::detail {
 namespace {
 
 constexpr std::size_t stateful_ticket_size = 32; // the session id that OpenSSL gives, SSL_MAX_SSL_SESSION_ID_LENGTH
-
-bool speaks_tls13(SSL* ssl)
-{
-    auto const highest = SSL_get_max_proto_version(ssl);
-    return (highest == 0 || highest >= TLS1_3_VERSION) && (::SSL_get_options(ssl) & SSL_OP_NO_TLSv1_3) == 0;
-}
 
 // SSL_set_SSL_CTX(3) changes the certificate and little else.
 void switch_context(SSL* ssl, SSL_CTX* to)
@@ -242,7 +237,7 @@ void acceptor::guarded(strike const& answer) noexcept
 
 bool acceptor::allows_early_data() noexcept
 {
-    if (!early_judgement_) // OpenSSL asks more than once
+    if (!early_judgement_) // OpenSSL may ask more than once
     {
         early_judgement_ = judge_early_data();
         if (*early_judgement_ != early_data_reason::none)

@@ -84,15 +84,9 @@ public:
     /// Go on with the handshake, and hand the sessions that were made to the storage, behind it, on `ex`.
     [[nodiscard]] tls_result shake_hands(tls_engine& engine, asio::any_io_executor const& ex);
 
-    /// The same after early data was accepted; `step` is the engine's, and may complete the handshake.
-    template <class Step>
-    [[nodiscard]] tls_result go_on(tls_engine& engine, asio::any_io_executor const& ex, Step step)
-    {
-        auto const result = step(engine);
-        if (!new_sessions_.empty())
-            store_new_sessions(ex);
-        return result;
-    }
+    /// After early data, any step of the engine's may complete the handshake and make new sessions, to be stored.
+    [[nodiscard]] bool has_new_sessions() const noexcept { return !new_sessions_.empty(); }
+    void store_new_sessions(asio::any_io_executor const& ex);
 
     [[nodiscard]] accept_step next() const noexcept;
 
@@ -141,7 +135,6 @@ private:
     void plan_guard();
     [[nodiscard]] early_data_reason judge_early_data() const;
     [[nodiscard]] early_data_reason why_no_early_data() const;
-    void store_new_sessions(asio::any_io_executor const& ex);
     void finish();
 
     enum class phase

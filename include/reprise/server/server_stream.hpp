@@ -246,11 +246,17 @@ private:
             }
         }
 
-        // After early data any of them may complete the handshake, which makes new sessions.
+        // A step that may complete the handshake.
         template <class Step>
         auto completing(Step step)
         {
-            return [this, step](detail::tls_engine& engine) { return accept.go_on(engine, next.get_executor(), step); };
+            return [this, step](detail::tls_engine& engine)
+            {
+                auto const ended = step(engine);
+                if (accept.has_new_sessions())
+                    accept.store_new_sessions(next.get_executor());
+                return ended;
+            };
         }
 
         template <class MutableBufferSequence, class Token>
