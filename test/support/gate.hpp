@@ -25,7 +25,7 @@ public:
     /// For connections from now on, which begin with a ClientHello and one record of early data.
     void close() { closed_ = std::make_shared<reprise::detail::event>(); }
 
-    /// For those as well that wait.
+    /// For connections from now on, and for those that wait.
     void open();
 
 private:
