@@ -89,7 +89,7 @@ TEST_CASE("the limit holds to the byte; what is longer comes after the handshake
             early_world w{k, {.early = {.max_bytes = limit}}};
             std::string const fits(limit - 1, 'x'); // and a newline
             std::string const too_long(limit, 'y');
-            std::string const much_too_long(3 * limit, 'z');
+            std::string const much_too_long(std::size_t{3} * limit, 'z');
             w.run(
                 [&]() -> asio::awaitable<void>
                 {
