@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // Several processes of https_server that open the same tickets: a first flight is accepted by one of them, once.
 
+#include "storage/expiry_field.hpp"
 #include "support/early.hpp"
 #include "support/flight.hpp"
 #include "support/https_examples.hpp"
@@ -16,6 +17,7 @@
 
 #include <csignal>
 #include <deque>
+#include <span>
 
 using namespace test;
 using reprise::early_data_status;
@@ -28,11 +30,8 @@ namespace {
 void make_guard_old(std::string const& storage_url)
 {
     auto const then = std::chrono::system_clock::now() - 1h;
-    auto ms = static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(then.time_since_epoch()).count());
-    reprise::secret_bytes record{8};
-    for (std::size_t i = 8; i-- > 0; ms >>= 8)
-        record.data()[i] = static_cast<unsigned char>(ms);
+    reprise::secret_bytes record{reprise::detail::expiry_field_size};
+    reprise::detail::write_expiry(std::span<unsigned char, 8>{record.data(), 8}, then);
     auto const storage = reprise::make_storage(storage_url);
     result_of(storage->put("reprise replay guard begin", std::move(record), then + 24h));
 }

@@ -146,33 +146,6 @@ private:
 
 // ---- Our client
 
-// A store that hands out the newest ticket, again and again, if it is told to; one that a real client must not have.
-class repeating_store final : public reprise::session_store
-{
-public:
-    bool repeats = false;
-
-    void capture(reprise::session_key const&, reprise::session ticket) noexcept override
-    {
-        if (!repeats)
-            newest_ = std::move(ticket);
-    }
-    asio::awaitable<std::optional<reprise::session>> take(reprise::session_key) override
-    {
-        if (repeats)
-            co_return newest_;
-        co_return std::exchange(newest_, std::nullopt);
-    }
-    asio::awaitable<std::size_t> remove(reprise::session_key) override { co_return 0; }
-    asio::awaitable<void> clear() override { co_return; }
-    asio::awaitable<void> drain() override { co_return; }
-    [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
-    [[nodiscard]] std::size_t size() const override { return newest_ ? 1 : 0; }
-
-private:
-    std::optional<reprise::session> newest_;
-};
-
 // A client of TLS 1.3.
 struct client_world
 {
@@ -184,7 +157,7 @@ struct client_world
     asio::io_context io;
     asio::ssl::context tls = client_context();
     reprise::client_options options{};
-    std::shared_ptr<repeating_store> store = std::make_shared<repeating_store>();
+    std::shared_ptr<any_key_store> store = any_key_store::make();
 };
 
 asio::awaitable<handshake_info> connect_early(client_side& stream, std::string port, std::string const& text)

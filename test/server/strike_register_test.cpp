@@ -79,7 +79,7 @@ TEST_CASE("a flight is new once, for a whole life")
 {
     shared_register r;
     (void)r.hit(0);
-    r.clock.advance(life + 1ms); // the begin is kept in whole milliseconds
+    r.clock.advance(life + 1ms); // the begin is rounded up
     CHECK(r.verdict(1, 60s) == none);
     CHECK(r.verdict(1, 60s) == replayed);
     CHECK(r.verdict(2, 60s) == none);
@@ -149,6 +149,13 @@ TEST_CASE("what is no time in place of the begin counts as none")
     CHECK(r.verdict(1, 60s) == guard_starting);
     r.clock.advance(life + 1ms);
     CHECK(r.verdict(2, 60s) == none);
+}
+
+TEST_CASE("a begin that no clock can show is not long ago")
+{
+    shared_register r;
+    r.storage->put_now("reprise replay guard begin", as_bytes("\x7fgarbage"), r.clock.now() + 1h);
+    CHECK(r.verdict(1, 60s) == guard_starting);
 }
 
 TEST_CASE("a begin in the future is not long ago")

@@ -21,7 +21,8 @@ public:
 
     void capture(reprise::session_key const&, reprise::session ticket) noexcept override
     {
-        sessions.push_front(std::move(ticket));
+        if (!repeats)
+            sessions.push_front(std::move(ticket));
     }
 
     reprise::asio::awaitable<std::optional<reprise::session>> take(reprise::session_key) override
@@ -29,7 +30,8 @@ public:
         if (sessions.empty())
             co_return std::nullopt;
         auto result = sessions.front();
-        sessions.pop_front();
+        if (!repeats)
+            sessions.pop_front();
         co_return result;
     }
 
@@ -51,6 +53,7 @@ public:
     [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
 
     std::deque<reprise::session> sessions; ///< newest first
+    bool repeats = false;                  ///< the newest is handed out again and again, and no other is kept
 };
 
 } // namespace test

@@ -4,8 +4,6 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/write.hpp>
 
-#include <array>
-
 namespace test {
 
 namespace {

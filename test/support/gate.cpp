@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/gate.hpp"
 
+#include "support/accept_each.hpp"
+
 #include <boost/asio/write.hpp>
 
 #include <array>
@@ -79,18 +81,7 @@ void gate::open()
 
 asio::awaitable<void> gate::serve()
 {
-    for (;;)
-    {
-        auto [ec, client] = co_await acceptor_.async_accept(as_tuple);
-        if (ec)
-            co_return;
-        asio::co_spawn(acceptor_.get_executor(), relay(std::move(client)),
-                       [](std::exception_ptr e)
-                       {
-                           if (e)
-                               std::rethrow_exception(e);
-                       });
-    }
+    return accept_each(acceptor_, [this](tcp::socket socket) { return relay(std::move(socket)); });
 }
 
 asio::awaitable<void> gate::relay(tcp::socket client)

@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/harness.hpp"
 
+#include "support/accept_each.hpp"
+
 namespace test {
 
 reprise::testing::certificate_authority const& authority()
@@ -67,18 +69,7 @@ server::server(asio::io_context& io, reprise::session_cache cache, reprise::serv
 
 asio::awaitable<void> server::serve()
 {
-    for (;;)
-    {
-        auto [ec, socket] = co_await acceptor_.async_accept(asio::as_tuple(asio::use_awaitable));
-        if (ec)
-            co_return;
-        asio::co_spawn(acceptor_.get_executor(), session(std::move(socket)),
-                       [](std::exception_ptr e)
-                       {
-                           if (e)
-                               std::rethrow_exception(e);
-                       });
-    }
+    return accept_each(acceptor_, [this](tcp::socket socket) { return session(std::move(socket)); });
 }
 
 asio::awaitable<void> server::session(tcp::socket socket)

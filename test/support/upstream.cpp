@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/upstream.hpp"
 
+#include "support/accept_each.hpp"
+
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
@@ -24,18 +26,7 @@ upstream::upstream(asio::io_context& io) : acceptor_(io, tcp::endpoint{asio::ip:
 
 asio::awaitable<void> upstream::serve()
 {
-    for (;;)
-    {
-        auto [ec, socket] = co_await acceptor_.async_accept(as_tuple);
-        if (ec)
-            co_return;
-        asio::co_spawn(acceptor_.get_executor(), answer(std::move(socket)),
-                       [](std::exception_ptr e)
-                       {
-                           if (e)
-                               std::rethrow_exception(e);
-                       });
-    }
+    return accept_each(acceptor_, [this](tcp::socket socket) { return answer(std::move(socket)); });
 }
 
 asio::awaitable<void> upstream::answer(tcp::socket socket)

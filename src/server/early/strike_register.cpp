@@ -1,8 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/early/strike_register.hpp"
 
+#include "storage/expiry_field.hpp"
+
 #include <reprise/io/within.hpp>
 
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -14,23 +17,20 @@ constexpr std::string_view prefix = "reprise early data ";
 constexpr std::string_view begin_name = "reprise replay guard begin";
 constexpr std::chrono::hours begin_life{24 * 365};
 
-secret_bytes to_record(time_point t)
+// Rounded up: it may be later than it was, never sooner.
+secret_bytes to_record(time_point begin)
 {
-    auto ms = static_cast<std::uint64_t>(std::chrono::ceil<std::chrono::milliseconds>(t.time_since_epoch()).count());
-    secret_bytes record{8};
-    for (std::size_t i = 8; i-- > 0; ms >>= 8)
-        record.data()[i] = static_cast<unsigned char>(ms);
+    secret_bytes record{expiry_field_size};
+    write_expiry(std::span<unsigned char, expiry_field_size>{record.data(), expiry_field_size},
+                 std::chrono::ceil<std::chrono::microseconds>(begin));
     return record;
 }
 
 std::optional<time_point> from_record(byte_view record)
 {
-    if (record.size() != 8)
+    if (record.size() != expiry_field_size)
         return std::nullopt;
-    std::uint64_t ms = 0;
-    for (auto const byte : record)
-        ms = ms << 8 | byte;
-    return time_point{std::chrono::milliseconds{static_cast<std::int64_t>(ms)}};
+    return read_expiry(record.first<expiry_field_size>());
 }
 
 } // namespace
@@ -41,7 +41,7 @@ early_data_reason strike_rules::judge(strike const& s, time_point issued_at, tim
     if (s.reason != early_data_reason::none)
         return s.reason;
     // No flight is older than its ticket, and none that was accepted longer ago than a life is accepted again.
-    bool const reaches_back = now - s.complete_since >= life() || issued_at - skew > s.complete_since ||
+    bool const reaches_back = s.complete_since <= now - life() || issued_at - skew > s.complete_since ||
                               (s.is_complete && is_private && keys_are_private);
     return reaches_back ? early_data_reason::none : early_data_reason::guard_starting;
 }
