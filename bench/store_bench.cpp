@@ -52,7 +52,7 @@ asio::awaitable<void> take_all(benchmark::State& state, reprise::session_store& 
 {
     for ([[maybe_unused]] auto _ : state)
     {
-        auto const taken = co_await store.take(key);
+        auto const taken = (co_await store.take(key)).ticket;
         if (!taken)
         {
             state.SkipWithError("nothing was taken");
@@ -66,7 +66,7 @@ void take(benchmark::State& state)
 {
     auto const store = reprise::memory_session_store::make();
     auto const made = client_session();
-    reprise::session_key key{"host", "443", "host", {"h2", "http/1.1"}, "1/1/1/0/0/0/0", ""};
+    reprise::session_key key{"host", "443", "host", {"h2", "http/1.1"}, "", std::string(32, 'p'), "", ""};
     for (int i = 0; i < 1000; ++i)
     {
         key.host = "host" + std::to_string(i);

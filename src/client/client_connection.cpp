@@ -241,7 +241,9 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
             service,
             lower_case(server_name),
             options_.alpn,
+            {},
             policy_of(ssl.get(), context_id_, options_.verify_peer),
+            {},
             options_.partition};
     return ssl;
 }
@@ -267,7 +269,7 @@ asio::awaitable<resolved> resolve(std::string host, std::string service)
     co_return result;
 }
 
-asio::awaitable<std::optional<session>> take_from(std::shared_ptr<session_store> store, session_key key)
+asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_key key)
 {
     co_return co_await store->take(std::move(key));
 }

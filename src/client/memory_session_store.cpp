@@ -4,90 +4,73 @@
 
 #include <deque>
 #include <list>
+#include <map>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 
 namespace reprise {
 
 struct memory_session_store::state
 {
+    struct entry;
+    // Ordered, so that the keys of one peer are neighbours: on a miss they say why.
+    using index = std::map<session_key, entry>;
     struct entry
     {
-        session_key key;
         std::deque<session> sessions; // newest first
+        full_reason note = full_reason::nothing_stored; // why it is empty
+        std::list<index::iterator>::iterator use;
     };
-    using entries = std::list<entry>; // most recently used first
 
     explicit state(memory_session_store_options o) : options(std::move(o)) {}
 
     memory_session_store_options const options;
     mutable std::mutex mutex;
-    entries by_use;
-    std::unordered_map<session_key, entries::iterator> by_key;
+    index by_key;
+    std::list<index::iterator> by_use; // most recently used first
     std::size_t count = 0;
     std::size_t bytes = 0;
 
     void put(session_key const& key, session ticket)
     {
-        auto const [at, is_new] = by_key.try_emplace(key);
-        if (is_new)
-        {
-            try
-            {
-                by_use.push_front({key, {}});
-            }
-            catch (...)
-            {
-                by_key.erase(at);
-                throw;
-            }
-            at->second = by_use.begin();
-        }
-        by_use.splice(by_use.begin(), by_use, at->second);
-        auto& sessions = by_use.front().sessions;
-
+        auto& e = used(key);
         // A TLS 1.2 session is reusable, so only the newest is of use; tickets of a version that is no longer spoken
         // with this peer would never be asked for.
-        if (!sessions.empty() &&
-            (ticket.protocol() == tls_version::tls12 || sessions.front().protocol() == tls_version::tls12))
-            drop_all(sessions);
-        while (sessions.size() >= options.max_tickets_per_key)
-            drop_back(sessions);
+        if (!e.sessions.empty() &&
+            (ticket.protocol() == tls_version::tls12 || e.sessions.front().protocol() == tls_version::tls12))
+            drop_all(e.sessions);
+        while (e.sessions.size() >= options.max_tickets_per_key)
+            drop_back(e.sessions);
 
         auto const size = ticket.size();
-        sessions.push_front(std::move(ticket));
+        e.sessions.push_front(std::move(ticket));
         bytes += size;
         ++count;
         while (count > options.max_sessions || bytes > options.max_bytes)
             evict();
     }
 
-    std::optional<session> take(session_key const& key)
+    lease take(session_key const& key)
     {
         auto const at = by_key.find(key);
         if (at == by_key.end())
-            return std::nullopt;
-        auto& sessions = at->second->sessions;
+            return {{}, why_not(key)};
+        auto& e = at->second;
+        by_use.splice(by_use.begin(), by_use, e.use);
         auto const now = options.now();
-        std::optional<session> result;
-        while (!result && !sessions.empty())
+        lease result;
+        while (!result.ticket && !e.sessions.empty())
         {
-            auto& newest = sessions.front();
+            auto& newest = e.sessions.front();
             bool const usable = now < newest.issued_at() + newest.lifetime();
             if (usable)
-                result = newest;
+                result.ticket = newest;
             if (usable && newest.protocol() == tls_version::tls12)
                 break;
-            drop_front(sessions);
+            drop_front(e.sessions);
+            e.note = usable ? full_reason::tickets_in_use : full_reason::expired;
         }
-        if (sessions.empty())
-        {
-            by_use.erase(at->second);
-            by_key.erase(at);
-        }
-        else
-            by_use.splice(by_use.begin(), by_use, at->second);
+        result.reason = result.ticket ? full_reason::none : e.note;
         return result;
     }
 
@@ -96,23 +79,77 @@ struct memory_session_store::state
         auto const at = by_key.find(key);
         if (at == by_key.end())
             return 0;
-        auto const removed = at->second->sessions.size();
-        drop_all(at->second->sessions);
-        by_use.erase(at->second);
+        auto const removed = at->second.sessions.size();
+        drop_all(at->second.sessions);
+        by_use.erase(at->second.use);
         by_key.erase(at);
         return removed;
     }
 
+    void note(session_key const& key, full_reason why)
+    {
+        used(key).note = why;
+        if (by_key.size() > options.max_sessions)
+            evict();
+    }
+
+    [[nodiscard]] std::size_t held(session_key const& key) const
+    {
+        auto const at = by_key.find(key);
+        return at != by_key.end() ? at->second.sessions.size() : 0;
+    }
+
 private:
+    entry& used(session_key const& key)
+    {
+        auto const [at, is_new] = by_key.try_emplace(key);
+        auto& e = at->second;
+        if (is_new)
+        {
+            try
+            {
+                e.use = by_use.insert(by_use.begin(), at);
+            }
+            catch (...)
+            {
+                by_key.erase(at);
+                throw;
+            }
+        }
+        else
+            by_use.splice(by_use.begin(), by_use, e.use);
+        return e;
+    }
+
+    // There may be sessions of this peer that this connection may not have.
+    [[nodiscard]] full_reason why_not(session_key const& key) const
+    {
+        auto result = full_reason::nothing_stored;
+        session_key first;
+        first.host = key.host;
+        first.service = key.service;
+        first.server_name = key.server_name;
+        for (auto at = by_key.lower_bound(first); at != by_key.end() && same_peer(at->first, key); ++at)
+        {
+            if (at->second.sessions.empty() || at->first.partition != key.partition)
+                continue;
+            if (at->first.identity == key.identity)
+                return full_reason::policy_differs;
+            result = full_reason::identity_differs;
+        }
+        return result;
+    }
+
+    // Tickets go before the entry, and the entry with the last of them.
     void evict()
     {
-        auto& oldest = by_use.back();
-        if (!oldest.sessions.empty()) // it is empty if its only insertion ran out of memory
-            drop_back(oldest.sessions);
-        if (oldest.sessions.empty())
+        auto const oldest = by_use.back();
+        if (!oldest->second.sessions.empty())
+            drop_back(oldest->second.sessions);
+        if (oldest->second.sessions.empty())
         {
-            by_key.erase(oldest.key);
             by_use.pop_back();
+            by_key.erase(oldest);
         }
     }
 
@@ -141,6 +178,9 @@ std::shared_ptr<memory_session_store> memory_session_store::make(memory_session_
 {
     if (options.max_sessions == 0 || options.max_bytes == 0 || options.max_tickets_per_key == 0 || !options.now)
         throw system_error{errc::bad_option, "memory_session_store_options: every bound is at least 1, now is a clock"};
+    if (options.request_tickets > options.max_tickets_per_key || options.request_tickets > 255)
+        throw system_error{errc::bad_option,
+                           "memory_session_store_options::request_tickets: at most max_tickets_per_key, and 255"};
     return std::shared_ptr<memory_session_store>{new memory_session_store{std::make_unique<state>(std::move(options))}};
 }
 
@@ -159,7 +199,28 @@ catch (std::bad_alloc const&)
     // A session that could not be kept costs one full handshake.
 }
 
-asio::awaitable<std::optional<session>> memory_session_store::take(session_key key)
+void memory_session_store::note(session_key const& key, full_reason why) noexcept
+try
+{
+    std::lock_guard const lock{state_->mutex};
+    state_->note(key, why);
+}
+catch (std::bad_alloc const&)
+{
+    // It is only missed in a report.
+}
+
+unsigned memory_session_store::tickets_wanted(session_key const& key) const noexcept
+{
+    if (state_->options.request_tickets == 0)
+        return 0;
+    std::lock_guard const lock{state_->mutex};
+    auto const held = state_->held(key);
+    auto const wanted = std::size_t{state_->options.request_tickets};
+    return static_cast<unsigned>(held < wanted ? wanted - held : 1); // one to come in the place of one that is used
+}
+
+asio::awaitable<lease> memory_session_store::take(session_key key)
 {
     std::lock_guard const lock{state_->mutex};
     co_return state_->take(key);

@@ -11,7 +11,9 @@ std::size_t std::hash<reprise::session_key>::operator()(reprise::session_key con
     add(key.server_name);
     for (auto const& protocol : key.alpn)
         add(protocol);
+    add(key.route);
     add(key.policy);
+    add(key.identity);
     add(key.partition);
     return result;
 }

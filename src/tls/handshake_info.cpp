@@ -42,6 +42,14 @@ std::string_view to_string(full_reason reason) noexcept
     case full_reason::unknown_ticket_key: return "unknown-ticket-key";
     case full_reason::policy_differs: return "policy-differs";
     case full_reason::not_acceptable: return "not-acceptable";
+    case full_reason::identity_differs: return "identity-differs";
+    case full_reason::tickets_in_use: return "tickets-in-use";
+    case full_reason::untrusted: return "untrusted";
+    case full_reason::name_differs: return "name-differs";
+    case full_reason::revoked: return "revoked";
+    case full_reason::unrepeatable: return "unrepeatable";
+    case full_reason::alerted: return "alerted";
+    case full_reason::not_resumable: return "not-resumable";
     }
     return "unknown";
 }

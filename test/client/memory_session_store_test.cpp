@@ -22,7 +22,11 @@ namespace {
 
 session_key key_of(std::string host)
 {
-    return {.host = std::move(host), .service = "443", .server_name = {}, .alpn = {}, .policy = "p", .partition = {}};
+    session_key key;
+    key.host = std::move(host);
+    key.service = "443";
+    key.policy = "p";
+    return key;
 }
 
 SSL_SESSION const* id_of(std::optional<session> const& s)
@@ -41,9 +45,9 @@ TEST_CASE("TLS 1.3 tickets are handed out newest first, each once")
     now(store->insert(key, old));
     now(store->insert(key, fresh));
     CHECK(store->size() == 2);
-    CHECK(id_of(now(store->take(key))) == fresh.native_handle());
-    CHECK(id_of(now(store->take(key))) == old.native_handle());
-    CHECK_FALSE(now(store->take(key)).has_value());
+    CHECK(id_of(now(store->take(key)).ticket) == fresh.native_handle());
+    CHECK(id_of(now(store->take(key)).ticket) == old.native_handle());
+    CHECK_FALSE(now(store->take(key)).ticket.has_value());
     CHECK(store->size() == 0);
     CHECK(store->bytes() == 0);
 }
@@ -58,16 +62,16 @@ TEST_CASE("a TLS 1.2 session may be used again, and the newest takes the place o
     now(store->insert(key, fresh));
     CHECK(store->size() == 1);
     for (int i = 0; i < 3; ++i)
-        CHECK(id_of(now(store->take(key))) == fresh.native_handle());
+        CHECK(id_of(now(store->take(key)).ticket) == fresh.native_handle());
     now(store->insert(key, make_session())); // the peer speaks TLS 1.3 now
     CHECK(store->size() == 1);
-    CHECK(now(store->take(key))->protocol() == tls_version::tls13);
-    CHECK_FALSE(now(store->take(key)).has_value());
+    CHECK(now(store->take(key)).ticket->protocol() == tls_version::tls13);
+    CHECK_FALSE(now(store->take(key)).ticket.has_value());
 }
 
 TEST_CASE("sessions never cross to a key that differs in anything")
 {
-    session_key const key{"host", "443", "name", {"h2", "http/1.1"}, "policy", "partition"};
+    session_key const key{"host", "443", "name", {"h2", "http/1.1"}, "route", "policy", "identity", "partition"};
     auto const differing = [&](auto change)
     {
         auto other = key;
@@ -80,7 +84,9 @@ TEST_CASE("sessions never cross to a key that differs in anything")
         differing([](auto& k) { k.server_name = ""; }),
         differing([](auto& k) { k.alpn = {"http/1.1", "h2"}; }),
         differing([](auto& k) { k.alpn = {"h2"}; }),
+        differing([](auto& k) { k.route = ""; }),
         differing([](auto& k) { k.policy = "other"; }),
+        differing([](auto& k) { k.identity = ""; }),
         differing([](auto& k) { k.partition = ""; }),
         differing([](auto& k) { k.host = "host4", k.service = "43"; }), // the same text, run together
     };
@@ -90,10 +96,10 @@ TEST_CASE("sessions never cross to a key that differs in anything")
     {
         CAPTURE(other.host);
         CHECK(other != key);
-        CHECK_FALSE(now(store->take(other)).has_value());
+        CHECK_FALSE(now(store->take(other)).ticket.has_value());
         CHECK(now(store->remove(other)) == 0);
     }
-    CHECK(now(store->take(key)).has_value());
+    CHECK(now(store->take(key)).ticket.has_value());
 }
 
 TEST_CASE("an expired session is not handed out, and goes when it is asked for")
@@ -106,10 +112,10 @@ TEST_CASE("an expired session is not handed out, and goes when it is asked for")
         now(store->insert(key, make_session({.version = version, .lifetime = 60s, .issued = time.now()})));
         now(store->insert(key, make_session({.version = version, .lifetime = 90s, .issued = time.now()})));
         time.advance(89s);
-        CHECK(now(store->take(key)).has_value());
+        CHECK(now(store->take(key)).ticket.has_value());
         now(store->insert(key, make_session({.version = version, .lifetime = 60s, .issued = time.now()})));
         time.advance(61s);
-        CHECK_FALSE(now(store->take(key)).has_value());
+        CHECK_FALSE(now(store->take(key)).ticket.has_value());
         CHECK(store->size() == 0);
         CHECK(store->bytes() == 0);
     }
@@ -127,8 +133,8 @@ TEST_CASE("the bounds hold: tickets of one key, sessions, bytes")
             now(store->insert(key_of("a"), made.back()));
         }
         CHECK(store->size() == 2);
-        CHECK(id_of(now(store->take(key_of("a")))) == made[2].native_handle());
-        CHECK(id_of(now(store->take(key_of("a")))) == made[1].native_handle());
+        CHECK(id_of(now(store->take(key_of("a"))).ticket) == made[2].native_handle());
+        CHECK(id_of(now(store->take(key_of("a"))).ticket) == made[1].native_handle());
     }
     SUBCASE("the key that was used least recently loses its own first")
     {
@@ -136,12 +142,12 @@ TEST_CASE("the bounds hold: tickets of one key, sessions, bytes")
         auto const reusable = make_session({.version = TLS1_2_VERSION});
         now(store->insert(key_of("a"), reusable));
         now(store->insert(key_of("b"), reusable));
-        CHECK(now(store->take(key_of("a"))).has_value()); // used
+        CHECK(now(store->take(key_of("a"))).ticket.has_value()); // used
         now(store->insert(key_of("c"), reusable));
         CHECK(store->size() == 2);
-        CHECK(now(store->take(key_of("a"))).has_value());
-        CHECK_FALSE(now(store->take(key_of("b"))).has_value());
-        CHECK(now(store->take(key_of("c"))).has_value());
+        CHECK(now(store->take(key_of("a"))).ticket.has_value());
+        CHECK_FALSE(now(store->take(key_of("b"))).ticket.has_value());
+        CHECK(now(store->take(key_of("c"))).ticket.has_value());
     }
     SUBCASE("bytes count as session::size counts them")
     {
@@ -172,7 +178,7 @@ TEST_CASE("remove forgets one key, clear everything")
     now(store->clear());
     CHECK(store->size() == 0);
     CHECK(store->bytes() == 0);
-    CHECK_FALSE(now(store->take(key_of("b"))).has_value());
+    CHECK_FALSE(now(store->take(key_of("b"))).ticket.has_value());
 }
 
 TEST_CASE("an option out of bounds is refused")
@@ -215,7 +221,7 @@ TEST_CASE("many threads take each ticket once")
                         io,
                         [&]() -> boost::asio::awaitable<void>
                         {
-                            auto const got = co_await store->take(key_of("a"));
+                            auto const got = (co_await store->take(key_of("a"))).ticket;
                             taken += got.has_value() ? 1 : 0;
                         },
                         boost::asio::detached);

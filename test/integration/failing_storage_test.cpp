@@ -123,7 +123,7 @@ struct remote_store : reprise::session_store
     {
         behind->capture(key, std::move(ticket));
     }
-    asio::awaitable<std::optional<reprise::session>> take(reprise::session_key key) override
+    asio::awaitable<reprise::lease> take(reprise::session_key key) override
     {
         return with(reads, behind->take(std::move(key)));
     }
@@ -315,12 +315,12 @@ struct deaf_store : reprise::session_store
     int answers = 0;
 
     void capture(reprise::session_key const&, reprise::session) noexcept override {}
-    asio::awaitable<std::optional<reprise::session>> take(reprise::session_key) override
+    asio::awaitable<reprise::lease> take(reprise::session_key) override
     {
         co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
         co_await gate.async_wait(asio::as_tuple(asio::use_awaitable));
         ++answers; // touches the store, so it had better be there
-        co_return std::nullopt;
+        co_return reprise::lease{};
     }
     asio::awaitable<std::size_t> remove(reprise::session_key) override { co_return 0; }
     asio::awaitable<void> clear() override { co_return; }

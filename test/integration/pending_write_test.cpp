@@ -47,7 +47,12 @@ struct shameless_store : reprise::session_store
         if (!first)
             first = std::move(ticket);
     }
-    asio::awaitable<std::optional<reprise::session>> take(reprise::session_key) override { co_return first; }
+    asio::awaitable<reprise::lease> take(reprise::session_key) override
+    {
+        reprise::lease result;
+        result.ticket = first;
+        co_return result;
+    }
     asio::awaitable<std::size_t> remove(reprise::session_key) override { co_return 0; }
     asio::awaitable<void> clear() override { co_return; }
     asio::awaitable<void> drain() override { co_return; }

@@ -5,7 +5,6 @@
 
 #include <deque>
 #include <memory>
-#include <optional>
 #include <utility>
 
 namespace test {
@@ -25,11 +24,12 @@ public:
             sessions.push_front(std::move(ticket));
     }
 
-    reprise::asio::awaitable<std::optional<reprise::session>> take(reprise::session_key) override
+    reprise::asio::awaitable<reprise::lease> take(reprise::session_key) override
     {
+        reprise::lease result;
         if (sessions.empty())
-            co_return std::nullopt;
-        auto result = sessions.front();
+            co_return result;
+        result.ticket = sessions.front();
         if (!repeats)
             sessions.pop_front();
         co_return result;

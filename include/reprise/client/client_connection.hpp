@@ -126,7 +126,7 @@ struct resolved
 
 /// @name Questions to a store that own what they use: after the deadline they are left to themselves
 /// @{
-[[nodiscard]] asio::awaitable<std::optional<session>> take_from(std::shared_ptr<session_store> store, session_key key);
+[[nodiscard]] asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_key key);
 [[nodiscard]] asio::awaitable<std::size_t> remove_from(std::shared_ptr<session_store> store, session_key key);
 /// @}
 

@@ -550,8 +550,10 @@ private:
                 connection.offer_nothing(full_reason::lookup_late);
             else if (found.status == detail::lookup_status::failed)
                 connection.offer_nothing(full_reason::lookup_failed);
-            else if (*found.value)
-                connection.offer(tls->engine.native_handle(), **found.value);
+            else if (auto const& [ticket, reason] = *found.value; ticket)
+                connection.offer(tls->engine.native_handle(), *ticket);
+            else
+                connection.offer_nothing(reason);
         }
 
         asio::awaitable<detail::outcome<void>> shutdown()

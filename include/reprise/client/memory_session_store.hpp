@@ -22,6 +22,10 @@ struct memory_session_store_options
     /// to one host at once is enough (RFC 8446, 4.6.1); servers seldom send more than two per connection.
     std::size_t max_tickets_per_key = 8;
 
+    /// Ask servers for tickets until so many are held under a key (RFC 9149), for a program that opens as many connections
+    /// to one host at once. 0 asks for none; at most max_tickets_per_key. Few servers know the extension; ours does.
+    unsigned request_tickets = 0;
+
     /// Where "now" comes from; an expired session is not handed out.
     clock now = system_clock();
 };
@@ -38,7 +42,9 @@ public:
     ~memory_session_store() override;
 
     void capture(session_key const& key, session ticket) noexcept override;
-    asio::awaitable<std::optional<session>> take(session_key key) override;
+    asio::awaitable<lease> take(session_key key) override;
+    void note(session_key const& key, full_reason why) noexcept override;
+    [[nodiscard]] unsigned tickets_wanted(session_key const& key) const noexcept override;
     asio::awaitable<std::size_t> remove(session_key key) override;
     asio::awaitable<void> clear() override;
     asio::awaitable<void> drain() override;

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -23,9 +22,15 @@ struct session_key
     std::string server_name;       ///< SNI, empty for none
     std::vector<std::string> alpn; ///< protocols offered, in order
 
-    /// Identity of the verification policy: the ssl::context (unique in the process, never used again) and what the
-    /// stream set on top of it: verification mode, host check, version range, client certificate.
+    /// How the peer is reached: empty for directly, else the proxy. A TLS connection to a proxy has a key of its own.
+    std::string route;
+
+    /// Fingerprint of how the peer is verified and what is offered to it: see `client_policy`. Equal in all processes that
+    /// verify alike, or, where a part of it cannot be read, unique to the ssl::context.
     std::string policy;
+
+    /// Fingerprint of the client certificate, its chain and its key; empty without. Sessions of mutual TLS have one.
+    std::string identity;
 
     /// The caller's own partition, for example a user or a top-level site. Sessions never cross it.
     std::string partition;
@@ -33,6 +38,12 @@ struct session_key
     friend bool operator==(session_key const&, session_key const&) = default;
     friend auto operator<=>(session_key const&, session_key const&) = default;
 };
+
+/// Whether both name the same server, whoever asks and however.
+[[nodiscard]] inline bool same_peer(session_key const& a, session_key const& b) noexcept
+{
+    return a.host == b.host && a.service == b.service && a.server_name == b.server_name;
+}
 
 } // namespace reprise
 

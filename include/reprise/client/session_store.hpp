@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/client/session_key.hpp>
+#include <reprise/tls/handshake_info.hpp>
 #include <reprise/tls/session.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -9,10 +10,20 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <utility>
 
 namespace reprise {
 
 namespace asio = boost::asio;
+
+/// What a store answers: a session, or why there is none.
+struct lease
+{
+    std::optional<session> ticket{};
+
+    /// Why there is none, as far as the store can tell.
+    full_reason reason = full_reason::nothing_stored;
+};
 
 /** Where a client keeps the sessions of its connections: one for the whole program is meant.
 
@@ -41,8 +52,19 @@ public:
     */
     virtual void capture(session_key const& key, session ticket) noexcept = 0;
 
-    /// Hand out one usable session, and forget it if it is a TLS 1.3 ticket. Nothing on a miss.
-    virtual asio::awaitable<std::optional<session>> take(session_key key) = 0;
+    /// Hand out one usable session, the newest, and forget it if it is a TLS 1.3 ticket.
+    virtual asio::awaitable<lease> take(session_key key) = 0;
+
+    /// Keep again what `take` has handed out, for nothing of it has reached the wire. It must not block.
+    virtual void put_back(session_key const& key, session ticket) noexcept { capture(key, std::move(ticket)); }
+
+    /// Nothing is kept under this key, for this reason; a `take` that finds nothing says so until something is kept. It must
+    /// not block.
+    virtual void note(session_key const&, full_reason) noexcept {}
+
+    /// How many TLS 1.3 tickets to ask the server for on the next connection (RFC 9149); 0 asks for none, and the server
+    /// decides.
+    [[nodiscard]] virtual unsigned tickets_wanted(session_key const&) const noexcept { return 0; }
 
     /// Forget all sessions under this key; returns how many there were.
     virtual asio::awaitable<std::size_t> remove(session_key key) = 0;

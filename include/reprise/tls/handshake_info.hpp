@@ -56,10 +56,20 @@ enum class full_reason
         14, ///< made under another id context, certificate, client-CA list or verification mode, or changed
     not_acceptable =
         15, ///< found, but OpenSSL could not use it: another version, cipher hash or extended master secret
+
+    // Client; also policy_differs, when there are sessions of this peer under another policy or through another proxy
+    identity_differs = 16, ///< there are sessions of this peer, made with another client certificate or key, or none
+    tickets_in_use = 17,   ///< every TLS 1.3 ticket of this peer is spent or in use by another connection
+    untrusted = 18,        ///< the certificate chain behind the session is not trusted any more
+    name_differs = 19,     ///< the certificate behind the session is not valid for this host
+    revoked = 20,          ///< the caller's revocation check has turned the session down
+    unrepeatable = 21,     ///< the verification cannot be repeated, so that sessions are not kept
+    alerted = 22,          ///< the last connection that offered a session failed with a fatal alert: it was forgotten
+    not_resumable = 23,    ///< the last connection ended without a session that can be resumed
 };
 
 /// The number of `full_reason` values, for arrays of counters.
-inline constexpr std::size_t full_reason_count = 16;
+inline constexpr std::size_t full_reason_count = 24;
 
 /// The outcome of one handshake, the same on both ends.
 struct handshake_info
