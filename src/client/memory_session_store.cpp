@@ -17,7 +17,7 @@ struct memory_session_store::state
     using index = std::map<session_key, entry>;
     struct entry
     {
-        std::deque<session> sessions; // newest first
+        std::deque<session> sessions;                   // newest first
         full_reason note = full_reason::nothing_stored; // why it is empty
         std::list<index::iterator>::iterator use;
     };

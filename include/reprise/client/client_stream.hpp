@@ -484,7 +484,7 @@ private:
             }
             // A handshake needs an SSL that has seen none before.
             tls.emplace(next, connection.begin(to->host, to->service));
-            co_await choose_session();
+            co_await connection.choose_session(tls->engine.native_handle());
             auto bytes = early ? connection.plan_early(tls->engine.native_handle(), *early) : byte_view{};
             auto const [ec, none] = co_await tls->async_perform(
                 [this, &bytes](detail::tls_engine& engine)
@@ -497,9 +497,9 @@ private:
             if (!ec)
                 connection.handshake_done(tls->engine.native_handle());
             // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
-            else if (connection.handshake_failed() && ec.category() == asio::error::get_ssl_category())
-                co_await detail::within(connection.lookup_limit(),
-                                        detail::remove_from(connection.store(), connection.key()));
+            else if (connection.handshake_failed(tls->engine.has_sent()) &&
+                     ec.category() == asio::error::get_ssl_category())
+                co_await connection.forget_session(full_reason::alerted);
             co_return ec;
         }
 
@@ -536,24 +536,6 @@ private:
             for (std::size_t size = 0; rest.size() != 0 && !ec; rest += size)
                 std::tie(ec, size) = co_await tls->async_write_some(rest, no_throw);
             co_return ec;
-        }
-
-        asio::awaitable<void> choose_session()
-        {
-            if (auto const exact = connection.exact())
-                co_return connection.offer(tls->engine.native_handle(), *exact);
-            if (!connection.store())
-                co_return;
-            auto const found = co_await detail::within(connection.lookup_limit(),
-                                                       detail::take_from(connection.store(), connection.key()));
-            if (found.status == detail::lookup_status::late)
-                connection.offer_nothing(full_reason::lookup_late);
-            else if (found.status == detail::lookup_status::failed)
-                connection.offer_nothing(full_reason::lookup_failed);
-            else if (auto const& [ticket, reason] = *found.value; ticket)
-                connection.offer(tls->engine.native_handle(), *ticket);
-            else
-                connection.offer_nothing(reason);
         }
 
         asio::awaitable<detail::outcome<void>> shutdown()
