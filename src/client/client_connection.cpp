@@ -198,8 +198,10 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
             policy_of(ssl.get(), *shared_, *policy, options_),
             policy->identity,
             options_.partition};
+    // By this context: what another one trusts cannot be read entirely.
     verification_ =
-        std::make_shared<std::string const>(key_.policy + (key_.server_name.empty() ? key_.host : key_.server_name));
+        std::make_shared<std::string const>(std::string{shared_->id.begin(), shared_->id.end()} + key_.policy +
+                                            (key_.server_name.empty() ? key_.host : key_.server_name));
 
     bool const decides_unseen = policy->has_callback && options_.policy_tag.empty();
     bool const repeatable = !(must_verify(ssl.get()) && (policy->wants_evidence || decides_unseen));

@@ -2,7 +2,7 @@
 #include "client_context.hpp"
 
 #include "base/openssl.hpp"
-#include "tls/client_offer.hpp"
+#include "tls/ticket_request.hpp"
 
 #include <reprise/client/client_connection.hpp>
 

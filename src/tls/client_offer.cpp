@@ -2,6 +2,8 @@
 #include "client_offer.hpp"
 
 #include "base/digest_input.hpp"
+#include "tls/field_reader.hpp"
+#include "tls/ticket_request.hpp"
 
 #include <reprise/tls/ssl_handles.hpp>
 
@@ -13,45 +15,19 @@ namespace reprise::detail {
 
 namespace {
 
-// Of bytes that OpenSSL has just written, yet no length is believed (design rule 8).
-class reader
-{
-public:
-    explicit reader(byte_view bytes) noexcept : rest_(bytes) {}
-
-    [[nodiscard]] bool failed() const noexcept { return failed_; }
-    [[nodiscard]] bool empty() const noexcept { return rest_.empty(); }
-
-    byte_view bytes(std::size_t count)
-    {
-        if (count > rest_.size())
-        {
-            failed_ = true;
-            count = rest_.size();
-        }
-        auto const result = rest_.first(count);
-        rest_ = rest_.subspan(count);
-        return result;
-    }
-
-    std::size_t number(std::size_t size)
-    {
-        std::size_t result = 0;
-        for (auto const byte : bytes(size))
-            result = result << 8 | byte;
-        return result;
-    }
-
-    /// What follows a length of so many bytes.
-    byte_view vector(std::size_t length_size) { return bytes(number(length_size)); }
-
-private:
-    byte_view rest_;
-    bool failed_ = false;
-};
-
 // A record of the handshake protocol, with the ClientHello's own header.
 constexpr std::size_t header_size = 5 + 4;
+
+// Of the key shares only what they are for: the keys are made for once.
+void add_groups(digest_input& to, byte_view key_share)
+{
+    auto const shares = field_reader{key_share}.prefixed(2);
+    for (field_reader rest{shares.value_or(byte_view{})}; auto const group = rest.number(2);)
+    {
+        to.add(std::uint64_t{*group});
+        rest.prefixed(2);
+    }
+}
 
 bool has_foreign_extension(SSL_CTX* context)
 {
@@ -66,34 +42,33 @@ bool has_foreign_extension(SSL_CTX* context)
 std::optional<sha256_digest> digest_offer(byte_view client_hello)
 {
     digest_input in{"reprise offer 1"};
-    reader hello{client_hello};
-    in.add(hello.bytes(2));  // legacy_version
-    hello.bytes(32);         // random
-    hello.vector(1);         // legacy_session_id
-    in.add(hello.vector(2)); // cipher_suites
-    in.add(hello.vector(1)); // legacy_compression_methods
-    reader extensions{hello.vector(2)};
-    while (!extensions.empty() && !extensions.failed())
+    field_reader hello{client_hello};
+    constexpr std::size_t random_size = 32;
+    auto const version = hello.take(2);
+    hello.take(random_size);
+    hello.prefixed(1); // legacy_session_id, random as well
+    auto const suites = hello.prefixed(2);
+    auto const compression = hello.prefixed(1);
+    auto const list = hello.prefixed(2);
+    if (!version || !suites || !compression || !list)
+        return std::nullopt;
+    in.add(*version);
+    in.add(*suites);
+    in.add(*compression);
+    for (field_reader extensions{*list}; !extensions.empty();)
     {
         auto const type = extensions.number(2);
-        auto const body = extensions.vector(2);
-        if (type == TLSEXT_TYPE_padding || type == TLSEXT_TYPE_psk || type == ticket_request_extension)
+        auto const body = extensions.prefixed(2);
+        if (!type || !body)
+            return std::nullopt;
+        if (*type == TLSEXT_TYPE_padding || *type == TLSEXT_TYPE_psk || *type == ticket_request_extension)
             continue;
-        in.add(std::uint64_t{type});
-        if (type != TLSEXT_TYPE_key_share)
-        {
-            in.add(body);
-            continue;
-        }
-        reader shares{reader{body}.vector(2)};
-        while (!shares.empty() && !shares.failed())
-        {
-            in.add(std::uint64_t{shares.number(2)});
-            shares.vector(2); // a key made for once
-        }
+        in.add(std::uint64_t{*type});
+        if (*type == TLSEXT_TYPE_key_share)
+            add_groups(in, *body);
+        else
+            in.add(*body);
     }
-    if (hello.failed() || extensions.failed())
-        return std::nullopt;
     return in.digest();
 }
 

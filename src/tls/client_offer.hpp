@@ -22,7 +22,4 @@ namespace reprise::detail {
 /// The same of a ClientHello's bytes, from its `legacy_version` on (RFC 8446, 4.1.2). Nothing if they do not parse.
 [[nodiscard]] std::optional<sha256_digest> digest_offer(byte_view client_hello);
 
-/// The one extension that reprise adds to its clients' contexts: ticket_request (RFC 9149).
-inline constexpr unsigned ticket_request_extension = 58;
-
 } // namespace reprise::detail
