@@ -83,6 +83,12 @@ public:
     /// offered, which the store must forget after an alert.
     [[nodiscard]] bool handshake_failed(bool has_sent) noexcept;
 
+    /// The connection's first ticket is still to come.
+    [[nodiscard]] bool awaits_ticket() const noexcept
+    {
+        return keeps_ && verified_ && !captured_ && info_.protocol == tls_version::tls13;
+    }
+
     /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
     void capture_before_shutdown(SSL* ssl);
 

@@ -27,12 +27,14 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <array>
 #include <concepts>
 #include <memory>
 #include <optional>
 #include <ranges>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -141,6 +143,10 @@ public:
 
     /// How the last handshake went: resumed or not, and why not.
     [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->connection.info(); }
+
+    /// Under what the sessions of the current or last connection are filed; empty before the first. A protocol whose second
+    /// connection has to resume the first one's session takes it from a store of its own: `store->take(stream.key())`.
+    [[nodiscard]] session_key const& key() const noexcept { return impl_->connection.key(); }
 
     /** Resolve, connect and shake hands; resumes if the store has a usable session.
 
@@ -275,6 +281,21 @@ public:
     {
         return detail::initiate<void>(
             any_executor(), [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
+    }
+
+    /** Wait for a ticket, if the connection has brought none yet, and close the socket, without close_notify.
+
+        For an application that has no use for the peer's answer to a goodbye, and closes before it has read anything: tickets
+        of TLS 1.3 come after the handshake (RFC 8446, 4.6.1). What else arrives meanwhile is dropped. The wait is bounded by
+        `client_options::shutdown_timeout`; that no ticket comes is success.
+
+        Completion and cancellation as for async_shutdown.
+    */
+    template <asio::completion_token_for<void(error_code)> Token = asio::use_awaitable_t<>>
+    auto async_close(Token&& token = {})
+    {
+        return detail::initiate<void>(
+            any_executor(), [self = impl_.get()] { return self->close_with_ticket(); }, std::forward<Token>(token));
     }
 
     /// Close the socket at once, without close_notify. What had arrived stays in the store.
@@ -536,6 +557,23 @@ private:
             for (std::size_t size = 0; rest.size() != 0 && !ec; rest += size)
                 std::tie(ec, size) = co_await tls->async_write_some(rest, no_throw);
             co_return ec;
+        }
+
+        asio::awaitable<detail::outcome<void>> close_with_ticket()
+        {
+            error_code ec;
+            if (open && connection.awaits_ticket())
+            {
+                detail::watchdog const dog{co_await asio::this_coro::executor, connection.options().shutdown_timeout,
+                                           [this] { close(); }};
+                std::array<unsigned char, 512> dropped;
+                while (!ec && connection.awaits_ticket())
+                    std::tie(ec, std::ignore) = co_await tls->async_read_some(asio::buffer(dropped), no_throw);
+                if (dog.has_barked() || ec != asio::error::operation_aborted)
+                    ec = {};
+            }
+            close();
+            co_return detail::outcome<void>{ec};
         }
 
         asio::awaitable<detail::outcome<void>> shutdown()
