@@ -80,6 +80,11 @@ void add_number(std::string& to, std::uint64_t value)
         to += static_cast<char>(value >> i);
 }
 
+bool crosses_contexts(context_policy const& read, client_options const& o) noexcept
+{
+    return read.offer && !o.policy_tag.empty();
+}
+
 /* The context's policy, who vouches for what of it cannot be read, and what a stream sets on top. Of what cannot be read
    nobody knows whether it is equal elsewhere, unless the caller says so; then nothing crosses to another context. */
 std::string policy_of(SSL* ssl, client_context const& context, context_policy const& read, client_options const& o)
@@ -89,7 +94,7 @@ std::string policy_of(SSL* ssl, client_context const& context, context_policy co
     policy.append(read.verification.begin(), read.verification.end());
     if (read.offer)
         policy.append(read.offer->begin(), read.offer->end());
-    if (read.offer && !o.policy_tag.empty())
+    if (crosses_contexts(read, o))
         policy.append("t").append(o.policy_tag);
     else
         policy.append("c").append(context.id.begin(), context.id.end());
@@ -203,6 +208,7 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
         std::make_shared<std::string const>(std::string{shared_->id.begin(), shared_->id.end()} + key_.policy +
                                             (key_.server_name.empty() ? key_.host : key_.server_name));
 
+    is_shared_ = crosses_contexts(*policy, options_);
     bool const decides_unseen = policy->has_callback && options_.policy_tag.empty();
     bool const repeatable = !(must_verify(ssl.get()) && (policy->wants_evidence || decides_unseen));
     keeps_ = store_ != nullptr && repeatable;
@@ -423,6 +429,8 @@ void client_connection::on_new_session(SSL_SESSION const* live)
 void client_connection::keep(session ticket)
 {
     captured_ = true;
+    if (options_.observer)
+        options_.observer->on_session(key_.host, ticket.protocol());
     store_->capture(key_, std::move(ticket));
 }
 
@@ -470,6 +478,8 @@ void client_connection::handshake_done(SSL* ssl)
         info_.early_data = early_data_status::rejected;
         info_.early_reason = early_data_reason::declined;
     }
+    if (options_.observer)
+        options_.observer->on_handshake(key_.host, info_);
     for (auto const& live : std::exchange(unverified_, {}))
         if (auto ticket = keeps_ ? session::snapshot(live.get(), origin_) : std::nullopt)
             keep(std::move(*ticket));
@@ -494,6 +504,12 @@ void client_connection::capture_before_shutdown(SSL* ssl)
         keep(std::move(*ticket));
     else
         store_->note(key_, full_reason::not_resumable);
+}
+
+void client_connection::count_failure(std::string const& host, error_code why) const noexcept
+{
+    if (options_.observer)
+        options_.observer->on_failure(host, why);
 }
 
 bool client_connection::peer_said_goodbye(SSL const* ssl) noexcept

@@ -511,10 +511,10 @@ void acceptor::finish()
     core().count(info_);
 }
 
-void acceptor::end() noexcept
+void acceptor::end(error_code why) noexcept
 {
     if (begun_ && phase_ != phase::over)
-        core().failed.fetch_add(1, std::memory_order_relaxed);
+        core().count_failure(why);
     begun_ = false;
 }
 

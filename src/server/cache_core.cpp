@@ -106,6 +106,8 @@ void cache_core::store(asio::any_io_executor const& ex, session const& made)
     std::string name{reinterpret_cast<char const*>(id), id_size};
     auto const expiry = options.now() + lifetime(made.origin());
     decoded_.keep(record, made);
+    if (options.observer)
+        options.observer->on_session(options.id_context, made.protocol());
     if (immediate_)
         store_now(name, record, expiry);
     else
@@ -159,6 +161,15 @@ void cache_core::count(handshake_info const& info) noexcept
     counter.fetch_add(1, std::memory_order_relaxed);
     if (info.early_data == early_data_status::accepted)
         early_accepted.fetch_add(1, std::memory_order_relaxed);
+    if (options.observer)
+        options.observer->on_handshake(options.id_context, info);
+}
+
+void cache_core::count_failure(error_code why) noexcept
+{
+    failed.fetch_add(1, std::memory_order_relaxed);
+    if (options.observer)
+        options.observer->on_failure(options.id_context, why);
 }
 
 void cache_core::count_early_rejection(early_data_reason reason) noexcept

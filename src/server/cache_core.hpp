@@ -73,6 +73,7 @@ public:
     static asio::awaitable<std::optional<secret_bytes>> take(std::shared_ptr<cache_core> self, std::string name);
 
     void count(handshake_info const& info) noexcept;
+    void count_failure(error_code why) noexcept;
     void count_early_rejection(early_data_reason reason) noexcept;
 
     std::atomic<std::uint64_t> early_accepted{0};
@@ -82,7 +83,7 @@ public:
     std::atomic<std::uint64_t> stored{0};
     std::atomic<std::uint64_t> dropped{0};
     std::atomic<std::uint64_t> storage_errors{0};
-    std::array<std::atomic<std::uint64_t>, 6> resumed_by_kind{};
+    std::array<std::atomic<std::uint64_t>, resumption_kind_count> resumed_by_kind{};
     std::array<std::atomic<std::uint64_t>, full_reason_count> full_by_reason{};
 
 private:

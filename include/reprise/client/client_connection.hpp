@@ -60,6 +60,13 @@ public:
     */
     [[nodiscard]] asio::awaitable<void> choose_session(SSL* ssl);
 
+    /// What it has chosen, and why not, if nothing.
+    [[nodiscard]] std::optional<session> const& offered() const noexcept { return offered_; }
+    [[nodiscard]] full_reason reason() const noexcept { return reason_; }
+
+    /// Whether sessions of the current connection may be used by other contexts and processes.
+    [[nodiscard]] bool is_shared() const noexcept { return is_shared_; }
+
     /// Drop the sessions of this peer, and let the store remember why.
     [[nodiscard]] asio::awaitable<void> forget_session(full_reason why);
 
@@ -92,6 +99,9 @@ public:
     /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
     void capture_before_shutdown(SSL* ssl);
 
+    /// Connecting or shaking hands has failed for good.
+    void count_failure(std::string const& host, error_code why) const noexcept;
+
     /// The peer's close_notify has been read.
     [[nodiscard]] static bool peer_said_goodbye(SSL const* ssl) noexcept;
 
@@ -119,6 +129,7 @@ private:
     session_key key_;
     std::shared_ptr<std::string const> verification_; // what the certificate is verified under: policy and name
     bool keeps_ = false;
+    bool is_shared_ = false;
     std::array<unsigned char, 2> ticket_request_{};
     std::optional<session> exact_;
     std::optional<session> offered_;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/base/clock.hpp>
+#include <reprise/tls/observer.hpp>
 #include <reprise/tls/session.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -67,6 +68,9 @@ struct client_options
     /// Send the first flight with the first packet of TCP, where the system knows that the server takes it (TCP Fast Open,
     /// RFC 7413; Linux). Where anything refuses, the connection is made as ever. What is sent so may arrive twice.
     bool fast_open = false;
+
+    /// Told of each handshake, for logs and metrics, with the host for a name. Null for nobody.
+    std::shared_ptr<reprise::observer> observer{};
 
     /// Where "now" comes from, for the age of sessions.
     clock now = system_clock();

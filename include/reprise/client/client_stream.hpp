@@ -428,6 +428,7 @@ private:
             if (open)
                 co_return result{{}, connection.info()};
             close();
+            connection.count_failure(to->host, ec);
             co_return result{ec};
         }
 

@@ -73,7 +73,7 @@ public:
     acceptor& operator=(acceptor const&) = delete;
 
     /// One that was begun and has not ended is a handshake that failed.
-    ~acceptor() { end(); }
+    ~acceptor() { end(asio::error::operation_aborted); }
 
     /// The SSL for this connection, in accept state. Once.
     [[nodiscard]] ssl_ptr make_ssl();
@@ -105,8 +105,8 @@ public:
     [[nodiscard]] asio::awaitable<strike> ask_guard() const;
     void guarded(strike const& answer) noexcept;
 
-    /// The handshake is over, one way or the other.
-    void end() noexcept;
+    /// The handshake is over, one way or the other; `why` is what it ends with.
+    void end(error_code why) noexcept;
 
     /// What to say of a handshake that ended with `ec`.
     [[nodiscard]] error_code explain(error_code ec) const noexcept;

@@ -210,9 +210,11 @@ private:
             auto const ex = co_await asio::this_coro::executor;
             detail::watchdog const dog{ex, options.handshake_timeout, [this] { close(); }};
             accept.begin(options.select_host != nullptr);
-            auto const ec = co_await shake_hands();
-            accept.end();
-            co_return result{dog.has_barked() ? asio::error::timed_out : ec, accept.info()};
+            auto ec = co_await shake_hands();
+            if (dog.has_barked())
+                ec = asio::error::timed_out;
+            accept.end(ec);
+            co_return result{ec, accept.info()};
         }
 
         asio::awaitable<error_code> shake_hands()

@@ -6,6 +6,7 @@
 #include <reprise/server/ticket_keys.hpp>
 #include <reprise/storage/storage.hpp>
 #include <reprise/tls/handshake_info.hpp>
+#include <reprise/tls/observer.hpp>
 #include <reprise/tls/ssl_handles.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -112,6 +113,9 @@ struct session_cache_options
     /// when their clients come back. About 1.5 KB each; 0 for none.
     std::size_t decoded_sessions = 1024;
 
+    /// Told of each handshake, for logs and metrics, with the id context for a name. Null for nobody.
+    std::shared_ptr<reprise::observer> observer{};
+
     /// Where "now" comes from, for what OpenSSL does not time itself: max_session_age and the storage's expiry.
     clock now = system_clock();
 };
@@ -124,7 +128,7 @@ struct session_cache_stats
     std::uint64_t failed = 0;  ///< handshakes that failed
 
     /// Resumed handshakes, by `resumption_kind`.
-    std::array<std::uint64_t, 6> resumed_by_kind{};
+    std::array<std::uint64_t, resumption_kind_count> resumed_by_kind{};
 
     /// Full handshakes, by `full_reason`.
     std::array<std::uint64_t, full_reason_count> full_by_reason{};

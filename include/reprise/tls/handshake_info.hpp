@@ -29,6 +29,9 @@ enum class resumption_kind
     tls13_stateful,   ///< the same on the server, remembered under the ticket's name
 };
 
+/// The number of `resumption_kind` values, for arrays of counters.
+inline constexpr std::size_t resumption_kind_count = 6;
+
 /// Why a handshake ran in full. Numbers are stable: new ones are appended.
 enum class full_reason
 {
