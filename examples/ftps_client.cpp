@@ -1,0 +1,293 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+// Fetches files by FTP over TLS (RFC 4217). A server can tell that a data connection belongs to the client of the control
+// connection only if it resumes that one's session, and many demand it: here it is that session and no other.
+
+#include "common/tls_options.hpp"
+
+#include <reprise/client/client_stream.hpp>
+#include <reprise/client/memory_session_store.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/write.hpp>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <tuple>
+
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+
+struct arguments
+{
+    std::string host;
+    std::vector<std::string> paths;
+    std::string port = "21";
+    std::string user = "anonymous";
+    std::string password = "anonymous";
+    std::string ca;
+    std::string output;
+    bool no_resume = false;
+    example::tls_options tls;
+};
+
+void declare(CLI::App& app, arguments& a)
+{
+    app.add_option("HOST", a.host, "Server")->required();
+    app.add_option("PATH", a.paths, "Files to fetch, one after the other")->required();
+    app.add_option("--port", a.port, "Of the control connection")->capture_default_str();
+    app.add_option("--user", a.user, "User name")->capture_default_str();
+    app.add_option("--password", a.password, "Password");
+    app.add_option("--ca", a.ca, "Trust this CA, PEM; the system's when absent")->check(CLI::ExistingFile);
+    app.add_option("--output", a.output, "Write the files to this one, instead of standard output");
+    app.add_flag("--no-resume", a.no_resume,
+                 "Make a full handshake for each data connection, to see what the server says");
+    example::declare(app, a.tls);
+}
+
+/// What a server says: three digits, and text (RFC 959, 4.2).
+struct reply
+{
+    int code = 0;
+    std::string text;
+};
+
+class ftps_client
+{
+public:
+    ftps_client(asio::any_io_executor const& ex, asio::ssl::context& tls, arguments const& a)
+        : arguments_(a), tls_(tls), control_(ex, tls, *store_, options())
+    {
+    }
+
+    asio::awaitable<void> log_in()
+    {
+        // Before AUTH the connection is not TLS, so it is made here.
+        tcp::resolver resolver{control_.get_executor()};
+        auto const found = co_await resolver.async_resolve(arguments_.host, arguments_.port, asio::use_awaitable);
+        auto const any = [](boost::system::error_code const&, tcp::endpoint const&) { return true; };
+        co_await asio::async_connect(control_.next_layer(), found, any, asio::use_awaitable);
+        co_await read_reply(control_.next_layer(), 220);
+        co_await asio::async_write(control_.next_layer(), asio::buffer(std::string_view{"AUTH TLS\r\n"}),
+                                   asio::use_awaitable);
+        co_await read_reply(control_.next_layer(), 234);
+        if (!buffer_.empty()) // in plain text, by whoever sits in between
+            throw std::runtime_error{"the server speaks before the handshake"};
+        say("control", co_await control_.async_handshake(arguments_.host, arguments_.port));
+
+        auto const wants_password = co_await command("USER " + arguments_.user);
+        if (wants_password.code == 331)
+            co_await command("PASS " + arguments_.password, 230);
+        else if (wants_password.code != 230)
+            throw std::runtime_error{"login: " + wants_password.text};
+        co_await command("PBSZ 0", 200);
+        co_await command("PROT P", 200); // the data too (RFC 4217, 9)
+        co_await command("TYPE I", 200);
+    }
+
+    asio::awaitable<std::string> fetch(std::string path)
+    {
+        auto const port = data_port(co_await command("EPSV", 229));
+        // The server begins the handshake of the data connection once it knows what it is for.
+        co_await write("RETR " + path);
+        reprise::client_stream<> data{control_.get_executor(), tls_, *store_, options()};
+        auto ticket = co_await next_session();
+        auto const ended = asio::as_tuple(asio::use_awaitable);
+        auto const [failed, info] = co_await connect(data, port, std::move(ticket));
+        if (failed)
+        {
+            auto const why = co_await read_reply(control_);
+            throw std::runtime_error{"data connection: " + failed.message() + "; the server says: " + why.text};
+        }
+        say("data", info);
+        last_data_ = data.key();
+        if (auto const begun = co_await read_reply(control_); begun.code != 150 && begun.code != 125)
+            throw std::runtime_error{path + ": " + begun.text};
+
+        std::string content;
+        auto const [ec, size] =
+            co_await asio::async_read(data, asio::dynamic_buffer(content), asio::transfer_all(), ended);
+        // Without close_notify nobody knows whether this is all; the reply tells.
+        if (ec != asio::error::eof && ec != asio::ssl::error::stream_truncated)
+            throw std::runtime_error{path + ": " + ec.message()};
+        co_await data.async_shutdown();
+        co_await read_reply(control_, 226);
+        co_return content;
+    }
+
+    asio::awaitable<void> quit()
+    {
+        co_await command("QUIT", 221);
+        co_await control_.async_shutdown();
+    }
+
+private:
+    static reprise::client_options options()
+    {
+        reprise::client_options result;
+        result.shutdown_timeout = std::chrono::milliseconds{200}; // some servers never answer a goodbye
+        return result;
+    }
+
+    static void say(char const* what, reprise::handshake_info const& info)
+    {
+        std::cerr << what << ": " << (info.resumed() ? to_string(info.resumption) : to_string(info.reason)) << ' '
+                  << to_string(info.protocol) << '\n';
+    }
+
+    /// A session of this login: of the control connection; when its TLS 1.3 tickets are used up, of the data connection that
+    /// resumed it last.
+    asio::awaitable<std::optional<reprise::session>> next_session()
+    {
+        if (arguments_.no_resume)
+            co_return std::nullopt;
+        auto found = co_await store_->take(control_.key());
+        if (!found.ticket && last_data_)
+            found = co_await store_->take(*last_data_);
+        if (!found.ticket)
+            throw std::runtime_error{"there is no session to resume: " + std::string{to_string(found.reason)}};
+        co_return found.ticket;
+    }
+
+    using connected = std::tuple<boost::system::error_code, reprise::handshake_info>;
+
+    asio::awaitable<connected> connect(reprise::client_stream<>& data, std::string port,
+                                       std::optional<reprise::session> exactly)
+    {
+        auto const ended = asio::as_tuple(asio::use_awaitable);
+        if (exactly)
+            co_return co_await data.async_connect(arguments_.host, port, *exactly, ended);
+        co_return co_await data.async_connect(arguments_.host, port, ended);
+    }
+
+    asio::awaitable<void> write(std::string line)
+    {
+        if (line.find_first_of("\r\n") != std::string::npos)
+            throw std::runtime_error{"a command is one line"};
+        line += "\r\n";
+        co_await asio::async_write(control_, asio::buffer(line), asio::use_awaitable);
+    }
+
+    asio::awaitable<reply> command(std::string line)
+    {
+        co_await write(std::move(line));
+        co_return co_await read_reply(control_);
+    }
+
+    asio::awaitable<reply> command(std::string line, int expected)
+    {
+        co_await write(std::move(line));
+        co_return co_await read_reply(control_, expected);
+    }
+
+    template <class Stream>
+    asio::awaitable<reply> read_reply(Stream& stream)
+    {
+        constexpr std::size_t longest = 8192;
+        for (;;)
+        {
+            auto const size = co_await asio::async_read_until(stream, asio::dynamic_buffer(buffer_, longest), "\r\n",
+                                                              asio::use_awaitable);
+            reply line{0, buffer_.substr(0, size - 2)};
+            buffer_.erase(0, size);
+            // A line with a dash after its digits, or without any, is followed by another.
+            bool const is_last = line.text.size() >= 4 && line.text[3] == ' ' &&
+                                 std::all_of(line.text.begin(), line.text.begin() + 3,
+                                             [](unsigned char c) { return std::isdigit(c) != 0; });
+            if (!is_last)
+                continue;
+            line.code = std::stoi(line.text.substr(0, 3));
+            co_return line;
+        }
+    }
+
+    template <class Stream>
+    asio::awaitable<reply> read_reply(Stream& stream, int expected)
+    {
+        auto result = co_await read_reply(stream);
+        if (result.code != expected)
+            throw std::runtime_error{"the server says: " + result.text};
+        co_return result;
+    }
+
+    /// Of "229 Entering Extended Passive Mode (|||6446|)" (RFC 2428, 3).
+    static std::string data_port(reply const& r)
+    {
+        auto const begin = r.text.find("(|||");
+        auto const end = r.text.find("|)");
+        if (begin == std::string::npos || end == std::string::npos || end <= begin + 4)
+            throw std::runtime_error{"the server says: " + r.text};
+        return r.text.substr(begin + 4, end - begin - 4);
+    }
+
+    arguments const& arguments_;
+    asio::ssl::context& tls_;
+    // Of this login alone: no other may resume its sessions.
+    std::shared_ptr<reprise::memory_session_store> store_ = reprise::memory_session_store::make();
+    reprise::client_stream<> control_;
+    std::optional<reprise::session_key> last_data_;
+    std::string buffer_;
+};
+
+asio::awaitable<void> fetch_all(arguments const& a, asio::ssl::context& tls)
+{
+    ftps_client client{co_await asio::this_coro::executor, tls, a};
+    co_await client.log_in();
+    std::ofstream file;
+    if (!a.output.empty())
+        file.open(a.output, std::ios::binary);
+    for (auto const& path : a.paths)
+        (a.output.empty() ? std::cout : file) << co_await client.fetch(path) << std::flush;
+    co_await client.quit();
+}
+
+int run(int argc, char** argv)
+{
+    CLI::App app{"FTPS client that resumes the control connection's session on its data connections (reprise)"};
+    arguments a;
+    declare(app, a);
+    CLI11_PARSE(app, argc, argv);
+
+    asio::ssl::context tls{asio::ssl::context::tls_client};
+    apply(a.tls, tls);
+    if (a.ca.empty())
+        tls.set_default_verify_paths();
+    else
+        tls.load_verify_file(a.ca);
+
+    asio::io_context io;
+    std::exception_ptr failure;
+    asio::co_spawn(io, fetch_all(a, tls), [&](std::exception_ptr e) { failure = e; });
+    io.run();
+    if (failure)
+        std::rethrow_exception(failure);
+    return 0;
+}
+
+} // namespace
+
+int main(int argc, char** argv)
+try
+{
+    return run(argc, argv);
+}
+catch (std::exception const& e)
+{
+    std::cerr << "ftps_client: " << e.what() << '\n';
+    return 1;
+}
