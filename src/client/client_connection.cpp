@@ -1,9 +1,12 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "client/client_context.hpp"
 #include "client/early_offer.hpp"
+#include "tls/verify_again.hpp"
 #include "tls/versions.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_connection.hpp>
+#include <reprise/io/within.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
@@ -28,62 +31,6 @@
 namespace reprise::detail {
 
 namespace {
-
-using new_session_callback = int (*)(SSL*, SSL_SESSION*);
-
-// What a context carries once a client_stream has used it.
-struct client_context
-{
-    std::uint64_t id;
-    new_session_callback previous;
-};
-
-void free_client_context(void*, void* data, CRYPTO_EX_DATA*, int, long, void*)
-{
-    delete static_cast<client_context*>(data);
-}
-
-// Asio owns the app-data slots of SSL and SSL_CTX, so these are slots of our own.
-int context_index()
-{
-    static int const index = ::SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_client_context);
-    return index;
-}
-
-int connection_index()
-{
-    static int const index = ::SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
-    return index;
-}
-
-int on_new_session(SSL* ssl, SSL_SESSION* live)
-{
-    if (auto* connection = static_cast<client_connection*>(::SSL_get_ex_data(ssl, connection_index())))
-        connection->on_new_session(live);
-    auto const* context =
-        static_cast<client_context const*>(::SSL_CTX_get_ex_data(::SSL_get_SSL_CTX(ssl), context_index()));
-    // 0: OpenSSL keeps its reference; the snapshot was a copy.
-    return context != nullptr && context->previous != nullptr ? context->previous(ssl, live) : 0;
-}
-
-std::uint64_t attach(SSL_CTX* context)
-{
-    static std::mutex mutex;
-    static std::uint64_t last_id = 0;
-    std::lock_guard const lock{mutex};
-    if (auto const* known = static_cast<client_context const*>(::SSL_CTX_get_ex_data(context, context_index())))
-        return known->id;
-    auto added = std::make_unique<client_context>(client_context{++last_id, ::SSL_CTX_sess_get_new_cb(context)});
-    if (::SSL_CTX_set_ex_data(context, context_index(), added.get()) != 1)
-        throw std::bad_alloc{};
-    auto const id = added.release()->id;
-    ::SSL_CTX_sess_set_new_cb(context, on_new_session);
-    auto mode = ::SSL_CTX_get_session_cache_mode(context) | SSL_SESS_CACHE_CLIENT;
-    if ((mode & SSL_SESS_CACHE_SERVER) == 0)
-        mode |= SSL_SESS_CACHE_NO_INTERNAL; // nobody ever looks there
-    ::SSL_CTX_set_session_cache_mode(context, mode);
-    return id;
-}
 
 error_code last_openssl_error()
 {
@@ -127,27 +74,27 @@ std::vector<unsigned char> alpn_wire_format(std::vector<std::string> const& prot
     return wire;
 }
 
-// What of the policy can change between two streams of one context.
-std::string policy_of(SSL* ssl, std::uint64_t context_id, bool verify_peer)
+void add_number(std::string& to, std::uint64_t value)
+{
+    for (int i = 0; i < 64; i += 8)
+        to += static_cast<char>(value >> i);
+}
+
+/* The context's policy, who vouches for what of it cannot be read, and what a stream sets on top. Of what cannot be read
+   nobody knows whether it is equal elsewhere, unless the caller says so; then nothing crosses to another context. */
+std::string policy_of(SSL* ssl, client_context const& context, context_policy const& read, client_options const& o)
 {
     std::string policy;
-    policy.reserve(96);
-    auto const add = [&policy](std::uint64_t value)
-    { policy.append(reinterpret_cast<char const*>(&value), sizeof value); };
-    add(context_id);
-    add(verify_peer ? 1 : 0);
-    add(static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
-    add(static_cast<std::uint64_t>(::SSL_get_verify_depth(ssl)));
-    add(::SSL_get_options(ssl));
-    add(static_cast<std::uint64_t>(SSL_get_min_proto_version(ssl)));
-    add(static_cast<std::uint64_t>(SSL_get_max_proto_version(ssl)));
-    if (X509* certificate = ::SSL_get_certificate(ssl))
-    {
-        unsigned char digest[EVP_MAX_MD_SIZE];
-        unsigned size = 0;
-        require(::X509_digest(certificate, ::EVP_sha256(), digest, &size) == 1, "X509_digest");
-        policy.append(reinterpret_cast<char const*>(digest), size);
-    }
+    policy.reserve(192);
+    policy.append(read.verification.begin(), read.verification.end());
+    if (read.offer)
+        policy.append(read.offer->begin(), read.offer->end());
+    if (read.offer && !o.policy_tag.empty())
+        policy.append("t").append(o.policy_tag);
+    else
+        policy.append("c").append(context.id.begin(), context.id.end());
+    add_number(policy, o.verify_peer ? 1 : 0);
+    add_number(policy, static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
     return policy;
 }
 
@@ -168,6 +115,11 @@ bool has_turned_early_data_down(SSL const* ssl) noexcept
     case TLS_ST_OK: return ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_REJECTED;
     default: return false;
     }
+}
+
+bool must_verify(SSL const* ssl) noexcept
+{
+    return (::SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0;
 }
 
 bool is_enabled(SSL* ssl, SSL_CIPHER const* cipher)
@@ -192,7 +144,8 @@ bool same_ticket(SSL_SESSION const* a, SSL_SESSION const* b)
 } // namespace
 
 client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options)
-    : context_(share(context)), store_(std::move(store)), options_(std::move(options)), context_id_(attach(context))
+    : context_(share(context)), store_(std::move(store)), options_(std::move(options)),
+      shared_(&client_context::of(context))
 {
     if (options_.max_session_age.count() <= 0 || options_.max_session_age > std::chrono::hours{24 * 7})
         throw system_error{errc::bad_option, "client_options::max_session_age: above 0 s, at most 7 days"};
@@ -209,13 +162,12 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
     unverified_.clear();
     verified_ = false;
     captured_ = false;
-    reason_ = store_ ? full_reason::nothing_stored : full_reason::disabled;
     origin_ = {};
     info_ = {};
 
     ssl_ptr ssl{::SSL_new(context_.get())};
     require(ssl != nullptr, "SSL_new");
-    require(::SSL_set_ex_data(ssl.get(), connection_index(), this) == 1, "SSL_set_ex_data");
+    set_connection(ssl.get(), this);
     ::SSL_set_connect_state(ssl.get());
 
     bool const numeric = is_address(host);
@@ -237,15 +189,33 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
     if (auto const wire = alpn_wire_format(options_.alpn); !wire.empty())
         require(::SSL_set_alpn_protos(ssl.get(), wire.data(), static_cast<unsigned>(wire.size())) == 0, "ALPN");
 
+    auto const policy = shared_->policy.read(context_.get());
     key_ = {lower_case(host),
             service,
             lower_case(server_name),
             options_.alpn,
             {},
-            policy_of(ssl.get(), context_id_, options_.verify_peer),
-            {},
+            policy_of(ssl.get(), *shared_, *policy, options_),
+            policy->identity,
             options_.partition};
+    // By this context: what another one trusts cannot be read entirely.
+    verification_ =
+        std::make_shared<std::string const>(std::string{shared_->id.begin(), shared_->id.end()} + key_.policy +
+                                            (key_.server_name.empty() ? key_.host : key_.server_name));
+
+    bool const decides_unseen = policy->has_callback && options_.policy_tag.empty();
+    bool const repeatable = !(must_verify(ssl.get()) && (policy->wants_evidence || decides_unseen));
+    keeps_ = store_ != nullptr && repeatable;
+    reason_ = !store_ ? full_reason::disabled : repeatable ? full_reason::nothing_stored : full_reason::unrepeatable;
+    ask_for_tickets();
     return ssl;
+}
+
+void client_connection::ask_for_tickets() noexcept
+{
+    auto const wanted = keeps_ ? std::min(255u, store_->tickets_wanted(key_)) : 0u;
+    // After a resumption one is enough: it takes the place of the one that is used (RFC 9149, 3).
+    ticket_request_ = {static_cast<unsigned char>(wanted), 1};
 }
 
 std::chrono::milliseconds client_connection::lookup_limit() const noexcept
@@ -269,6 +239,10 @@ asio::awaitable<resolved> resolve(std::string host, std::string service)
     co_return result;
 }
 
+namespace {
+
+// Questions that own what they use: after the deadline they are left to themselves.
+
 asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_key key)
 {
     co_return co_await store->take(std::move(key));
@@ -277,6 +251,82 @@ asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_k
 asio::awaitable<std::size_t> remove_from(std::shared_ptr<session_store> store, session_key key)
 {
     co_return co_await store->remove(std::move(key));
+}
+
+asio::awaitable<bool> ask(revocation_check check, std::shared_ptr<certificate_chain const> chain)
+{
+    co_return co_await check(std::move(chain));
+}
+
+full_reason reason_of(lookup_status status) noexcept
+{
+    return status == lookup_status::late ? full_reason::lookup_late : full_reason::lookup_failed;
+}
+
+// Gives a ticket back that was not offered after all.
+class borrowed
+{
+public:
+    borrowed(session_store& store, session_key const& key, session ticket)
+        : store_(store), key_(key), ticket_(std::move(ticket))
+    {
+    }
+    borrowed(borrowed const&) = delete;
+    borrowed& operator=(borrowed const&) = delete;
+
+    ~borrowed()
+    {
+        if (ticket_ && ticket_->protocol() == tls_version::tls13)
+            store_.put_back(key_, std::move(*ticket_));
+    }
+
+    [[nodiscard]] session const& ticket() const noexcept { return *ticket_; }
+    [[nodiscard]] session keep() { return *std::exchange(ticket_, std::nullopt); }
+
+private:
+    session_store& store_;
+    session_key const& key_;
+    std::optional<session> ticket_;
+};
+
+} // namespace
+
+asio::awaitable<void> client_connection::choose_session(SSL* ssl)
+{
+    is_exact_ = exact_.has_value();
+    if (is_exact_)
+        co_return offer(ssl, *std::exchange(exact_, std::nullopt));
+    if (!keeps_)
+        co_return;
+    auto found = co_await within(lookup_limit(), take_from(store_, key_));
+    if (found.status != lookup_status::answered)
+        reason_ = reason_of(found.status);
+    else if (!found.value->ticket)
+        reason_ = found.value->reason;
+    else if (!options_.is_revoked || !must_verify(ssl))
+        offer(ssl, *found.value->ticket);
+    else
+    {
+        borrowed candidate{*store_, key_, std::move(*found.value->ticket)};
+        auto question = ask(options_.is_revoked, candidate.ticket().origin().chain);
+        auto const revoked = co_await within(options_.lookup_deadline, std::move(question));
+        if (revoked.status != lookup_status::answered)
+            reason_ = reason_of(revoked.status);
+        else if (*revoked.value)
+        {
+            (void)candidate.keep(); // and drop it
+            co_await forget_session(full_reason::revoked);
+            reason_ = full_reason::revoked;
+        }
+        else
+            offer(ssl, candidate.keep());
+    }
+}
+
+asio::awaitable<void> client_connection::forget_session(full_reason why)
+{
+    co_await within(lookup_limit(), remove_from(store_, key_));
+    store_->note(key_, why);
 }
 
 full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
@@ -290,10 +340,23 @@ full_reason may_offer(session const& candidate, time_point now, std::chrono::sec
     return check_age(candidate.origin(), now, max_age);
 }
 
+full_reason client_connection::judge(SSL* ssl, session const& candidate) const
+{
+    bool const must_be_verified = must_verify(ssl);
+    auto const now = options_.now();
+    auto const reason = may_offer(candidate, now, options_.max_session_age, must_be_verified);
+    if (reason != full_reason::none || !must_be_verified)
+        return reason;
+    // What this process has verified under this very policy, for this name, need not be verified again.
+    auto const& origin = candidate.origin();
+    if (origin.verified_under && *origin.verified_under == *verification_)
+        return full_reason::none;
+    return verify_again(ssl, origin, now);
+}
+
 void client_connection::offer(SSL* ssl, session const& candidate)
 {
-    bool const must_be_verified = (::SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0;
-    reason_ = may_offer(candidate, options_.now(), options_.max_session_age, must_be_verified);
+    reason_ = judge(ssl, candidate);
     if (reason_ != full_reason::none)
         return;
     auto const fresh = candidate.copy();
@@ -346,7 +409,7 @@ bool client_connection::may_do_without_early(SSL const* ssl) const noexcept
 
 void client_connection::on_new_session(SSL_SESSION const* live)
 {
-    if (!store_)
+    if (!keeps_)
         return;
     if (!verified_)
     {
@@ -372,19 +435,27 @@ void client_connection::handshake_done(SSL* ssl)
     if (info_.resumed() && offered_)
     {
         origin_ = offered_->origin();
+        origin_.verified_under = verification_;
         info_.session_age = std::chrono::floor<std::chrono::seconds>(now - origin_.verified_at);
         info_.resumption = info_.protocol == tls_version::tls13 ? resumption_kind::tls13_ticket
                            : offered_->has_ticket()             ? resumption_kind::tls12_ticket
                                                                 : resumption_kind::tls12_session_id;
         // OpenSSL does not tell of a TLS 1.2 ticket that was renewed while resuming.
-        if (store_ && info_.protocol == tls_version::tls12 && !same_ticket(current, offered_->native_handle()))
+        if (keeps_ && info_.protocol == tls_version::tls12 && !same_ticket(current, offered_->native_handle()))
             if (auto renewed = session::snapshot(current, origin_))
                 keep(std::move(*renewed));
     }
     else
     {
         origin_ = session_origin::of_full_handshake(ssl, now);
+        origin_.verified_under = verification_;
         info_.reason = offered_ ? full_reason::declined : reason_;
+        // Somebody's SSL_CTX_set_cert_verify_callback(3) has decided, without building a chain.
+        if (must_verify(ssl) && origin_.chain && ::SSL_get0_verified_chain(ssl) == nullptr)
+        {
+            keeps_ = false;
+            info_.reason = full_reason::unrepeatable;
+        }
     }
     info_.early_reason = early_reason_;
     if (early_reason_ == early_data_reason::connection_failed)
@@ -400,22 +471,29 @@ void client_connection::handshake_done(SSL* ssl)
         info_.early_reason = early_data_reason::declined;
     }
     for (auto const& live : std::exchange(unverified_, {}))
-        if (auto ticket = session::snapshot(live.get(), origin_))
+        if (auto ticket = keeps_ ? session::snapshot(live.get(), origin_) : std::nullopt)
             keep(std::move(*ticket));
 }
 
-bool client_connection::handshake_failed() noexcept
+bool client_connection::handshake_failed(bool has_sent) noexcept
 {
     unverified_.clear();
-    return store_ && offered_ && offered_->protocol() == tls_version::tls12;
+    if (!offered_ || is_exact_)
+        return false;
+    bool const is_reusable = offered_->protocol() == tls_version::tls12;
+    if (!has_sent && !is_reusable)
+        store_->put_back(key_, *std::exchange(offered_, std::nullopt));
+    return has_sent && is_reusable;
 }
 
 void client_connection::capture_before_shutdown(SSL* ssl)
 {
-    if (!store_ || !verified_ || captured_ || info_.resumed())
+    if (!keeps_ || !verified_ || captured_ || info_.resumed())
         return;
     if (auto ticket = session::snapshot(::SSL_get_session(ssl), origin_))
         keep(std::move(*ticket));
+    else
+        store_->note(key_, full_reason::not_resumable);
 }
 
 bool client_connection::peer_said_goodbye(SSL const* ssl) noexcept

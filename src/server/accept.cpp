@@ -205,9 +205,20 @@ void acceptor::plan_look_up()
         if (!remembers)
             ::SSL_set_num_tickets(ssl_, 0);
     }
+    if (auto const answer = answer_to_ticket_request())
+        ::SSL_set_num_tickets(ssl_, *answer);
     phase_ = plan_.kind == lookup_kind::none ? phase::answered : phase::look_up;
     if (phase_ == phase::look_up && core().immediate() != nullptr)
         look_up_now();
+}
+
+std::optional<unsigned> acceptor::answer_to_ticket_request() const noexcept
+{
+    auto const most = core().options.max_requested_tickets;
+    if (!hello_.tickets_wanted || most == 0)
+        return std::nullopt;
+    bool const can_resume = tickets_ || core().options.mode != cache_mode::off;
+    return can_resume ? std::min(*hello_.tickets_wanted, most) : 0;
 }
 
 /* Only for a flight that could be accepted. Whether it is authentic is not known yet, so what is asked may be junk; that is

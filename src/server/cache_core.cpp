@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
 
-#include "base/sha256.hpp"
+#include "base/digest_input.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/io/within.hpp>
@@ -9,9 +9,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/strand.hpp>
-
-#include <openssl/evp.h>
-#include <openssl/x509.h>
 
 #include <algorithm>
 #include <new>
@@ -21,14 +18,6 @@
 namespace reprise::detail {
 
 namespace {
-
-// With its length in front, so that no two inputs run into one.
-void append(std::string& to, byte_view bytes)
-{
-    std::uint64_t const size = bytes.size();
-    to.append(reinterpret_cast<char const*>(&size), sizeof size);
-    to.append(bytes.begin(), bytes.end());
-}
 
 asio::awaitable<bool> put(storage_ptr storage, std::string name, secret_bytes value, time_point expiry)
 {
@@ -65,38 +54,18 @@ cache_core::cache_core(session_cache_options o)
 
 policy_tag cache_core::policy_of(SSL* ssl)
 {
-    int const mode = ::SSL_get_verify_mode(ssl);
-    X509* const certificate = ::SSL_get_certificate(ssl);
-    STACK_OF(X509_NAME) const* cas = ::SSL_CTX_get_client_CA_list(::SSL_get_SSL_CTX(ssl));
-    auto const ca_count = static_cast<std::size_t>(std::max(0, sk_X509_NAME_num(cas)));
+    auto read = policy_.read(::SSL_get_SSL_CTX(ssl));
+    int const mode = ::SSL_get_verify_mode(ssl); // of a stream it may be another than the context's
 
     std::lock_guard const lock{policy_mutex_};
-    if (mode == last_.verify_mode && certificate == last_.certificate.get() && cas == last_.ca_list &&
-        ca_count == last_.ca_count)
-        return last_.digest;
-
-    std::string input;
-    append(input, as_bytes("reprise session id context 1"));
-    append(input, as_bytes(options.id_context));
-    append(input, as_bytes(std::to_string(mode)));
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned size = 0;
-    if (certificate != nullptr && ::X509_digest(certificate, ::EVP_sha256(), digest, &size) != 1)
-        throw std::bad_alloc{};
-    append(input, byte_view{digest, size});
-    append(input, as_bytes(std::to_string(ca_count)));
-    for (std::size_t i = 0; i < ca_count; ++i)
-    {
-        unsigned char const* der = nullptr;
-        std::size_t der_size = 0;
-        if (::X509_NAME_get0_der(sk_X509_NAME_value(cas, static_cast<int>(i)), &der, &der_size) != 1)
-            throw std::bad_alloc{};
-        append(input, byte_view{der, der_size});
-    }
-    if (certificate != nullptr)
-        ::X509_up_ref(certificate); // so that its address is not used again while it is compared with
-    last_ = {mode, x509_ptr{certificate}, ca_count, cas, sha256(as_bytes(input))};
-    return last_.digest;
+    if (read == last_.read && mode == last_.verify_mode)
+        return last_.tag;
+    digest_input in{"reprise session id context 2"};
+    in.add(options.id_context);
+    in.add(static_cast<std::uint64_t>(mode));
+    in.add(byte_view{read->verification});
+    last_ = {std::move(read), mode, in.digest()};
+    return last_.tag;
 }
 
 full_reason cache_core::judge(SSL_SESSION const* candidate, session_origin const& origin) const

@@ -3,6 +3,7 @@
 
 #include "pending_writes.hpp"
 #include "server/tickets/ticket_keeper.hpp"
+#include "tls/context_policy.hpp"
 #include "tls/decoded_sessions.hpp"
 
 #include <reprise/server/session_cache.hpp>
@@ -88,19 +89,18 @@ private:
     void store_now(std::string_view name, byte_view record, time_point expiry) noexcept;
     void write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry);
 
-    // Inputs of the last fingerprint, to see cheaply that nothing has changed since.
+    // The last tag, and what it was made of.
     struct fingerprint
     {
+        std::shared_ptr<context_policy const> read;
         int verify_mode = -1;
-        x509_ptr certificate;
-        std::size_t ca_count = 0;
-        void const* ca_list = nullptr;
-        std::array<unsigned char, 32> digest{};
+        policy_tag tag{};
     };
 
     std::shared_ptr<immediate_storage> const immediate_;
     decoded_sessions decoded_;
 
+    policy_reader policy_{tls_end::server};
     std::mutex policy_mutex_;
     fingerprint last_;
 };

@@ -1,10 +1,14 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
+#include "tls/ticket_request.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/server/accept.hpp>
 
+#include <openssl/err.h>
+
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <ctime>
 #include <new>
@@ -207,6 +211,34 @@ catch (std::exception const&)
     return SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
+// The request has been read in the ClientHello pause. RFC 9149 has two counts.
+int check_ticket_request(SSL*, unsigned, unsigned, unsigned char const*, std::size_t size, X509*, std::size_t,
+                         int* alert, void*) noexcept
+{
+    *alert = SSL_AD_DECODE_ERROR;
+    return size == 2 ? 1 : 0;
+}
+
+int answer_ticket_request(SSL* ssl, unsigned, unsigned, unsigned char const** out, std::size_t* size, X509*,
+                          std::size_t, int*, void*) noexcept
+{
+    static constexpr auto counts = []
+    {
+        std::array<unsigned char, 17> all{};
+        for (unsigned char i = 0; i < all.size(); ++i)
+            all[i] = i;
+        return all;
+    }();
+    auto const* const a = acceptor_of(ssl);
+    auto const count = a != nullptr ? a->answer_to_ticket_request() : std::nullopt;
+    if (!count)
+        return 0;
+    bool const renews = ::SSL_session_reused(ssl) == 1; // OpenSSL sends one then
+    *out = &counts.at(renews ? std::min(1u, *count) : *count);
+    *size = 1;
+    return 1;
+}
+
 // A plain stream has no guard.
 int on_early_data(SSL* ssl, void*) noexcept
 {
@@ -249,6 +281,11 @@ void attach(SSL_CTX* context, std::shared_ptr<cache_core> const& core)
     ::SSL_CTX_set_session_ticket_cb(context, on_ticket_sealing, on_ticket_opened, nullptr);
     ::SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket_key);
     ::SSL_CTX_set_allow_early_data_cb(context, on_early_data, nullptr);
+    // If somebody else answers that extension, it is theirs.
+    ::SSL_CTX_add_custom_ext(context, ticket_request_extension,
+                             SSL_EXT_TLS1_3_ONLY | SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_3_ENCRYPTED_EXTENSIONS,
+                             answer_ticket_request, nullptr, nullptr, check_ticket_request, nullptr);
+    ::ERR_clear_error();
 }
 
 } // namespace reprise::detail

@@ -43,6 +43,7 @@ session_cache_options checked(session_cache_options o)
     detail::require_option(o.max_session_age.count() >= 1 && o.max_session_age <= week,
                            "session_cache_options::max_session_age: 1 s to 7 days");
     detail::require_option(o.num_tickets <= 16, "session_cache_options::num_tickets: 0 to 16");
+    detail::require_option(o.max_requested_tickets <= 16, "session_cache_options::max_requested_tickets: 0 to 16");
     detail::require_option(o.lookup_deadline.count() >= 1, "session_cache_options::lookup_deadline: at least 1 ms");
     detail::require_option(o.write_deadline.count() >= 1, "session_cache_options::write_deadline: at least 1 ms");
     detail::require_option(o.max_pending_writes >= 1, "session_cache_options::max_pending_writes: at least 1");

@@ -20,6 +20,9 @@ struct deleter
     void operator()(X509* p) const noexcept { ::X509_free(p); }
     void operator()(BIO* p) const noexcept { ::BIO_free(p); }
     void operator()(X509_EXTENSION* p) const noexcept { ::X509_EXTENSION_free(p); }
+    void operator()(X509_CRL* p) const noexcept { ::X509_CRL_free(p); }
+    void operator()(X509_REVOKED* p) const noexcept { ::X509_REVOKED_free(p); }
+    void operator()(ASN1_TIME* p) const noexcept { ::ASN1_TIME_free(p); }
 };
 using key_ptr = std::unique_ptr<EVP_PKEY, deleter>;
 using x509_ptr = std::unique_ptr<X509, deleter>;
@@ -79,7 +82,25 @@ struct certificate_authority::state
 {
     key_ptr key;
     x509_ptr certificate;
+    std::string chain; // what is to be sent with a certificate that it issues: nothing of a root
 };
+
+namespace {
+
+void make_authority(X509* certificate, X509* issuer)
+{
+    require(::X509_set_issuer_name(certificate, ::X509_get_subject_name(issuer)) == 1);
+    add_extension(certificate, issuer, NID_basic_constraints, "critical,CA:TRUE");
+    add_extension(certificate, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
+    add_extension(certificate, issuer, NID_subject_key_identifier, "hash");
+}
+
+std::string pem_of(X509* certificate)
+{
+    return to_pem([certificate](BIO* out) { return ::PEM_write_bio_X509(out, certificate); });
+}
+
+} // namespace
 
 certificate_authority::certificate_authority(std::string const& name) : state_(std::make_unique<state>())
 {
@@ -87,18 +108,32 @@ certificate_authority::certificate_authority(std::string const& name) : state_(s
     require(state_->key != nullptr);
     state_->certificate = unsigned_certificate(name, state_->key.get(), std::chrono::hours{24 * 30});
     X509* const self = state_->certificate.get();
-    require(::X509_set_issuer_name(self, ::X509_get_subject_name(self)) == 1);
-    add_extension(self, self, NID_basic_constraints, "critical,CA:TRUE");
-    add_extension(self, self, NID_key_usage, "critical,keyCertSign,cRLSign");
-    add_extension(self, self, NID_subject_key_identifier, "hash");
+    make_authority(self, self);
     require(::X509_sign(self, state_->key.get(), ::EVP_sha256()) > 0);
 }
+
+certificate_authority::certificate_authority(std::unique_ptr<state> s) : state_(std::move(s)) {}
+
+certificate_authority::certificate_authority(certificate_authority&&) noexcept = default;
 
 certificate_authority::~certificate_authority() = default;
 
 std::string certificate_authority::pem() const
 {
-    return to_pem([this](BIO* out) { return ::PEM_write_bio_X509(out, state_->certificate.get()); });
+    return pem_of(state_->certificate.get());
+}
+
+certificate_authority certificate_authority::issue_authority(std::string const& name,
+                                                             std::chrono::seconds lifetime) const
+{
+    auto made = std::make_unique<state>();
+    made->key.reset(EVP_EC_gen("P-256"));
+    require(made->key != nullptr);
+    made->certificate = unsigned_certificate(name, made->key.get(), lifetime);
+    make_authority(made->certificate.get(), state_->certificate.get());
+    require(::X509_sign(made->certificate.get(), state_->key.get(), ::EVP_sha256()) > 0);
+    made->chain = pem_of(made->certificate.get()) + state_->chain;
+    return certificate_authority{std::move(made)};
 }
 
 identity certificate_authority::issue(std::vector<std::string> const& names, std::chrono::seconds lifetime) const
@@ -116,9 +151,30 @@ identity certificate_authority::issue(std::vector<std::string> const& names, std
     add_extension(made.get(), issuer, NID_ext_key_usage, "serverAuth,clientAuth");
     add_extension(made.get(), issuer, NID_authority_key_identifier, "keyid");
     require(::X509_sign(made.get(), state_->key.get(), ::EVP_sha256()) > 0);
-    return {to_pem([&](BIO* out) { return ::PEM_write_bio_X509(out, made.get()); }),
+    return {pem_of(made.get()) + state_->chain,
             to_pem([&](BIO* out)
                    { return ::PEM_write_bio_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr); })};
+}
+
+std::string certificate_authority::revoke(identity const& issued) const
+{
+    bio_ptr const in{::BIO_new_mem_buf(issued.certificate.data(), static_cast<int>(issued.certificate.size()))};
+    x509_ptr const certificate{::PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr)};
+    std::unique_ptr<X509_CRL, deleter> const list{::X509_CRL_new()};
+    std::unique_ptr<X509_REVOKED, deleter> entry{::X509_REVOKED_new()};
+    std::unique_ptr<ASN1_TIME, deleter> const an_hour_ago{::X509_gmtime_adj(nullptr, -3600)};
+    std::unique_ptr<ASN1_TIME, deleter> const tomorrow{::X509_gmtime_adj(nullptr, 24 * 3600)};
+    require(certificate && list && entry && an_hour_ago && tomorrow);
+    require(::X509_CRL_set_version(list.get(), 1) == 1); // which is version 2
+    require(::X509_CRL_set_issuer_name(list.get(), ::X509_get_subject_name(state_->certificate.get())) == 1);
+    require(::X509_CRL_set1_lastUpdate(list.get(), an_hour_ago.get()) == 1);
+    require(::X509_CRL_set1_nextUpdate(list.get(), tomorrow.get()) == 1);
+    require(::X509_REVOKED_set_serialNumber(entry.get(), ::X509_get_serialNumber(certificate.get())) == 1);
+    require(::X509_REVOKED_set_revocationDate(entry.get(), an_hour_ago.get()) == 1);
+    require(::X509_CRL_add0_revoked(list.get(), entry.get()) == 1);
+    (void)entry.release(); // the list's now
+    require(::X509_CRL_sign(list.get(), state_->key.get(), ::EVP_sha256()) > 0);
+    return to_pem([&](BIO* out) { return ::PEM_write_bio_X509_CRL(out, list.get()); });
 }
 
 } // namespace reprise::testing

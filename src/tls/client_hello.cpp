@@ -1,4 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "tls/field_reader.hpp"
+#include "tls/ticket_request.hpp"
+
 #include <reprise/tls/client_hello.hpp>
 
 #include <openssl/tls1.h>
@@ -9,43 +12,7 @@ namespace reprise {
 
 namespace {
 
-// Reads length-prefixed fields. A length that points past the end makes everything after it absent.
-class reader
-{
-public:
-    explicit reader(byte_view bytes) noexcept : rest_(bytes) {}
-
-    [[nodiscard]] bool empty() const noexcept { return rest_.empty(); }
-
-    std::optional<unsigned> number(std::size_t width) noexcept
-    {
-        auto const bytes = take(width);
-        if (!bytes)
-            return std::nullopt;
-        unsigned value = 0;
-        for (auto const byte : *bytes)
-            value = value << 8 | byte;
-        return value;
-    }
-
-    std::optional<byte_view> take(std::size_t size) noexcept
-    {
-        if (size > rest_.size())
-            return std::nullopt;
-        auto const result = rest_.first(size);
-        rest_ = rest_.subspan(size);
-        return result;
-    }
-
-    std::optional<byte_view> prefixed(std::size_t width) noexcept
-    {
-        auto const size = number(width);
-        return size ? take(*size) : std::nullopt;
-    }
-
-private:
-    byte_view rest_;
-};
+using reader = detail::field_reader;
 
 std::string text(byte_view bytes)
 {
@@ -141,6 +108,8 @@ client_hello read_client_hello(SSL* ssl)
         result.psk_identities = read_psk_identities(*psk);
         result.first_binder = read_first_binder(*psk);
     }
+    if (auto const request = extension(ssl, detail::ticket_request_extension))
+        result.tickets_wanted = reader{*request}.number(1);
     result.offers_early_data = extension(ssl, TLSEXT_TYPE_early_data).has_value();
     return result;
 }

@@ -7,14 +7,21 @@
 
 #include <algorithm>
 #include <ctime>
+#include <initializer_list>
+#include <span>
+#include <utility>
 
 namespace reprise {
 
 namespace {
 
-// version, verified_at, chain_expiry (seconds), verify_result, then the DER; numbers are big-endian
-constexpr unsigned char format_version = 1;
-constexpr std::size_t header_size = 1 + 8 + 8 + 8;
+// version, verified_at, chain_expiry (seconds), verify_result, number of certificates; each of these with its length; then the
+// session's DER. Numbers are big-endian. The peer's own certificate is in the session.
+constexpr unsigned char format_version = 2;
+constexpr std::size_t header_size = 1 + 8 + 8 + 8 + 1;
+constexpr std::size_t length_size = 3;
+
+constexpr std::size_t most_certificates = 16; // OpenSSL takes 10 by default (SSL_CTX_set_max_cert_list(3))
 
 constexpr std::chrono::seconds longest_lifetime = std::chrono::hours{24 * 7};
 
@@ -46,6 +53,50 @@ std::int64_t read_number(unsigned char const* in) noexcept
     return static_cast<std::int64_t>(value);
 }
 
+// The certificates that the peer sent, if this is a client.
+std::shared_ptr<certificate_chain const> chain_of(SSL const* ssl)
+{
+    STACK_OF(X509)* const sent = ::SSL_is_server(ssl) == 1 ? nullptr : ::SSL_get_peer_cert_chain(ssl);
+    if (sk_X509_num(sent) <= 0)
+        return nullptr;
+    auto chain = std::make_shared<certificate_chain>();
+    for (int i = 0; i < sk_X509_num(sent); ++i)
+    {
+        X509* const certificate = sk_X509_value(sent, i);
+        ::X509_up_ref(certificate);
+        chain->emplace_back(certificate);
+    }
+    return chain;
+}
+
+std::size_t read_length(unsigned char const* in) noexcept
+{
+    return std::size_t{in[0]} << 16 | std::size_t{in[1]} << 8 | in[2];
+}
+
+// The certificates behind the peer's own; false if these bytes are none. Takes them from the front.
+bool read_certificates(byte_view& bytes, std::size_t count, certificate_chain& chain)
+{
+    for (; count > 0; --count)
+    {
+        if (bytes.size() < length_size || bytes.size() - length_size < read_length(bytes.data()))
+            return false;
+        auto const der = bytes.subspan(length_size, read_length(bytes.data()));
+        unsigned char const* at = der.data();
+        x509_ptr certificate{::d2i_X509(nullptr, &at, static_cast<long>(der.size()))};
+        if (!certificate || at != der.data() + der.size())
+            return false;
+        chain.push_back(std::move(certificate));
+        bytes = bytes.subspan(length_size + der.size());
+    }
+    return true;
+}
+
+int der_size(X509 const* certificate)
+{
+    return std::max(0, ::i2d_X509(certificate, nullptr));
+}
+
 time_point not_after(X509 const* certificate)
 {
     std::tm tm{};
@@ -58,7 +109,7 @@ time_point not_after(X509 const* certificate)
 
 session_origin session_origin::of_full_handshake(SSL const* ssl, time_point now)
 {
-    session_origin result{now, time_point::max(), ::SSL_get_verify_result(ssl)};
+    session_origin result{now, time_point::max(), ::SSL_get_verify_result(ssl), chain_of(ssl)};
     STACK_OF(X509) const* chain = ::SSL_get0_verified_chain(ssl);
     for (int i = 0; i < sk_X509_num(chain); ++i)
         result.chain_expiry = std::min(result.chain_expiry, not_after(sk_X509_value(chain, i)));
@@ -78,26 +129,36 @@ std::optional<session> session::snapshot(SSL_SESSION const* live, session_origin
     ssl_session_ptr copy{::SSL_SESSION_dup(live)};
     if (!copy)
         return std::nullopt;
-    return session{std::make_shared<state const>(state{std::move(copy), origin})};
+    return session{std::make_shared<state const>(state{std::move(copy), std::move(origin)})};
 }
 
 boost::system::result<session> session::parse(byte_view bytes)
 {
     if (bytes.size() <= header_size || bytes[0] != format_version)
         return errc::session_corrupt;
-    session_origin const origin{from_seconds(read_number(&bytes[1])), from_seconds(read_number(&bytes[9])),
-                                static_cast<long>(read_number(&bytes[17]))};
+    session_origin origin{from_seconds(read_number(&bytes[1])), from_seconds(read_number(&bytes[9])),
+                          static_cast<long>(read_number(&bytes[17]))};
+    std::size_t const certificates = bytes[25];
+    auto rest = bytes.subspan(header_size);
+    certificate_chain chain;
+    bool const is_chain = certificates <= most_certificates && read_certificates(rest, certificates, chain);
 
-    unsigned char const* der = bytes.data() + header_size;
-    unsigned char const* const end = bytes.data() + bytes.size();
-    ssl_session_ptr native{::d2i_SSL_SESSION(nullptr, &der, static_cast<long>(end - der))};
+    unsigned char const* der = rest.data();
+    unsigned char const* const end = rest.data() + rest.size();
+    ssl_session_ptr native{is_chain ? ::d2i_SSL_SESSION(nullptr, &der, static_cast<long>(end - der)) : nullptr};
     ::ERR_clear_error();
     if (!native || der != end || ::SSL_SESSION_is_resumable(native.get()) != 1)
         return errc::session_corrupt;
     auto const version = ::SSL_SESSION_get_protocol_version(native.get());
     if (version != TLS1_2_VERSION && version != TLS1_3_VERSION)
         return errc::session_corrupt;
-    return session{std::make_shared<state const>(state{std::move(native), origin})};
+    if (X509* const own = ::SSL_SESSION_get0_peer(native.get()))
+    {
+        ::X509_up_ref(own);
+        chain.insert(chain.begin(), x509_ptr{own});
+        origin.chain = std::make_shared<certificate_chain const>(std::move(chain));
+    }
+    return session{std::make_shared<state const>(state{std::move(native), std::move(origin)})};
 }
 
 secret_bytes session::serialize() const
@@ -105,13 +166,31 @@ secret_bytes session::serialize() const
     int const length = ::i2d_SSL_SESSION(state_->native.get(), nullptr);
     if (length <= 0)
         throw system_error{errc::session_corrupt, "i2d_SSL_SESSION"};
-    secret_bytes out{header_size + static_cast<std::size_t>(length)};
-    out.data()[0] = format_version;
-    write_number(out.data() + 1, to_seconds(state_->origin.verified_at));
-    write_number(out.data() + 9, to_seconds(state_->origin.chain_expiry));
-    write_number(out.data() + 17, state_->origin.verify_result);
-    unsigned char* der = out.data() + header_size;
-    ::i2d_SSL_SESSION(state_->native.get(), &der);
+    std::span<x509_ptr const> others;
+    if (auto const& chain = state_->origin.chain; chain && chain->size() <= most_certificates)
+        others = std::span{*chain}.subspan(1);
+    std::size_t size = header_size + static_cast<std::size_t>(length);
+    for (auto const& certificate : others)
+        size += length_size + static_cast<std::size_t>(der_size(certificate.get()));
+
+    secret_bytes out{size};
+    unsigned char* at = out.data();
+    *at++ = format_version;
+    for (auto const number : {to_seconds(state_->origin.verified_at), to_seconds(state_->origin.chain_expiry),
+                              std::int64_t{state_->origin.verify_result}})
+    {
+        write_number(at, number);
+        at += 8;
+    }
+    *at++ = static_cast<unsigned char>(others.size());
+    for (auto const& certificate : others)
+    {
+        auto const certificate_size = der_size(certificate.get());
+        for (int shift = 16; shift >= 0; shift -= 8)
+            *at++ = static_cast<unsigned char>(certificate_size >> shift);
+        ::i2d_X509(certificate.get(), &at);
+    }
+    ::i2d_SSL_SESSION(state_->native.get(), &at);
     return out;
 }
 

@@ -44,9 +44,9 @@ asio::awaitable<void> read_one(client_side& stream)
 using ending = std::function<asio::awaitable<void>(client_side&)>;
 
 // Connect and end the connection in some way that is not a shutdown; the next connection must resume.
-void resumes_after(conversation const& talk, ending const& end)
+void resumes_after(conversation const& talk, ending const& end, std::vector<kind> const& which = kinds)
 {
-    for (auto const& k : kinds)
+    for (auto const& k : which)
     {
         CAPTURE(std::string{k.name});
         world w{{.of = k, .talk = talk}};
@@ -121,6 +121,76 @@ TEST_CASE("a connection whose read is cancelled keeps its session")
 TEST_CASE("an application that reads up to EOF and drops the stream resumes")
 {
     resumes_after(answer_and_shut_down, [](client_side& stream) { return read_all(stream); });
+}
+
+TEST_CASE("an application that closes right after the handshake, without a goodbye, waits for the ticket")
+{
+    // Those of TLS 1.2 have theirs by then, and do not wait.
+    resumes_after(answer_and_wait, [](client_side& stream) { return stream.async_close(asio::use_awaitable); },
+                  {kinds[2], kinds[3]});
+}
+
+TEST_CASE("a close that waits for a ticket which never comes ends in time, and with success")
+{
+    world w{{.of = kinds[2], .cache = {.num_tickets = 0}, .talk = answer_and_wait}};
+    reprise::client_options options;
+    options.shutdown_timeout = 30ms;
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream(options);
+            co_await stream.async_connect("localhost", w.srv.port());
+            auto const [ec] = co_await stream.async_close(asio::as_tuple(asio::use_awaitable));
+            CHECK_FALSE(ec);
+            CHECK_FALSE(stream.lowest_layer().is_open());
+            CHECK((co_await stream.async_reconnect()).reason == reprise::full_reason::nothing_stored);
+        });
+}
+
+TEST_CASE("a stream that is dropped in the middle of an answer keeps its session")
+{
+    auto const long_answer = [](server_side& stream) -> asio::awaitable<void>
+    {
+        std::string const text(300'000, '!');
+        (void)co_await asio::async_write(stream, asio::buffer(text), asio::transfer_all(),
+                                         asio::as_tuple(asio::use_awaitable));
+    };
+    resumes_after(long_answer, read_one);
+}
+
+TEST_CASE("a connection that is kept alive goes on collecting tickets")
+{
+    auto const talk = [](server_side& stream) -> asio::awaitable<void>
+    {
+        char byte = 0;
+        for (;;)
+        {
+            auto const [ec, size] =
+                co_await stream.async_read_some(asio::buffer(&byte, 1), asio::as_tuple(asio::use_awaitable));
+            if (ec)
+                co_return;
+            CHECK(::SSL_new_session_ticket(stream.native_handle()) == 1);
+            co_await asio::async_write(stream, asio::buffer("!", 1), asio::transfer_all(), asio::use_awaitable);
+        }
+    };
+    for (auto const& k : {kinds[2], kinds[3]})
+    {
+        CAPTURE(std::string{k.name});
+        world w{{.of = k, .talk = talk}};
+        w.run(
+            [&]() -> asio::awaitable<void>
+            {
+                auto stream = w.stream();
+                co_await stream.async_connect("localhost", w.srv.port());
+                for (std::size_t i = 0; i < 3; ++i)
+                {
+                    co_await asio::async_write(stream, asio::buffer("?", 1), asio::transfer_all(), asio::use_awaitable);
+                    co_await read_one(stream);
+                    CHECK(w.store->size() == 2 + i);
+                }
+                stream.close();
+            });
+    }
 }
 
 TEST_CASE("a shutdown right after the handshake waits for the ticket, within its bound")

@@ -140,13 +140,14 @@ TEST_CASE("a server that has gone down to TLS 1.2 is asked again, once, without 
 {
     early_world w{kinds[2], {.configure = [](auto& tls) { set_versions(tls, TLS1_2_VERSION, TLS1_3_VERSION); }}};
     set_versions(w.inner().client_tls, TLS1_2_VERSION, TLS1_3_VERSION);
-    visit_twice(w, [&] { set_versions(w.inner().server_tls, TLS1_2_VERSION, TLS1_2_VERSION); },
-                [&](auto const& info)
-                {
-                    CHECK(info.protocol == reprise::tls_version::tls12);
-                    CHECK(info.early_data == early_data_status::rejected);
-                    CHECK(info.early_reason == early_data_reason::connection_failed);
-                });
+    visit_twice(
+        w, [&] { set_versions(w.inner().server_tls, TLS1_2_VERSION, TLS1_2_VERSION); },
+        [&](auto const& info)
+        {
+            CHECK(info.protocol == reprise::tls_version::tls12);
+            CHECK(info.early_data == early_data_status::rejected);
+            CHECK(info.early_reason == early_data_reason::connection_failed);
+        });
     CHECK(w.srv().failures.size() == 1);
     CHECK(w.times_heard("again") == 1);
 }
@@ -165,8 +166,8 @@ TEST_CASE("a server without early data promises none")
 
 TEST_CASE("with ALPN: what the stream offers may go early, what only its context offers may not")
 {
-    auto const select = [](SSL*, unsigned char const** out, unsigned char* size, unsigned char const* in, unsigned in_size,
-                           void*) -> int
+    auto const select = [](SSL*, unsigned char const** out, unsigned char* size, unsigned char const* in,
+                           unsigned in_size, void*) -> int
     {
         static constexpr unsigned char ours[] = {2, 'h', '2'};
         return SSL_select_next_proto(const_cast<unsigned char**>(out), size, ours, sizeof ours, in, in_size) ==
@@ -185,14 +186,13 @@ TEST_CASE("with ALPN: what the stream offers may go early, what only its context
     SUBCASE("offered by the stream")
     {
         early_world w{kinds[2], {.early = {.max_bytes = 100, .accept = accept}, .configure = configure}};
-        visit_twice(
-            w, nothing,
-            [&](auto const& info)
-            {
-                CHECK(info.alpn == "h2");
-                CHECK(info.early_data == early_data_status::accepted);
-            },
-            {.alpn = {"http/1.1", "h2"}});
+        visit_twice(w, nothing,
+                    [&](auto const& info)
+                    {
+                        CHECK(info.alpn == "h2");
+                        CHECK(info.early_data == early_data_status::accepted);
+                    },
+                    {.alpn = {"http/1.1", "h2"}});
         CHECK(alpn == "h2");
     }
     SUBCASE("offered by the context")
@@ -295,8 +295,9 @@ class twins
 {
 public:
     twins(reprise::early_data_options first, reprise::early_data_options second, bool same_keys = true)
-        : a_(server_tls_a_, options(std::move(first), 1)), b_(server_tls_b_, options(std::move(second), same_keys ? 1 : 2)),
-          server_a_(io, a_, {}, hear()), server_b_(io, b_, {}, hear())
+        : a_(server_tls_a_, options(std::move(first), 1)),
+          b_(server_tls_b_, options(std::move(second), same_keys ? 1 : 2)), server_a_(io, a_, {}, hear()),
+          server_b_(io, b_, {}, hear())
     {
     }
 

@@ -124,7 +124,7 @@ TEST_CASE("our client resumes with nginx, every kind, session cache and tickets 
                     CHECK(answers[i].info.resumption == k.on_client);
                 else
                     CHECK((answers[i].info.reason == reprise::full_reason::declined ||
-                           answers[i].info.reason == reprise::full_reason::nothing_stored));
+                           answers[i].info.reason == reprise::full_reason::not_resumable));
             }
         }
 }

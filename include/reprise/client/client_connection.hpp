@@ -11,14 +11,16 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include <array>
 #include <chrono>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace reprise::detail {
+
+class client_context;
 
 /** The TLS side of a client_stream, without its socket: what is offered, what came of it, what is kept.
 
@@ -42,27 +44,24 @@ public:
     /// Resume exactly this session, not one from the store.
     void offer_exactly(std::optional<session> ticket) { exact_ = std::move(ticket); }
 
-    [[nodiscard]] std::shared_ptr<session_store> const& store() const noexcept { return store_; }
+    /// The body of the ticket_request extension (RFC 9149, 3); empty if nothing is asked for.
+    [[nodiscard]] byte_view ticket_request() const noexcept
+    {
+        return ticket_request_[0] != 0 ? byte_view{ticket_request_} : byte_view{};
+    }
     [[nodiscard]] session_key const& key() const noexcept { return key_; }
-
-    /// How long to wait for the store; zero for one that answers at once.
-    [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
 
     [[nodiscard]] client_options const& options() const noexcept { return options_; }
     [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
 
-    /// The session that the caller insists on, if the store need not be asked.
-    [[nodiscard]] std::optional<session> exact() noexcept
-    {
-        is_exact_ = exact_.has_value();
-        return std::exchange(exact_, std::nullopt);
-    }
+    /** Ask the store, and the caller's revocation check, and offer what they give if every rule allows it; else note why not.
 
-    /// Offer this session if every rule allows it; else note why not.
-    void offer(SSL* ssl, session const& candidate);
+        A store or a check that is late or fails costs a resumption and nothing else.
+    */
+    [[nodiscard]] asio::awaitable<void> choose_session(SSL* ssl);
 
-    /// Nothing is offered, for this reason.
-    void offer_nothing(full_reason reason) noexcept { reason_ = reason; }
+    /// Drop the sessions of this peer, and let the store remember why.
+    [[nodiscard]] asio::awaitable<void> forget_session(full_reason why);
 
     /// Decide how much goes early, after what is offered has been decided: the first bytes, so many, of `wanted`.
     [[nodiscard]] byte_view plan_early(SSL* ssl, early_data const& wanted);
@@ -80,8 +79,15 @@ public:
     /// The handshake succeeded: everything was verified, so sessions may be kept from now on.
     void handshake_done(SSL* ssl);
 
-    /// The handshake failed with an error of TLS. True if a reusable session had been offered, which the store must forget.
-    [[nodiscard]] bool handshake_failed() noexcept;
+    /// The handshake failed. A ticket of which nothing was sent goes back to the store. True if a reusable session had been
+    /// offered, which the store must forget after an alert.
+    [[nodiscard]] bool handshake_failed(bool has_sent) noexcept;
+
+    /// The connection's first ticket is still to come.
+    [[nodiscard]] bool awaits_ticket() const noexcept
+    {
+        return keeps_ && verified_ && !captured_ && info_.protocol == tls_version::tls13;
+    }
 
     /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
     void capture_before_shutdown(SSL* ssl);
@@ -93,15 +99,27 @@ public:
     void on_new_session(SSL_SESSION const* live);
 
 private:
+    void ask_for_tickets() noexcept;
+    /// How long to wait for the store; zero for one that answers at once.
+    [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
+
+    [[nodiscard]] full_reason judge(SSL* ssl, session const& candidate) const;
+
+    /// Offer this session if every rule allows it; else note why not.
+    void offer(SSL* ssl, session const& candidate);
+
     void keep(session ticket);
 
     ssl_ctx_ptr context_;
     std::shared_ptr<session_store> store_;
     client_options options_;
-    std::uint64_t context_id_; // unique in the process
+    client_context* shared_; // the context's
 
     // of the current connection
     session_key key_;
+    std::shared_ptr<std::string const> verification_; // what the certificate is verified under: policy and name
+    bool keeps_ = false;
+    std::array<unsigned char, 2> ticket_request_{};
     std::optional<session> exact_;
     std::optional<session> offered_;
     bool is_exact_ = false; // offered_ is not from the store
@@ -123,12 +141,6 @@ struct resolved
 
 /// It owns what it uses, for a resolver cannot be interrupted (getaddrinfo(3)): after the deadline it is left to itself.
 [[nodiscard]] asio::awaitable<resolved> resolve(std::string host, std::string service);
-
-/// @name Questions to a store that own what they use: after the deadline they are left to themselves
-/// @{
-[[nodiscard]] asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_key key);
-[[nodiscard]] asio::awaitable<std::size_t> remove_from(std::shared_ptr<session_store> store, session_key key);
-/// @}
 
 /// Whether `candidate` may be offered at `now`: `full_reason::none`, or why not.
 [[nodiscard]] full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,

@@ -2,13 +2,23 @@
 #pragma once
 
 #include <reprise/base/clock.hpp>
+#include <reprise/tls/session.hpp>
+
+#include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 namespace reprise {
+
+namespace asio = boost::asio;
+
+/// Asks whether one of these certificates has been revoked since; the server's own comes first.
+using revocation_check = std::function<asio::awaitable<bool>(std::shared_ptr<certificate_chain const>)>;
 
 /// How a client_stream connects, verifies, resumes and closes.
 struct client_options
@@ -27,9 +37,19 @@ struct client_options
     /// Sessions are shared only within one partition; for example one per user or per top-level site.
     std::string partition{};
 
+    /// Declares, in a name of the caller's, what OpenSSL does not tell of the ssl::context: callbacks that decide about the
+    /// server or choose a certificate, purpose and trust, pre-shared keys. Sessions cross to another context, and to another
+    /// process, only where the tags are equal and so is everything that can be read. Empty: they stay with this context,
+    /// and with a callback none is kept, for nobody can repeat what it has decided.
+    std::string policy_tag{};
+
     /// Longest reuse after the full handshake that verified the certificate; resuming does not extend it. Above 0 s, at
     /// most 7 days (RFC 8446, 4.6.1); a day limits the harm of a stolen store.
     std::chrono::seconds max_session_age = std::chrono::hours{24};
+
+    /// Asked before a session is offered, for at most lookup_deadline; without an answer, or with `true`, the handshake runs
+    /// in full. A full handshake does not ask it: that is the business of the trust store's revocation lists.
+    revocation_check is_revoked{};
 
     /// For connecting, from the resolver to the end of the handshake. Zero for no limit.
     std::chrono::milliseconds connect_timeout = std::chrono::seconds{30};

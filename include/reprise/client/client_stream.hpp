@@ -27,12 +27,14 @@
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <array>
 #include <concepts>
 #include <memory>
 #include <optional>
 #include <ranges>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -141,6 +143,10 @@ public:
 
     /// How the last handshake went: resumed or not, and why not.
     [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->connection.info(); }
+
+    /// Under what the sessions of the current or last connection are filed; empty before the first. A protocol whose second
+    /// connection has to resume the first one's session takes it from a store of its own: `store->take(stream.key())`.
+    [[nodiscard]] session_key const& key() const noexcept { return impl_->connection.key(); }
 
     /** Resolve, connect and shake hands; resumes if the store has a usable session.
 
@@ -275,6 +281,21 @@ public:
     {
         return detail::initiate<void>(
             any_executor(), [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
+    }
+
+    /** Wait for a ticket, if the connection has brought none yet, and close the socket, without close_notify.
+
+        For an application that has no use for the peer's answer to a goodbye, and closes before it has read anything: tickets
+        of TLS 1.3 come after the handshake (RFC 8446, 4.6.1). What else arrives meanwhile is dropped. The wait is bounded by
+        `client_options::shutdown_timeout`; that no ticket comes is success.
+
+        Completion and cancellation as for async_shutdown.
+    */
+    template <asio::completion_token_for<void(error_code)> Token = asio::use_awaitable_t<>>
+    auto async_close(Token&& token = {})
+    {
+        return detail::initiate<void>(
+            any_executor(), [self = impl_.get()] { return self->close_with_ticket(); }, std::forward<Token>(token));
     }
 
     /// Close the socket at once, without close_notify. What had arrived stays in the store.
@@ -484,7 +505,7 @@ private:
             }
             // A handshake needs an SSL that has seen none before.
             tls.emplace(next, connection.begin(to->host, to->service));
-            co_await choose_session();
+            co_await connection.choose_session(tls->engine.native_handle());
             auto bytes = early ? connection.plan_early(tls->engine.native_handle(), *early) : byte_view{};
             auto const [ec, none] = co_await tls->async_perform(
                 [this, &bytes](detail::tls_engine& engine)
@@ -497,9 +518,9 @@ private:
             if (!ec)
                 connection.handshake_done(tls->engine.native_handle());
             // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
-            else if (connection.handshake_failed() && ec.category() == asio::error::get_ssl_category())
-                co_await detail::within(connection.lookup_limit(),
-                                        detail::remove_from(connection.store(), connection.key()));
+            else if (connection.handshake_failed(tls->engine.has_sent()) &&
+                     ec.category() == asio::error::get_ssl_category())
+                co_await connection.forget_session(full_reason::alerted);
             co_return ec;
         }
 
@@ -538,22 +559,21 @@ private:
             co_return ec;
         }
 
-        asio::awaitable<void> choose_session()
+        asio::awaitable<detail::outcome<void>> close_with_ticket()
         {
-            if (auto const exact = connection.exact())
-                co_return connection.offer(tls->engine.native_handle(), *exact);
-            if (!connection.store())
-                co_return;
-            auto const found = co_await detail::within(connection.lookup_limit(),
-                                                       detail::take_from(connection.store(), connection.key()));
-            if (found.status == detail::lookup_status::late)
-                connection.offer_nothing(full_reason::lookup_late);
-            else if (found.status == detail::lookup_status::failed)
-                connection.offer_nothing(full_reason::lookup_failed);
-            else if (auto const& [ticket, reason] = *found.value; ticket)
-                connection.offer(tls->engine.native_handle(), *ticket);
-            else
-                connection.offer_nothing(reason);
+            error_code ec;
+            if (open && connection.awaits_ticket())
+            {
+                detail::watchdog const dog{co_await asio::this_coro::executor, connection.options().shutdown_timeout,
+                                           [this] { close(); }};
+                std::array<unsigned char, 512> dropped;
+                while (!ec && connection.awaits_ticket())
+                    std::tie(ec, std::ignore) = co_await tls->async_read_some(asio::buffer(dropped), no_throw);
+                if (dog.has_barked() || ec != asio::error::operation_aborted)
+                    ec = {};
+            }
+            close();
+            co_return detail::outcome<void>{ec};
         }
 
         asio::awaitable<detail::outcome<void>> shutdown()

@@ -121,6 +121,9 @@ public:
     void on_ticket(full_reason judgement, session_origin const& origin) noexcept;
     void on_session_offered(SSL_SESSION const* offered) noexcept;
     [[nodiscard]] bool allows_early_data() noexcept;
+
+    /// How many tickets follow a full handshake, if the client has said how many it wants and is heard.
+    [[nodiscard]] std::optional<unsigned> answer_to_ticket_request() const noexcept;
     [[nodiscard]] session_origin const& origin();
     [[nodiscard]] cache_core& core() const noexcept { return *cache_.core(); }
     [[nodiscard]] std::array<unsigned char, 32> const& policy() const noexcept { return policy_; }

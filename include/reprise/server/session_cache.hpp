@@ -84,6 +84,9 @@ struct session_cache_options
     /// Clients that open several connections at once want as many.
     unsigned num_tickets = 1;
 
+    /// Most TLS 1.3 tickets for a client that says how many it wants (RFC 9149), 0 to 16. 0: the request is not heard.
+    unsigned max_requested_tickets = 4;
+
     /// Early data of TLS 1.3, off by default. It goes with cache_mode::server or off.
     early_data_options early_data{};
 

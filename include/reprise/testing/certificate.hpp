@@ -20,6 +20,7 @@ class certificate_authority
 {
 public:
     explicit certificate_authority(std::string const& name);
+    certificate_authority(certificate_authority&&) noexcept;
     ~certificate_authority();
 
     /// The authority's own certificate, as PEM.
@@ -29,8 +30,17 @@ public:
     [[nodiscard]] identity issue(std::vector<std::string> const& names,
                                  std::chrono::seconds lifetime = std::chrono::hours{24 * 30}) const;
 
+    /// An authority below this one. With what it issues comes its own certificate.
+    [[nodiscard]] certificate_authority
+    issue_authority(std::string const& name, std::chrono::seconds lifetime = std::chrono::hours{24 * 30}) const;
+
+    /// A revocation list with this certificate on it, as PEM; good for a day.
+    [[nodiscard]] std::string revoke(identity const& issued) const;
+
 private:
     struct state;
+    explicit certificate_authority(std::unique_ptr<state> s);
+
     std::unique_ptr<state> state_;
 };
 

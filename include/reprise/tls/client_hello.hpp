@@ -42,6 +42,9 @@ struct client_hello
     /// was verified (RFC 8446, 4.2.11.2). Empty if there is none.
     std::string first_binder{};
 
+    /// How many tickets the client wants after a full handshake (RFC 9149, 3), if it says so.
+    std::optional<unsigned> tickets_wanted{};
+
     /// Early data follows (RFC 8446, 4.2.10).
     bool offers_early_data = false;
 

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace reprise {
 
@@ -22,6 +23,9 @@ enum class tls_version : std::uint16_t
     tls12 = 0x0303,
     tls13 = 0x0304,
 };
+
+/// A peer's certificates, as it sent them: its own first.
+using certificate_chain = std::vector<x509_ptr>;
 
 /** What must be carried with a session because OpenSSL forgets it when the session is renewed.
 
@@ -38,6 +42,13 @@ struct session_origin
 
     /// The result of that verification, an `X509_V_` value; `X509_V_OK` is 0 (SSL_get_verify_result(3)).
     long verify_result = X509_V_OK;
+
+    /// On a client: the server's certificates, to be verified again before the session is offered. Null if it sent none.
+    std::shared_ptr<certificate_chain const> chain{};
+
+    /// On a client: which context has verified them in this process, under which policy and for which name. Null for a
+    /// session that comes from elsewhere. It does not leave the process.
+    std::shared_ptr<std::string const> verified_under{};
 
     /// The origin of a connection that has just completed a full handshake at `now`.
     [[nodiscard]] static session_origin of_full_handshake(SSL const* ssl, time_point now);
@@ -68,7 +79,7 @@ public:
     */
     [[nodiscard]] static boost::system::result<session> parse(byte_view bytes);
 
-    /// A version byte, the origin and the session's DER (i2d_SSL_SESSION(3)). 0.5 to 2 KB for a client session.
+    /// A version byte, the origin, the certificates and the session's DER (i2d_SSL_SESSION(3)). 1 to 4 KB for a client session.
     [[nodiscard]] secret_bytes serialize() const;
 
     [[nodiscard]] tls_version protocol() const noexcept;

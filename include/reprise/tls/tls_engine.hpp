@@ -98,7 +98,14 @@ public:
     [[nodiscard]] byte_view output() noexcept;
 
     /// That many bytes of `output()` have been written.
-    void sent(std::size_t size) noexcept { unsent_ = unsent_.subspan(size); }
+    void sent(std::size_t size) noexcept
+    {
+        unsent_ = unsent_.subspan(size);
+        has_sent_ = has_sent_ || size > 0;
+    }
+
+    /// Whether anything has been.
+    [[nodiscard]] bool has_sent() const noexcept { return has_sent_; }
     /// @}
 
 private:
@@ -118,6 +125,7 @@ private:
     std::size_t fed_ = 0;
     std::vector<unsigned char> sending_;
     byte_view unsent_; // part of sending_
+    bool has_sent_ = false;
     std::vector<unsigned char> output_;
     std::size_t produced_ = 0;
     std::vector<unsigned char> aside_; // early data that nobody has read yet

@@ -1,0 +1,41 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include "base/sha256.hpp"
+
+#include <reprise/base/secret_bytes.hpp>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace reprise::detail {
+
+/// What is to be hashed, part by part: each with its length in front, so that no two inputs run into one. Numbers are
+/// little-endian, so that all machines of a fleet agree.
+class digest_input
+{
+public:
+    explicit digest_input(std::string_view purpose) { add(purpose); }
+
+    void add(std::uint64_t number)
+    {
+        for (int i = 0; i < 64; i += 8)
+            bytes_ += static_cast<char>(number >> i);
+    }
+
+    void add(byte_view part)
+    {
+        add(std::uint64_t{part.size()});
+        bytes_.append(part.begin(), part.end());
+    }
+
+    void add(std::string_view text) { add(as_bytes(text)); }
+
+    [[nodiscard]] sha256_digest digest() const { return sha256(as_bytes(bytes_)); }
+
+private:
+    std::string bytes_;
+};
+
+} // namespace reprise::detail
