@@ -31,6 +31,12 @@ public:
         case errc::bad_ticket_keys: return "these ticket keys cannot be used together";
         case errc::tickets_orphaned: return "new ticket keys lack one whose tickets are still alive";
         case errc::bad_ticket_key_file: return "not a ticket key file as nginx or HAProxy read it";
+        case errc::session_file_foreign: return "not a file of exported sessions";
+        case errc::session_file_version: return "a file of exported sessions, but of another version";
+        case errc::session_file_key: return "a file of exported sessions that was sealed with another key";
+        case errc::session_file_not_private:
+            return "a file of sessions has to be a regular file for its owner alone (chmod 600, chown)";
+        case errc::session_file_too_large: return "a file of exported sessions that is too large";
         }
         return "unknown reprise error";
     }

@@ -1,4 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "client/why_not.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/client/memory_session_store.hpp>
 
@@ -7,6 +9,7 @@
 #include <map>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 namespace reprise {
 
@@ -54,7 +57,7 @@ struct memory_session_store::state
     {
         auto const at = by_key.find(key);
         if (at == by_key.end())
-            return {{}, why_not(key)};
+            return {{}, detail::why_not(by_key, key, [](entry const& e) { return !e.sessions.empty(); })};
         auto& e = at->second;
         by_use.splice(by_use.begin(), by_use, e.use);
         auto const now = options.now();
@@ -93,6 +96,33 @@ struct memory_session_store::state
             evict();
     }
 
+    // The keys that have sessions, the one that was used least recently first.
+    [[nodiscard]] std::vector<session_key> keys() const
+    {
+        std::lock_guard const lock{mutex};
+        std::vector<session_key> result;
+        for (auto at = by_use.rbegin(); at != by_use.rend(); ++at)
+            if (!(*at)->second.sessions.empty())
+                result.push_back((*at)->first);
+        return result;
+    }
+
+    void release(session_key const& key, std::vector<kept_session>& into)
+    {
+        auto const at = by_key.find(key);
+        if (at == by_key.end())
+            return;
+        auto& e = at->second;
+        auto const now = options.now();
+        for (auto ticket = e.sessions.rbegin(); ticket != e.sessions.rend(); ++ticket)
+            if (now < ticket->issued_at() + ticket->lifetime())
+                into.push_back({key, *ticket});
+        if (e.sessions.empty() || e.sessions.front().protocol() == tls_version::tls12)
+            return;
+        drop_all(e.sessions);
+        e.note = full_reason::tickets_in_use;
+    }
+
     [[nodiscard]] std::size_t held(session_key const& key) const
     {
         auto const at = by_key.find(key);
@@ -119,25 +149,6 @@ private:
         else
             by_use.splice(by_use.begin(), by_use, e.use);
         return e;
-    }
-
-    // There may be sessions of this peer that this connection may not have.
-    [[nodiscard]] full_reason why_not(session_key const& key) const
-    {
-        auto result = full_reason::nothing_stored;
-        session_key first;
-        first.host = key.host;
-        first.service = key.service;
-        first.server_name = key.server_name;
-        for (auto at = by_key.lower_bound(first); at != by_key.end() && same_peer(at->first, key); ++at)
-        {
-            if (at->second.sessions.empty() || at->first.partition != key.partition)
-                continue;
-            if (at->first.identity == key.identity)
-                return full_reason::policy_differs;
-            result = full_reason::identity_differs;
-        }
-        return result;
     }
 
     // Tickets go before the entry, and the entry with the last of them.
@@ -245,6 +256,20 @@ asio::awaitable<void> memory_session_store::clear()
 asio::awaitable<void> memory_session_store::drain()
 {
     co_return;
+}
+
+asio::awaitable<std::vector<kept_session>> memory_session_store::release(session_filter wanted)
+{
+    auto const keys = state_->keys();
+    std::vector<kept_session> result;
+    for (auto const& key : keys)
+    {
+        if (!wanted(key))
+            continue;
+        std::lock_guard const lock{state_->mutex};
+        state_->release(key, result);
+    }
+    co_return result;
 }
 
 std::size_t memory_session_store::size() const

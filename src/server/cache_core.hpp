@@ -1,10 +1,10 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include "decoded_sessions.hpp"
 #include "pending_writes.hpp"
 #include "server/tickets/ticket_keeper.hpp"
 #include "tls/context_policy.hpp"
+#include "tls/decoded_sessions.hpp"
 
 #include <reprise/server/session_cache.hpp>
 #include <reprise/storage/immediate_storage.hpp>

@@ -183,8 +183,13 @@ asio::awaitable<std::size_t> sealed_storage::flush()
 storage_stats sealed_storage::stats() const
 {
     auto result = sealer_->inner->stats();
-    result.rejected += sealer_->rejected.load(std::memory_order_relaxed);
+    result.rejected += rejected();
     return result;
+}
+
+std::uint64_t sealed_storage::rejected() const noexcept
+{
+    return sealer_->rejected.load(std::memory_order_relaxed);
 }
 
 } // namespace reprise

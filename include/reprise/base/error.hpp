@@ -58,6 +58,21 @@ enum class errc
 
     /// Not a ticket key file as nginx or HAProxy read it; `what()` says which and why.
     bad_ticket_key_file = 14,
+
+    /// Not a file of sessions as `export_sessions` writes it, or cut within its first bytes.
+    session_file_foreign = 15,
+
+    /// A file of sessions of another version. It is of no use here: sessions live a day or so.
+    session_file_version = 16,
+
+    /// A file of sessions that was sealed with another key.
+    session_file_key = 17,
+
+    /// A file of sessions that others may read or write, or that belongs to somebody else, or is no regular file.
+    session_file_not_private = 18,
+
+    /// A file of sessions that is longer than `session_file_max_bytes`.
+    session_file_too_large = 19,
 };
 
 /// The category of `errc`.

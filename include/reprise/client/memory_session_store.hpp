@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 namespace reprise {
 
@@ -48,6 +49,7 @@ public:
     asio::awaitable<std::size_t> remove(session_key key) override;
     asio::awaitable<void> clear() override;
     asio::awaitable<void> drain() override;
+    asio::awaitable<std::vector<kept_session>> release(session_filter wanted) override;
     [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
     [[nodiscard]] std::size_t size() const override;
 

@@ -8,9 +8,11 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace reprise {
 
@@ -24,6 +26,16 @@ struct lease
     /// Why there is none, as far as the store can tell.
     full_reason reason = full_reason::nothing_stored;
 };
+
+/// A session and whose it is.
+struct kept_session
+{
+    session_key key{};
+    session ticket;
+};
+
+/// Which sessions are meant. It is called under no lock, and must not throw.
+using session_filter = std::function<bool(session_key const& key)>;
 
 /** Where a client keeps the sessions of its connections: one for the whole program is meant.
 
@@ -74,6 +86,16 @@ public:
 
     /// Wait until everything that was captured is where it is to be kept.
     virtual asio::awaitable<void> drain() = 0;
+
+    /** Hand out every session under the keys that `wanted` names, oldest first, and forget the TLS 1.3 tickets among
+        them: a ticket is used once, by this process or by whoever gets it. Those that have expired may be left out.
+
+        A store that has none to give away, or cannot say which it has, returns none.
+    */
+    virtual asio::awaitable<std::vector<kept_session>> release(session_filter)
+    {
+        co_return std::vector<kept_session>{};
+    }
 
     /// How many sessions it holds now.
     [[nodiscard]] virtual std::size_t size() const = 0;

@@ -3,6 +3,7 @@
 
 #include <reprise/storage/storage.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -60,6 +61,9 @@ public:
 
     /// The inner storage's, and what was rejected here.
     [[nodiscard]] storage_stats stats() const override;
+
+    /// What was rejected here alone.
+    [[nodiscard]] std::uint64_t rejected() const noexcept;
 
 private:
     class sealer;

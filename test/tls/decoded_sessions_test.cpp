@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "server/decoded_sessions.hpp"
+#include "tls/decoded_sessions.hpp"
 
 #include "support/sessions.hpp"
 
@@ -36,6 +36,22 @@ TEST_CASE("the session that was kept is found by the very same bytes only")
     }
     CHECK_FALSE(known.find(record.view().first(record.size() - 1)).has_value());
     CHECK_FALSE(known.find({}).has_value());
+}
+
+TEST_CASE("what is forgotten is not found, and nothing else is forgotten")
+{
+    decoded_sessions last{1};
+    auto const one = test::make_session();
+    auto const two = test::make_session();
+    last.keep(one.serialize(), one);
+    last.forget(two.serialize()); // the same slot
+    CHECK(last.find(one.serialize()).has_value());
+    last.forget(one.serialize());
+    CHECK_FALSE(last.find(one.serialize()).has_value());
+    CHECK_FALSE(last.find({}).has_value());
+
+    decoded_sessions none{0};
+    none.forget(one.serialize());
 }
 
 TEST_CASE("no more are kept than asked for, and none where none are wanted")

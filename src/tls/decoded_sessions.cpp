@@ -29,6 +29,16 @@ std::optional<session> decoded_sessions::find(byte_view record) const
     return std::ranges::equal(record, known.record.view()) ? known.decoded : std::nullopt;
 }
 
+void decoded_sessions::forget(byte_view record) noexcept
+{
+    if (slots_.empty())
+        return;
+    auto const index = index_of(record);
+    std::lock_guard const lock{mutex_of(index)};
+    if (std::ranges::equal(record, slots_[index].record.view()))
+        slots_[index] = {};
+}
+
 std::size_t decoded_sessions::index_of(byte_view record) const noexcept
 {
     // Its end holds the session's secret, so nobody can choose where it falls.

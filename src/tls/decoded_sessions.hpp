@@ -28,6 +28,9 @@ public:
     void keep(byte_view record, session const& decoded);
     [[nodiscard]] std::optional<session> find(byte_view record) const;
 
+    /// Drop the session of a record that is not coming back.
+    void forget(byte_view record) noexcept;
+
 private:
     struct slot
     {
