@@ -76,7 +76,7 @@ struct import_report
 
     What `session_store::release` hands out is written, oldest first: TLS 1.3 tickets are gone from the store, for a ticket is
     used by this process or by the next one. A store that has few sessions to give, or none, makes a file all the same. If the
-    file cannot be written, or has no room for all (`session_file_max_bytes`), they are put back.
+    file cannot be written they are put back, and so are those for which it has no room (`session_file_max_bytes`).
 
     The file is sealed (AES-256-GCM, a key of its own for each entry) and bound to be read in this order; whoever lacks the key
     learns how many sessions there are, and how long each is. It is for its owner alone (mode 0600), and appears under its
