@@ -1,10 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // Fetches URLs, closes, reconnects, and says of each connection whether it resumed.
 
+#include "common/store_options.hpp"
 #include "common/tls_options.hpp"
 
 #include <reprise/client/client_stream.hpp>
-#include <reprise/client/memory_session_store.hpp>
+#include <reprise/client/explain.hpp>
 #include <reprise/http/request.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -37,6 +38,10 @@ struct arguments
     example::tls_options tls;
     bool no_tickets = false;
     bool keep_alive = false;
+    example::store_options store;
+    std::string certificate;
+    std::string key;
+    bool explain = false;
     bool early_data = false;
     bool fast_open = false;
     unsigned concurrency = 1;
@@ -50,7 +55,14 @@ void declare(CLI::App& app, arguments& a)
         ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
     app.add_option("--ca", a.ca, "Trust this CA, PEM; the system's when absent")->check(CLI::ExistingFile);
+    auto* const cert =
+        app.add_option("--cert", a.certificate, "Client certificate chain, PEM")->check(CLI::ExistingFile);
+    auto* const key = app.add_option("--key", a.key, "Its private key, PEM")->check(CLI::ExistingFile);
+    cert->needs(key);
+    key->needs(cert);
     example::declare(app, a.tls);
+    example::declare(app, a.store);
+    app.add_flag("--explain", a.explain, "Say before each connection what it would offer, and why not");
     app.add_flag("--no-tickets", a.no_tickets, "Take no TLS 1.2 tickets, so that session ids are used");
     app.add_flag("--keep-alive", a.keep_alive, "Keep the connection for the next request, as long as the server does");
     app.add_flag("--early-data", a.early_data, "Send the request in the first flight, where the session allows it");
@@ -236,10 +248,16 @@ asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise:
         auto const u = parse_url(address);
         reprise::client_options options;
         options.fast_open = a.fast_open;
+        options.policy_tag = "https_client"; // there are no callbacks: the next process may have the sessions
         reprise::client_stream<> stream{co_await asio::this_coro::executor, tls, store, options};
         connection c{std::move(stream)};
         for (unsigned i = 0; i < a.repeat; ++i)
         {
+            if (a.explain && !c.open)
+            {
+                auto const e = co_await reprise::explain(u.host, u.port, tls, store, options);
+                std::cout << to_string(e);
+            }
             auto const result = co_await fetch(c, u, a.keep_alive && i + 1 < a.repeat, a.early_data);
             all_ok = all_ok && result.ok();
             a.json ? print_json(address, result) : print_text(address, result);
@@ -261,9 +279,15 @@ int run(arguments const& a)
     if (a.no_tickets)
         ::SSL_CTX_set_options(tls.native_handle(), SSL_OP_NO_TICKET);
 
-    auto const store =
-        reprise::memory_session_store::make({.max_tickets_per_key = std::max<std::size_t>(8, a.concurrency)});
+    if (!a.certificate.empty())
+    {
+        tls.use_certificate_chain_file(a.certificate);
+        tls.use_private_key_file(a.key, asio::ssl::context::pem);
+    }
+
     asio::io_context io{1};
+    auto const store = example::make_store(a.store, io, a.concurrency);
+    example::import_sessions(a.store, io, *store);
     bool all_ok = true;
     for (unsigned i = 0; i < a.concurrency; ++i)
         asio::co_spawn(io, work(a, tls, *store, all_ok),
@@ -273,6 +297,7 @@ int run(arguments const& a)
                                std::rethrow_exception(e);
                        });
     io.run();
+    example::export_sessions(a.store, io, *store);
     return all_ok ? 0 : 1;
 }
 
