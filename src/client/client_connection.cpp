@@ -24,8 +24,10 @@
 #include <atomic>
 #include <cctype>
 #include <cerrno>
+#include <charconv>
 #include <mutex>
 #include <new>
+#include <system_error>
 #include <utility>
 
 namespace reprise::detail {
@@ -229,11 +231,33 @@ std::chrono::milliseconds client_connection::lookup_limit() const noexcept
     return store_->answers_at_once() ? std::chrono::milliseconds{0} : options_.lookup_deadline;
 }
 
+namespace {
+
+// What needs no name server. A resolver would ask a thread all the same.
+std::optional<resolved> known_already(std::string const& host, std::string const& service)
+{
+    unsigned short port = 0;
+    auto const [end, bad] = std::from_chars(service.data(), service.data() + service.size(), port);
+    if (bad != std::errc{} || end != service.data() + service.size())
+        return std::nullopt;
+    // This name is loopback whatever /etc/hosts says (RFC 6761, 6.3).
+    if (host == "localhost")
+        return resolved{{}, {{asio::ip::address_v6::loopback(), port}, {asio::ip::address_v4::loopback(), port}}};
+    error_code ec;
+    auto const address = asio::ip::make_address(host, ec);
+    if (ec)
+        return std::nullopt;
+    return resolved{{}, {{address, port}}};
+}
+
+} // namespace
+
 asio::awaitable<resolved> resolve(std::string host, std::string service)
 {
+    if (auto known = known_already(host, service))
+        co_return *std::move(known);
     asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
-    // This name is loopback whatever /etc/hosts says, and not a question for a name server (RFC 6761, 6.3).
-    bool const is_local = host == "localhost";
+    bool const is_local = host == "localhost"; // and the service has a name
     std::string const name = is_local ? "127.0.0.1" : host;
     auto const [ec, found] = co_await resolver.async_resolve(name, service, asio::as_tuple(asio::use_awaitable));
     resolved result{ec};
