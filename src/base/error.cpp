@@ -37,6 +37,9 @@ public:
         case errc::session_file_not_private:
             return "a file of sessions has to be a regular file for its owner alone (chmod 600, chown)";
         case errc::session_file_too_large: return "a file of exported sessions that is too large";
+        case errc::proxy_refused: return "the proxy does not connect to this peer";
+        case errc::proxy_authentication_required: return "the proxy wants (other) credentials";
+        case errc::proxy_malformed: return "the proxy's answer is not one to CONNECT";
         }
         return "unknown reprise error";
     }

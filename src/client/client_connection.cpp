@@ -1,11 +1,15 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/require_option.hpp"
+#include "client/address_order.hpp"
 #include "client/client_context.hpp"
 #include "client/early_offer.hpp"
+#include "client/retry_plan.hpp"
 #include "tls/verify_again.hpp"
 #include "tls/versions.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_connection.hpp>
+#include <reprise/client/proxy_handshake.hpp>
 #include <reprise/io/within.hpp>
 
 #include <boost/asio/as_tuple.hpp>
@@ -152,14 +156,33 @@ bool same_ticket(SSL_SESSION const* a, SSL_SESSION const* b)
 
 client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options)
     : context_(share(context)), store_(std::move(store)), options_(std::move(options)),
-      shared_(&client_context::of(context))
+      shared_(&client_context::of(context)), route_(options_.proxy ? route_of(*options_.proxy) : "")
 {
-    if (options_.max_session_age.count() <= 0 || options_.max_session_age > std::chrono::hours{24 * 7})
-        throw system_error{errc::bad_option, "client_options::max_session_age: above 0 s, at most 7 days"};
-    if (options_.lookup_deadline.count() <= 0 || options_.connect_timeout.count() < 0 ||
-        options_.shutdown_timeout.count() < 0 || !options_.now)
-        throw system_error{errc::bad_option,
-                           "client_options: lookup_deadline is at least 1 ms, timeouts are not negative"};
+    auto const& o = options_;
+    require_option(o.max_session_age.count() > 0 && o.max_session_age <= std::chrono::hours{24 * 7},
+                   "client_options::max_session_age: above 0 s, at most 7 days");
+    require_option(o.lookup_deadline.count() > 0 && o.connect_timeout.count() >= 0 && o.shutdown_timeout.count() >= 0 &&
+                       o.now != nullptr,
+                   "client_options: lookup_deadline is at least 1 ms, timeouts are not negative");
+    require_option(o.attempt_delay.count() >= 10 && o.attempt_delay <= std::chrono::seconds{10},
+                   "client_options::attempt_delay: 10 ms to 10 s");
+    require_option(o.retry.max_attempts >= 1 && o.retry.first_delay.count() >= 1 &&
+                       o.retry.max_delay >= o.retry.first_delay && o.retry.deadline.count() >= 0,
+                   "retry_options: at least 1 attempt, delays of at least 1 ms, the longest not below the first");
+    require_option(!o.proxy || (!o.proxy->host.empty() && !o.proxy->service.empty()),
+                   "client_options::proxy: a host and a port");
+}
+
+std::optional<std::chrono::milliseconds> client_connection::plan_retry(unsigned attempt, error_code why,
+                                                                       std::chrono::nanoseconds elapsed)
+{
+    if (early_size_ != 0) // it may have been processed
+        return std::nullopt;
+    if (!random_)
+        random_.emplace(std::random_device{}());
+    double const random = std::generate_canonical<double, 32>(*random_);
+    return detail::plan_retry(options_.retry, attempt, why,
+                              std::chrono::duration_cast<std::chrono::milliseconds>(elapsed), random);
 }
 
 ssl_ptr client_connection::begin(std::string const& host, std::string const& service)
@@ -201,7 +224,7 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
             service,
             lower_case(server_name),
             options_.alpn,
-            {},
+            route_,
             policy_of(ssl.get(), *shared_, *policy, options_),
             policy->identity,
             options_.partition};
@@ -266,6 +289,7 @@ asio::awaitable<resolved> resolve(std::string host, std::string service)
     if (is_local && !ec)
         result.endpoints.emplace(result.endpoints.begin(), asio::ip::address_v6::loopback(),
                                  result.endpoints.front().port());
+    result.endpoints = in_turns(result.endpoints);
     co_return result;
 }
 

@@ -73,6 +73,15 @@ enum class errc
 
     /// A file of sessions that is longer than `session_file_max_bytes`.
     session_file_too_large = 19,
+
+    /// The proxy has answered CONNECT with another status than 2xx or 407.
+    proxy_refused = 20,
+
+    /// The proxy wants authentication (407), or another one than `http_proxy::authorization`.
+    proxy_authentication_required = 21,
+
+    /// What the proxy says is no answer to CONNECT, is too long, or does not end where it should.
+    proxy_malformed = 22,
 };
 
 /// The category of `errc`.

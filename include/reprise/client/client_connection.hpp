@@ -15,6 +15,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,13 @@ public:
     client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options);
     client_connection(client_connection const&) = delete;
     client_connection& operator=(client_connection const&) = delete;
+
+    /// How the peer is reached, for the session_key.
+    void set_route(std::string route) { route_ = std::move(route); }
+
+    /// How long to wait before another attempt to connect, if there is to be one.
+    [[nodiscard]] std::optional<std::chrono::milliseconds> plan_retry(unsigned attempt, error_code why,
+                                                                      std::chrono::nanoseconds elapsed);
 
     /// Forget what became of the early data of the last connection.
     void begin_early() noexcept { early_reason_ = early_data_reason::not_asked; }
@@ -124,6 +132,8 @@ private:
     std::shared_ptr<session_store> store_;
     client_options options_;
     client_context* shared_; // the context's
+    std::string route_;
+    std::optional<std::minstd_rand> random_; // for the waits between attempts
 
     // of the current connection
     session_key key_;

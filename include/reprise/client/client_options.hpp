@@ -2,6 +2,8 @@
 #pragma once
 
 #include <reprise/base/clock.hpp>
+#include <reprise/client/http_proxy.hpp>
+#include <reprise/client/retry_options.hpp>
 #include <reprise/tls/observer.hpp>
 #include <reprise/tls/session.hpp>
 
@@ -68,6 +70,15 @@ struct client_options
     /// Send the first flight with the first packet of TCP, where the system knows that the server takes it (TCP Fast Open,
     /// RFC 7413; Linux). Where anything refuses, the connection is made as ever. What is sent so may arrive twice.
     bool fast_open = false;
+
+    /// How to try again when connecting fails; once by default.
+    retry_options retry{};
+
+    /// Of several addresses each is alone for so long before the next one is tried beside it (RFC 8305, 5). 10 ms to 10 s.
+    std::chrono::milliseconds attempt_delay{250};
+
+    /// Connect through this proxy.
+    std::optional<http_proxy> proxy{};
 
     /// Told of each handshake, for logs and metrics, with the host for a name. Null for nobody.
     std::shared_ptr<reprise::observer> observer{};

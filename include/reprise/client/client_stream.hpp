@@ -6,9 +6,9 @@
 #include <reprise/client/client_options.hpp>
 #include <reprise/client/early_data.hpp>
 #include <reprise/client/session_store.hpp>
+#include <reprise/client/transport.hpp>
 #include <reprise/io/coalesce.hpp>
 #include <reprise/io/default_socket.hpp>
-#include <reprise/io/fast_open.hpp>
 #include <reprise/io/initiate.hpp>
 #include <reprise/io/initiation.hpp>
 #include <reprise/io/lowest_socket.hpp>
@@ -21,13 +21,14 @@
 #include <boost/asio/append.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <array>
+#include <chrono>
 #include <concepts>
 #include <memory>
 #include <optional>
@@ -148,6 +149,30 @@ public:
     /// connection has to resume the first one's session takes it from a store of its own: `store->take(stream.key())`.
     [[nodiscard]] session_key const& key() const noexcept { return impl_->connection.key(); }
 
+    /// Whether the connection is alive, as far as can be told without waiting: the peer has neither closed nor reset it.
+    [[nodiscard]] bool is_open() noexcept { return impl_->is_open(); }
+
+    /** From now on `connect` connects the next layer, instead of a resolver and a socket: through SOCKS, a tunnel, or to an
+        address that somebody else knows.
+
+        It is called as `asio::awaitable<void>(NextLayer&, std::string host, std::string service)`, by async_connect and
+        async_reconnect, and throws system_error if it fails. `client_options::connect_timeout` closes the socket under it;
+        cancellation is passed on.
+
+        @param route Names this way, so that its sessions are filed apart from those of direct connections.
+        @throws system_error `errc::bad_option`, if the route is empty or there is no function.
+    */
+    template <class Connect>
+        requires(std::constructible_from<typename detail::transport<NextLayer>::connector, Connect>)
+    void set_connector(std::string route, Connect connect)
+    {
+        typename detail::transport<NextLayer>::connector function{std::move(connect)};
+        if (route.empty() || !function)
+            throw system_error{errc::bad_option, "set_connector: a route that names the way, and a function"};
+        impl_->connection.set_route(std::move(route));
+        impl_->way.connect_as_told = std::move(function);
+    }
+
     /** Resolve, connect and shake hands; resumes if the store has a usable session.
 
         A peer that declines costs only time: the handshake runs in full and the operation succeeds. Of a store that is
@@ -166,7 +191,9 @@ public:
         @par Errors
         @li `errc::already_connected`, if the stream is open; nothing is sent.
         @li `asio::error::timed_out` after `client_options::connect_timeout`; a store that is being asked then may add its
-            `lookup_deadline`.
+            `lookup_deadline`. With `client_options::retry` that is for each attempt.
+        @li `errc::proxy_refused`, `proxy_authentication_required`, `proxy_malformed`, with `client_options::proxy`;
+            `errc::bad_option` for a host or service that cannot be asked of it.
         @li Resolver, socket and OpenSSL errors, unchanged, in their own categories; the stream is closed.
     */
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
@@ -323,12 +350,7 @@ public:
     }
 
 private:
-    struct peer
-    {
-        std::string host;
-        std::string service;
-        std::vector<asio::ip::tcp::endpoint> endpoints; // empty: to be resolved
-    };
+    using peer = detail::peer;
 
     // What one connection is to do beside shaking hands.
     struct wishes
@@ -340,23 +362,24 @@ private:
     struct impl
     {
         impl(NextLayer n, asio::ssl::context& context, std::shared_ptr<session_store> store, client_options options)
-            : next(std::move(n)), connection(context.native_handle(), std::move(store), std::move(options))
+            : way(std::move(n)), next(way.next),
+              connection(context.native_handle(), std::move(store), std::move(options))
         {
         }
 
-        NextLayer next;
+        detail::transport<NextLayer> way;
+        NextLayer& next;
         detail::client_connection connection;             // outlives each SSL, which points to it
         std::optional<detail::tls_stream<NextLayer>> tls; // of the current connection
         detail::coalescer joined;
         std::optional<peer> to;
         bool open = false;
 
-        auto& socket() noexcept { return detail::lowest_socket(next); }
+        auto& socket() noexcept { return way.socket(); }
 
         void close() noexcept
         {
-            error_code ignored;
-            socket().close(ignored);
+            way.close();
             open = false;
         }
 
@@ -368,9 +391,6 @@ private:
 
         using result = detail::outcome<handshake_info>;
         static constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
-
-        // Said explicitly, for a token in its place would be ambiguous with a socket that has a default token.
-        static constexpr auto any_endpoint = [](error_code const&, auto const&) { return true; };
 
         asio::awaitable<result> connect(peer next_peer, wishes w)
         {
@@ -399,19 +419,50 @@ private:
             co_return co_await establish<false>(std::move(w));
         }
 
-        // Everything from here to the end of the handshake, within the time limit.
+        // Until it succeeds, or there is no use in trying again.
         template <bool connects> // a next layer that the caller connects need not be a socket
         asio::awaitable<result> establish(wishes w)
+        {
+            bool const once = !connects || w.exactly;
+            auto const begin = std::chrono::steady_clock::now();
+            for (unsigned attempt = 1;; ++attempt)
+            {
+                auto ended = co_await try_once<connects>(w);
+                if (!ended.ec)
+                    co_return ended;
+                auto const delay =
+                    once ? std::nullopt
+                         : connection.plan_retry(attempt, ended.ec, std::chrono::steady_clock::now() - begin);
+                if (delay)
+                    ended.ec = co_await pause(*delay);
+                if (!delay || ended.ec)
+                {
+                    connection.count_failure(to->host, ended.ec);
+                    co_return ended;
+                }
+            }
+        }
+
+        asio::awaitable<error_code> pause(std::chrono::milliseconds delay)
+        {
+            asio::steady_timer timer{next.get_executor(), delay};
+            co_return std::get<0>(co_await timer.async_wait(no_throw));
+        }
+
+        // Everything from here to the end of the handshake, within the time limit.
+        template <bool connects>
+        asio::awaitable<result> try_once(wishes w)
         {
             connection.offer_exactly(std::move(w.exactly)); // of an earlier attempt nothing may be left
             connection.begin_early();
             auto const ex = co_await asio::this_coro::executor;
-            detail::watchdog const dog{ex, connection.options().connect_timeout, [this] { close(); }};
+            auto const limit = connection.options().connect_timeout;
+            detail::watchdog const dog{ex, limit, [this] { close(); }};
             error_code ec;
             try
             {
                 if constexpr (connects)
-                    ec = co_await connect_and_shake_hands(dog, w.early);
+                    ec = co_await connect_and_shake_hands(dog, end_of(limit), w.early);
                 else
                     ec = co_await shake_hands(w.early);
                 if (!ec && w.early && w.early->options().send_rest)
@@ -428,17 +479,23 @@ private:
             if (open)
                 co_return result{{}, connection.info()};
             close();
-            connection.count_failure(to->host, ec);
             co_return result{ec};
+        }
+
+        static std::chrono::steady_clock::time_point end_of(std::chrono::milliseconds limit)
+        {
+            using clock = std::chrono::steady_clock;
+            return limit.count() == 0 ? clock::time_point::max() : clock::now() + limit;
         }
 
         // What is tried at most may make it fail: then it is tried again without.
         asio::awaitable<error_code> connect_and_shake_hands(detail::watchdog const& dog,
+                                                            std::chrono::steady_clock::time_point end,
                                                             std::optional<early_data> early)
         {
             for (bool fast_open = connection.options().fast_open;;)
             {
-                if (auto const ec = co_await connect_socket(dog, fast_open))
+                if (auto const ec = co_await way.connect(*to, connection.options(), dog, end, fast_open))
                     co_return ec;
                 auto const ec = co_await shake_hands(early);
                 if (fast_open && is_refused(ec))
@@ -458,43 +515,6 @@ private:
         {
             return ec == asio::error::connection_refused || ec == asio::error::host_unreachable ||
                    ec == asio::error::network_unreachable;
-        }
-
-        asio::awaitable<error_code> connect_socket(detail::watchdog const& dog, bool fast_open)
-        {
-            auto endpoints = to->endpoints;
-            if (endpoints.empty())
-            {
-                auto found = co_await detail::within(connection.options().connect_timeout,
-                                                     detail::resolve(to->host, to->service));
-                if (found.status != detail::lookup_status::answered || dog.has_barked())
-                    co_return asio::error::timed_out;
-                if (found.value->ec)
-                    co_return found.value->ec;
-                endpoints = std::move(found.value->endpoints);
-            }
-            if (fast_open)
-                co_return co_await connect_fast(std::move(endpoints));
-            co_return std::get<0>(co_await asio::async_connect(socket(), endpoints, any_endpoint, no_throw));
-        }
-
-        asio::awaitable<error_code> connect_fast(std::vector<asio::ip::tcp::endpoint> endpoints)
-        {
-            error_code ec = asio::error::not_found;
-            for (auto const& endpoint : endpoints)
-            {
-                error_code ignored;
-                socket().close(ignored);
-                socket().open(endpoint.protocol(), ec);
-                if (ec)
-                    continue;
-                (void)detail::connect_fast_open(
-                    socket().native_handle()); // where it is refused, this is an ordinary connect
-                std::tie(ec) = co_await socket().async_connect(endpoint, no_throw);
-                if (!ec || ec == asio::error::operation_aborted)
-                    break;
-            }
-            co_return ec;
         }
 
         asio::awaitable<error_code> shake_hands(std::optional<early_data> early)

@@ -1,0 +1,73 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/base/error.hpp>
+#include <reprise/client/http_proxy.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace reprise::detail {
+
+namespace asio = boost::asio;
+
+/// `CONNECT host:port` for this proxy. Nothing, if what it is made of would make another request of it, or the service has no
+/// port.
+[[nodiscard]] std::optional<std::string> connect_request(http_proxy const& proxy, std::string const& host,
+                                                         std::string const& service);
+
+/// The name under which sessions through this proxy are filed.
+[[nodiscard]] std::string route_of(http_proxy const& proxy);
+
+/// Reads the proxy's answer. Its bytes are untrusted.
+class proxy_reply
+{
+public:
+    proxy_reply();
+    proxy_reply(proxy_reply const&) = delete;
+    proxy_reply& operator=(proxy_reply const&) = delete;
+    ~proxy_reply();
+
+    /// More bytes. @return Whether the answer is complete: it was yes. An error says why not.
+    [[nodiscard]] bool put(std::string_view bytes, error_code& ec);
+
+private:
+    struct state;
+    std::unique_ptr<state> state_;
+};
+
+/// Ask the proxy at the other end of `stream` to connect to this peer.
+template <class Stream>
+asio::awaitable<error_code> ask_proxy(Stream& stream, http_proxy proxy, std::string host, std::string service)
+{
+    constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+    auto const request = connect_request(proxy, host, service);
+    if (!request)
+        co_return errc::bad_option;
+    auto const [failed, written] = co_await asio::async_write(stream, asio::buffer(*request), no_throw);
+    if (failed)
+        co_return failed;
+    proxy_reply reply;
+    std::array<char, 1024> bytes;
+    for (bool complete = false; !complete;)
+    {
+        auto [ec, size] = co_await stream.async_read_some(asio::buffer(bytes), no_throw);
+        if (ec)
+            co_return ec;
+        complete = reply.put({bytes.data(), size}, ec);
+        if (ec)
+            co_return ec;
+    }
+    co_return error_code{};
+}
+
+} // namespace reprise::detail

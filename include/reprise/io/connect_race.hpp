@@ -1,0 +1,149 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/base/error.hpp>
+#include <reprise/io/attempt_plan.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+namespace reprise::detail {
+
+namespace asio = boost::asio;
+
+/// Several attempts to connect. Its handlers share it, so that they may run after the race is over.
+template <class Socket>
+class connect_race : public std::enable_shared_from_this<connect_race<Socket>>
+{
+public:
+    connect_race(asio::any_io_executor const& ex, std::vector<asio::ip::tcp::endpoint> endpoints)
+        : plan_(endpoints.size()), endpoints_(std::move(endpoints)), event_(ex)
+    {
+    }
+
+    /// @param make An unopened socket. @return The socket that won, or why there is none.
+    template <class Make>
+    asio::awaitable<std::pair<error_code, std::optional<Socket>>>
+    run(std::chrono::milliseconds delay, std::chrono::steady_clock::time_point end, Make make)
+    {
+        for (auto step = plan_.next(); step != race_step::won; step = plan_.next())
+        {
+            if (step == race_step::lost)
+                co_return std::pair{last_error_, std::optional<Socket>{}};
+            if (step == race_step::start)
+            {
+                start(make());
+                next_start_ = std::chrono::steady_clock::now() + delay;
+                continue;
+            }
+            happened_ = false;
+            auto const until = plan_.has_more() ? std::min(next_start_, end) : end;
+            event_.expires_at(until);
+            auto const [ec] = co_await event_.async_wait(asio::as_tuple(asio::use_awaitable));
+            if (happened_)
+                continue;
+            if (ec) // not by us
+                co_return finish(asio::error::operation_aborted);
+            if (std::chrono::steady_clock::now() >= end)
+                co_return finish(asio::error::timed_out);
+            plan_.delay_over();
+        }
+        auto winner = std::move(*winner_);
+        close_all();
+        co_return std::pair{error_code{}, std::optional<Socket>{std::move(winner)}};
+    }
+
+private:
+    void start(Socket socket)
+    {
+        auto const& endpoint = endpoints_[attempts_.size()];
+        auto const attempt = std::make_shared<Socket>(std::move(socket));
+        attempts_.push_back(attempt);
+        plan_.started();
+        attempt->async_connect(endpoint,
+                               [self = this->shared_from_this(), attempt](error_code ec) { self->ended(attempt, ec); });
+    }
+
+    void ended(std::shared_ptr<Socket> const& attempt, error_code ec)
+    {
+        if (is_over_)
+            return;
+        if (ec)
+        {
+            last_error_ = ec;
+            plan_.failed();
+        }
+        else if (!winner_)
+        {
+            winner_.emplace(std::move(*attempt));
+            plan_.connected();
+        }
+        happened_ = true;
+        event_.cancel();
+    }
+
+    std::pair<error_code, std::optional<Socket>> finish(error_code ec)
+    {
+        close_all();
+        return {ec, std::nullopt};
+    }
+
+    void close_all()
+    {
+        is_over_ = true;
+        for (auto const& attempt : attempts_)
+        {
+            error_code ignored;
+            attempt->close(ignored);
+        }
+    }
+
+    attempt_plan plan_;
+    std::vector<asio::ip::tcp::endpoint> endpoints_;
+    asio::steady_timer event_;
+    std::chrono::steady_clock::time_point next_start_{};
+    std::vector<std::shared_ptr<Socket>> attempts_;
+    std::optional<Socket> winner_;
+    error_code last_error_ = asio::error::not_found;
+    bool happened_ = false;
+    bool is_over_ = false;
+};
+
+/** Connect to the first of these endpoints that answers (RFC 8305, 5). One alone is simply connected to.
+
+    @param delay How long an attempt is alone. @param end When to give up.
+
+    It runs on the socket's executor. Cancelled, it ends with `operation_aborted`; other sockets than the winner are closed.
+*/
+template <class Socket>
+asio::awaitable<error_code> connect_to_any(Socket& socket, std::vector<asio::ip::tcp::endpoint> endpoints,
+                                           std::chrono::milliseconds delay, std::chrono::steady_clock::time_point end)
+{
+    if (endpoints.size() == 1)
+    {
+        error_code ignored;
+        socket.close(ignored);
+        co_return std::get<0>(co_await socket.async_connect(endpoints.front(), asio::as_tuple(asio::use_awaitable)));
+    }
+    auto const ex = socket.get_executor();
+    auto const race = std::make_shared<connect_race<Socket>>(ex, std::move(endpoints));
+    auto [ec, winner] = co_await race->run(delay, end, [ex] { return Socket{ex}; });
+    if (winner)
+        socket = std::move(*winner);
+    co_return ec;
+}
+
+} // namespace reprise::detail

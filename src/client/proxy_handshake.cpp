@@ -1,0 +1,114 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/client/proxy_handshake.hpp>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/ip/address_v6.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/parser.hpp>
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+#include <netdb.h>
+#include <netinet/in.h>
+
+namespace reprise::detail {
+
+namespace {
+
+namespace http = boost::beast::http;
+
+constexpr std::uint32_t longest_head = 16 * 1024;
+
+// No space, no control byte: nothing that ends a field or a line.
+bool is_one_word(std::string_view text)
+{
+    return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c != 0x7f; });
+}
+
+bool is_one_line(std::string_view text)
+{
+    return std::ranges::all_of(text, [](unsigned char c) { return c >= ' ' && c != 0x7f; });
+}
+
+std::optional<unsigned> port_of(std::string const& service)
+{
+    unsigned port = 0;
+    auto const [end, bad] = std::from_chars(service.data(), service.data() + service.size(), port);
+    if (bad == std::errc{} && end == service.data() + service.size())
+        return port >= 1 && port <= 65535 ? std::optional{port} : std::nullopt;
+    std::array<char, 1024> room;
+    ::servent entry{};
+    ::servent* found = nullptr;
+    if (::getservbyname_r(service.c_str(), "tcp", &entry, room.data(), room.size(), &found) != 0 || found == nullptr)
+        return std::nullopt;
+    return ntohs(static_cast<std::uint16_t>(found->s_port));
+}
+
+bool is_v6(std::string const& host)
+{
+    error_code ec;
+    (void)asio::ip::make_address_v6(host, ec);
+    return !ec;
+}
+
+} // namespace
+
+std::optional<std::string> connect_request(http_proxy const& proxy, std::string const& host, std::string const& service)
+{
+    auto const port = port_of(service);
+    if (!port || !is_one_word(host) || !is_one_line(proxy.authorization))
+        return std::nullopt;
+    auto const authority = (is_v6(host) ? "[" + host + "]" : host) + ":" + std::to_string(*port);
+    std::string request = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n";
+    if (!proxy.authorization.empty())
+        request += "Proxy-Authorization: " + proxy.authorization + "\r\n";
+    return request + "\r\n";
+}
+
+std::string route_of(http_proxy const& proxy)
+{
+    std::string route = "http://" + proxy.host + ":" + proxy.service;
+    std::ranges::transform(route, route.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    return route;
+}
+
+struct proxy_reply::state
+{
+    http::response_parser<http::empty_body> parser;
+    std::string unread;
+};
+
+proxy_reply::proxy_reply() : state_(std::make_unique<state>())
+{
+    state_->parser.header_limit(longest_head);
+    state_->parser.skip(true); // an answer to CONNECT has no body (RFC 9110, 9.3.6)
+}
+
+proxy_reply::~proxy_reply() = default;
+
+bool proxy_reply::put(std::string_view bytes, error_code& ec)
+{
+    auto& [parser, unread] = *state_;
+    unread.append(bytes);
+    unread.erase(0, parser.put(asio::buffer(unread), ec));
+    if (ec == http::error::need_more && unread.size() <= longest_head)
+    {
+        ec = {};
+        return false;
+    }
+    auto const status = parser.is_header_done() ? parser.get().result_int() : 0;
+    if (ec || !parser.is_header_done())
+        ec = errc::proxy_malformed;
+    else if (status == 407)
+        ec = errc::proxy_authentication_required;
+    else if (status < 200 || status > 299)
+        ec = errc::proxy_refused;
+    else if (!unread.empty()) // a TLS server does not speak first
+        ec = errc::proxy_malformed;
+    return !ec;
+}
+
+} // namespace reprise::detail

@@ -1,0 +1,548 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/accept_each.hpp"
+#include "support/harness.hpp"
+
+#include <reprise/http/retry_request.hpp>
+#include <reprise/tls/handshake_counters.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/read_until.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+
+#include <deque>
+
+using namespace test;
+using reprise::errc;
+using reprise::full_reason;
+namespace http = boost::beast::http;
+
+TEST_SUITE_BEGIN("reconnecting");
+
+namespace {
+
+constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+// A port on which nobody listens.
+tcp::endpoint refusing(asio::io_context& io)
+{
+    tcp::acceptor const holder{io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
+    return holder.local_endpoint();
+}
+
+// One that takes no connection: its backlog is full.
+struct silent
+{
+    explicit silent(asio::io_context& io) : acceptor(io)
+    {
+        acceptor.open(tcp::v4());
+        acceptor.bind({asio::ip::address_v4::loopback(), 0});
+        acceptor.listen(0);
+        for (int i = 0; i < 4; ++i)
+        {
+            waiting.emplace_back(io);
+            waiting.back().async_connect(acceptor.local_endpoint(), [](error_code) {});
+        }
+    }
+
+    tcp::acceptor acceptor;
+    std::deque<tcp::socket> waiting;
+};
+
+asio::awaitable<void> finish(client_side& stream)
+{
+    co_await read_all(stream);
+    co_await stream.async_shutdown();
+}
+
+} // namespace
+
+TEST_CASE("where the first address refuses, the next one is tried at once")
+{
+    world w{};
+    std::vector const endpoints{refusing(w.io), refusing(w.io), w.srv.endpoint()};
+    reprise::client_options options;
+    options.attempt_delay = 10s; // nobody waits for that
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream(options);
+            for (bool const resumes : {false, true})
+            {
+                CHECK((co_await stream.async_connect(endpoints, "localhost")).resumed() == resumes);
+                CHECK(stream.lowest_layer().remote_endpoint() == w.srv.endpoint());
+                co_await finish(stream);
+            }
+            std::vector const none{refusing(w.io), refusing(w.io)};
+            auto const [ec, info] = co_await stream.async_connect(none, "localhost", no_throw);
+            CHECK(ec == asio::error::connection_refused);
+        });
+}
+
+TEST_CASE("where the first address is silent, the next one is tried beside it, after the delay")
+{
+    world w{};
+    silent const first{w.io};
+    std::vector const endpoints{first.acceptor.local_endpoint(), w.srv.endpoint()};
+    reprise::client_options options;
+    options.attempt_delay = 10ms;
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream(options);
+            co_await stream.async_connect(endpoints, "localhost");
+            CHECK(stream.lowest_layer().remote_endpoint() == w.srv.endpoint());
+            co_await finish(stream);
+        });
+}
+
+TEST_CASE("silent addresses end with the time limit, and the stream is as good as new")
+{
+    world w{};
+    silent const one{w.io};
+    silent const two{w.io};
+    std::vector const endpoints{one.acceptor.local_endpoint(), two.acceptor.local_endpoint()};
+    reprise::client_options options;
+    options.attempt_delay = 10ms;
+    options.connect_timeout = 40ms;
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream(options);
+            auto const [ec, info] = co_await stream.async_connect(endpoints, "localhost", no_throw);
+            CHECK(ec == asio::error::timed_out);
+        });
+    w.io.restart();
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream();
+            co_await w.visit(stream);
+        });
+}
+
+TEST_CASE("a race that is cancelled ends at once, and the stream is as good as new")
+{
+    world w{};
+    silent const one{w.io};
+    silent const two{w.io};
+    std::vector const endpoints{one.acceptor.local_endpoint(), two.acceptor.local_endpoint()};
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream();
+            asio::cancellation_signal cancel;
+            error_code ended;
+            bool done = false;
+            stream.async_connect(endpoints, "localhost",
+                                 asio::bind_cancellation_slot(cancel.slot(),
+                                                              [&](error_code ec, auto const&)
+                                                              {
+                                                                  ended = ec;
+                                                                  done = true;
+                                                              }));
+            for (int i = 0; i < 10; ++i)
+                co_await asio::post(asio::use_awaitable);
+            CHECK_FALSE(done);
+            cancel.emit(asio::cancellation_type::terminal);
+            while (!done)
+                co_await asio::post(asio::use_awaitable);
+            CHECK(ended == asio::error::operation_aborted);
+            co_await w.visit(stream);
+        });
+}
+
+TEST_CASE("a server that comes up late is found by trying again, and an observer hears of one handshake")
+{
+    world w{};
+    auto const counters = std::make_shared<reprise::handshake_counters>();
+    auto const at = refusing(w.io);
+    reprise::client_options options;
+    options.retry = {.max_attempts = 1000, .first_delay = 1ms, .max_delay = 2ms};
+    options.observer = counters;
+    std::optional<server> late;
+    int asked = 0;
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream(options);
+            // It stands for connecting: the third time there is somebody.
+            stream.set_connector(
+                "test",
+                [&](client_side::next_layer_type& socket, std::string, std::string) -> asio::awaitable<void>
+                {
+                    auto const to = ++asked < 3 ? at : w.srv.endpoint();
+                    co_await socket.async_connect(to, asio::use_awaitable);
+                });
+            co_await stream.async_connect("localhost", w.srv.port());
+            co_await finish(stream);
+            asked = 0;
+            CHECK((co_await stream.async_reconnect()).resumed());
+            co_await finish(stream);
+        });
+    CHECK(asked == 3);
+    CHECK(counters->counts().failed == 0);
+    CHECK(counters->counts().full == 1);
+    CHECK(counters->counts().resumed == 1);
+}
+
+TEST_CASE("attempts end: by number, by deadline, by cancellation while waiting; and at what says no")
+{
+    world w{};
+    auto const at = refusing(w.io);
+    auto const counters = std::make_shared<reprise::handshake_counters>();
+    std::vector const endpoints{at};
+    reprise::client_options options;
+    options.retry = {.max_attempts = 3, .first_delay = 1ms, .max_delay = 1ms};
+    options.observer = counters;
+    int asked = 0;
+    auto const refuse = [&](client_side::next_layer_type& socket, std::string, std::string) -> asio::awaitable<void>
+    {
+        ++asked;
+        co_await socket.async_connect(at, asio::use_awaitable);
+    };
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream(options);
+            stream.set_connector("test", refuse);
+            auto const [ec, info] = co_await stream.async_connect("localhost", "1", no_throw);
+            CHECK(ec == asio::error::connection_refused);
+            CHECK(asked == 3);
+            CHECK(counters->counts().failed == 1);
+
+            options.retry = {.max_attempts = 1'000'000, .first_delay = 1ms, .max_delay = 1ms, .deadline = 30ms};
+            auto other = w.stream(options);
+            other.set_connector("test", refuse);
+            auto const [late, none] = co_await other.async_connect("localhost", "1", no_throw);
+            CHECK(late == asio::error::connection_refused);
+
+            options.retry = {.max_attempts = 2, .first_delay = 1h, .max_delay = 1h};
+            auto waiting = w.stream(options);
+            asked = 0;
+            waiting.set_connector("test", refuse);
+            asio::cancellation_signal cancel;
+            error_code ended;
+            bool done = false;
+            waiting.async_connect("localhost", "1",
+                                  asio::bind_cancellation_slot(cancel.slot(),
+                                                               [&](error_code e, auto const&)
+                                                               {
+                                                                   ended = e;
+                                                                   done = true;
+                                                               }));
+            while (asked == 0)
+                co_await asio::post(asio::use_awaitable);
+            for (int i = 0; i < 20; ++i)
+                co_await asio::post(asio::use_awaitable);
+            CHECK_FALSE(done);
+            cancel.emit(asio::cancellation_type::terminal);
+            while (!done)
+                co_await asio::post(asio::use_awaitable);
+            CHECK(ended == asio::error::operation_aborted);
+            CHECK(asked == 1);
+
+            // A certificate for another name is no accident.
+            options.server_name = "wrong.test";
+            auto wrong = w.stream(options);
+            auto const [no, never] = co_await wrong.async_connect("localhost", w.srv.port(), no_throw);
+            CHECK(no.category() == asio::error::get_ssl_category());
+        });
+    CHECK(w.srv.failures.size() <= 1);
+}
+
+namespace {
+
+// A proxy that answers as it is told, and connects if that was yes.
+struct proxy
+{
+    explicit proxy(asio::io_context& io) : acceptor(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})
+    {
+        asio::co_spawn(io, serve(), asio::detached);
+    }
+
+    [[nodiscard]] reprise::http_proxy options() const
+    {
+        return {"127.0.0.1", std::to_string(acceptor.local_endpoint().port()), "Basic secret"};
+    }
+
+    asio::awaitable<void> serve()
+    {
+        return accept_each(acceptor, [this](tcp::socket client) { return session(std::move(client)); });
+    }
+
+    asio::awaitable<void> session(tcp::socket client)
+    {
+        std::string head;
+        auto const [failed, size] =
+            co_await asio::async_read_until(client, asio::dynamic_buffer(head), "\r\n\r\n", no_throw);
+        if (failed)
+            co_return;
+        heard.push_back(head);
+        for (std::size_t at = 0; at < answer.size(); at += piece)
+        {
+            auto const part = answer.substr(at, piece);
+            (void)co_await asio::async_write(client, asio::buffer(part), asio::transfer_all(), no_throw);
+        }
+        if (answer.find(" 200 ") == std::string::npos || answer.find("\r\n\r\n") == std::string::npos)
+            co_return;
+        tcp::socket peer{client.get_executor()};
+        auto const colon = head.rfind(':', head.find(" HTTP/"));
+        auto const port = static_cast<unsigned short>(std::stoi(head.substr(colon + 1)));
+        co_await peer.async_connect({asio::ip::address_v4::loopback(), port}, asio::use_awaitable);
+        asio::co_spawn(client.get_executor(), pump(peer, client), asio::detached);
+        co_await pump(client, peer);
+        for (int i = 0; i < 100; ++i) // the other way ends with it
+            co_await asio::post(asio::use_awaitable);
+    }
+
+    static asio::awaitable<void> pump(tcp::socket& from, tcp::socket& to)
+    {
+        std::array<char, 4096> bytes;
+        for (;;)
+        {
+            auto const [ec, size] = co_await from.async_read_some(asio::buffer(bytes), no_throw);
+            if (ec)
+                break;
+            auto const [failed, written] =
+                co_await asio::async_write(to, asio::buffer(bytes, size), asio::transfer_all(), no_throw);
+            if (failed)
+                break;
+        }
+        error_code ignored;
+        to.shutdown(tcp::socket::shutdown_send, ignored);
+        from.close(ignored);
+    }
+
+    tcp::acceptor acceptor;
+    std::string answer = "HTTP/1.1 200 Connection established\r\n\r\n";
+    std::size_t piece = 1000;
+    std::vector<std::string> heard;
+};
+
+} // namespace
+
+TEST_CASE("through a proxy a connection resumes, every kind, and its sessions stay apart from direct ones")
+{
+    for (auto const& k : kinds)
+        for (std::size_t const piece : {1u, 1000u})
+        {
+            CAPTURE(std::string{k.name});
+            world w{{.of = k}};
+            proxy between{w.io};
+            between.piece = piece;
+            reprise::client_options options;
+            options.proxy = between.options();
+            w.run(
+                [&]() -> asio::awaitable<void>
+                {
+                    auto stream = w.stream(options);
+                    CHECK_FALSE((co_await w.visit(stream)).resumed());
+                    CHECK((co_await w.visit(stream)).resumed());
+                    auto direct = w.stream();
+                    CHECK((co_await w.visit(direct)).reason == full_reason::policy_differs);
+                    CHECK((co_await w.visit(direct)).resumed());
+                    CHECK((co_await w.visit(stream)).resumed());
+                });
+            CHECK(w.srv.handshakes.at(1).resumption == k.on_server);
+            CHECK_FALSE(w.srv.handshakes.at(2).resumed());
+            REQUIRE(between.heard.size() == 3);
+            CHECK(between.heard[0] == "CONNECT localhost:" + w.srv.port() + " HTTP/1.1\r\nHost: localhost:" +
+                                          w.srv.port() + "\r\nProxy-Authorization: Basic secret\r\n\r\n");
+        }
+}
+
+TEST_CASE("what a proxy refuses or says wrong is told, and nothing reaches the server")
+{
+    world w{};
+    proxy between{w.io};
+    reprise::client_options options;
+    options.proxy = between.options();
+    options.retry.max_attempts = 3; // it is not asked again
+    struct row
+    {
+        char const* answer;
+        error_code expected;
+    };
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            for (auto const& r :
+                 {row{"HTTP/1.1 407 No\r\n\r\n", errc::proxy_authentication_required},
+                  row{"HTTP/1.1 403 No\r\n\r\n", errc::proxy_refused}, row{"SSH-2.0\r\n\r\n", errc::proxy_malformed}})
+            {
+                between.answer = r.answer;
+                between.heard.clear();
+                auto stream = w.stream(options);
+                auto const [ec, info] = co_await stream.async_connect("localhost", w.srv.port(), no_throw);
+                CHECK(ec == r.expected);
+                CHECK(between.heard.size() == 1);
+            }
+            between.answer = "HTTP/1.1 200";
+            between.heard.clear();
+            auto cut = w.stream(options);
+            auto const [ec, info] = co_await cut.async_connect("localhost", w.srv.port(), no_throw);
+            CHECK(ec == asio::error::eof);
+            CHECK(between.heard.size() == 3); // that may pass
+            auto strange = w.stream(options);
+            auto const [bad, none] = co_await strange.async_connect("a b", w.srv.port(), no_throw);
+            CHECK(bad == errc::bad_option);
+            CHECK(between.heard.size() == 3);
+        });
+    CHECK(w.srv.handshakes.empty());
+}
+
+TEST_CASE("a caller's connector names its way, and sessions of it stay apart")
+{
+    world w{};
+    int asked = 0;
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream();
+            CHECK_THROWS_AS(stream.set_connector("",
+                                                 [](client_side::next_layer_type&, std::string,
+                                                    std::string) -> asio::awaitable<void> { co_return; }),
+                            reprise::system_error);
+            co_await w.visit(stream);
+            stream.set_connector(
+                "tunnel",
+                [&](client_side::next_layer_type& socket, std::string host, std::string) -> asio::awaitable<void>
+                {
+                    ++asked;
+                    CHECK(host == "localhost");
+                    co_await socket.async_connect(w.srv.endpoint(), asio::use_awaitable);
+                });
+            CHECK((co_await w.visit(stream)).reason == full_reason::policy_differs);
+            CHECK((co_await w.visit(stream)).resumed());
+            CHECK(asked == 2);
+        });
+}
+
+namespace {
+
+// Answers so many requests on each connection, then closes; without an answer, if there is one more.
+asio::awaitable<void> answer_some(server_side& stream, int& answers, int per_connection, int& heard)
+{
+    boost::beast::flat_buffer buffer;
+    for (int i = 0;; ++i)
+    {
+        http::request<http::string_body> request;
+        auto const [ec, size] = co_await http::async_read(stream, buffer, request, no_throw);
+        if (ec)
+            co_return;
+        ++heard;
+        if (i == per_connection)
+        {
+            stream.close();
+            co_return;
+        }
+        http::response<http::string_body> response{http::status::ok, 11, std::to_string(++answers)};
+        response.prepare_payload();
+        (void)co_await http::async_write(stream, response, no_throw);
+    }
+}
+
+} // namespace
+
+TEST_CASE("a request on a connection that turns out dead is sent once more if it may be done twice")
+{
+    int answers = 0;
+    int heard = 0;
+    world w{{.talk = [&](server_side& stream) { return answer_some(stream, answers, 1, heard); }}};
+    auto const send = [&](client_side& stream, boost::beast::flat_buffer& buffer, http::verb method,
+                          reprise::request_retry retry)
+        -> asio::awaitable<std::tuple<error_code, reprise::request_outcome, std::string>>
+    {
+        http::request<http::empty_body> request{method, "/", 11};
+        request.set(http::field::host, "localhost");
+        http::response<http::string_body> response;
+        auto const [ec, how] = co_await reprise::async_request(stream, request, buffer, response, retry, no_throw);
+        co_return std::tuple{ec, how, response.body()};
+    };
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            using enum reprise::request_retry;
+            auto stream = w.stream();
+            boost::beast::flat_buffer buffer;
+            {
+                auto const [ec, how, body] = co_await send(stream, buffer, http::verb::get, if_idempotent);
+                CHECK(ec == errc::never_connected);
+            }
+            co_await stream.async_connect("localhost", w.srv.port());
+            {
+                auto const [ec, how, body] = co_await send(stream, buffer, http::verb::get, if_idempotent);
+                CHECK_FALSE(ec);
+                CHECK_FALSE(how.reconnected);
+                CHECK(body == "1");
+            }
+            // The server takes the second one and closes.
+            {
+                auto const [ec, how, body] = co_await send(stream, buffer, http::verb::get, if_idempotent);
+                CHECK_FALSE(ec);
+                CHECK(how.retried);
+                CHECK(stream.handshake().resumed());
+                CHECK(body == "2");
+                CHECK(heard == 3);
+            }
+            {
+                auto const [ec, how, body] = co_await send(stream, buffer, http::verb::post, if_idempotent);
+                CHECK(ec);
+                CHECK_FALSE(how.retried);
+                CHECK(heard == 4);
+            }
+            // That connection is closed by now, and was not to be tried: it is made again first.
+            {
+                auto const [ec, how, body] = co_await send(stream, buffer, http::verb::post, if_idempotent);
+                CHECK_FALSE(ec);
+                CHECK(how.reconnected);
+                CHECK_FALSE(how.retried);
+                CHECK(body == "3");
+            }
+            {
+                auto const [ec, how, body] = co_await send(stream, buffer, http::verb::get, never);
+                CHECK(ec);
+            }
+            co_await stream.async_reconnect();
+            (void)co_await send(stream, buffer, http::verb::get, never);
+            {
+                auto const [ec, how, body] = co_await send(stream, buffer, http::verb::post, always);
+                CHECK_FALSE(ec);
+                CHECK(how.retried);
+            }
+        });
+}
+
+TEST_CASE("once a byte of the answer has come a request is not sent again")
+{
+    int heard = 0;
+    world w{{.talk = [&](server_side& stream) -> asio::awaitable<void>
+             {
+                 boost::beast::flat_buffer buffer;
+                 http::request<http::string_body> request;
+                 (void)co_await http::async_read(stream, buffer, request, no_throw);
+                 ++heard;
+                 (void)co_await asio::async_write(stream,
+                                                  asio::buffer("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", 43),
+                                                  asio::transfer_all(), no_throw);
+                 stream.close();
+             }}};
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream();
+            co_await stream.async_connect("localhost", w.srv.port());
+            http::request<http::empty_body> request{http::verb::get, "/", 11};
+            http::response<http::string_body> response;
+            boost::beast::flat_buffer buffer;
+            auto const [ec, how] = co_await reprise::async_request(stream, request, buffer, response,
+                                                                   reprise::request_retry::always, no_throw);
+            CHECK(ec);
+            CHECK_FALSE(how.retried);
+        });
+    CHECK(heard == 1);
+}
+
+TEST_SUITE_END();
