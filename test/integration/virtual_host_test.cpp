@@ -1,5 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/any_key_store.hpp"
 #include "support/harness.hpp"
+#include "support/ticket_keys.hpp"
+
+#include <reprise/storage/memory_storage.hpp>
 
 #include <boost/asio/post.hpp>
 
@@ -141,6 +145,106 @@ TEST_CASE("a session of one tenant, offered to another, is a full handshake with
         CHECK_FALSE(srv.handshakes.at(1).resumed());
         CHECK(hosts.b.stats().resumed == 0);
         CHECK(hosts.b.stats().full == 1);
+    }
+}
+
+TEST_CASE(
+    "tenants with their own client CAs, but one storage and the same ticket keys, never take each other's sessions")
+{
+    for (auto const& k : kinds)
+    {
+        CAPTURE(std::string{k.name});
+        reprise::testing::certificate_authority const clients_of_a{"clients of a"};
+        reprise::testing::certificate_authority const clients_of_b{"clients of b"};
+        auto const both = authority().issue({"a.test", "b.test"}); // even the certificate is the same
+        auto const storage = reprise::memory_storage::make({});
+        auto const keys = k.tickets ? reprise::ticket_keys::from_callback(
+                                          []() -> asio::awaitable<reprise::ticket_key_set>
+                                          {
+                                              reprise::ticket_key_set set;
+                                              set.push_back(make_ticket_key(1));
+                                              co_return set;
+                                          })
+                                    : reprise::ticket_keys{false};
+        auto const tenant_context = [&](reprise::testing::certificate_authority const& clients)
+        {
+            asio::ssl::context tls{asio::ssl::context::tls_server};
+            tls.use_certificate_chain(asio::buffer(both.certificate));
+            tls.use_private_key(asio::buffer(both.key), asio::ssl::context::pem);
+            tls.add_certificate_authority(asio::buffer(clients.pem()));
+            tls.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
+            set_versions(tls, k.version, k.version);
+            return tls;
+        };
+        auto const options = [&]
+        {
+            reprise::session_cache_options o;
+            o.id_context = "same/v1";
+            o.storage = storage;
+            o.tickets = keys;
+            return o;
+        };
+        auto a_tls = tenant_context(clients_of_a);
+        auto b_tls = tenant_context(clients_of_b);
+        auto front_tls = tenants::versioned({"front.test"}, k);
+        reprise::session_cache const a{a_tls, options()};
+        reprise::session_cache const b{b_tls, options()};
+        reprise::session_cache const front{front_tls, options()};
+        reprise::server_options server_options;
+        server_options.select_host =
+            [&](reprise::client_hello const& hello) -> asio::awaitable<std::optional<reprise::session_cache>>
+        { co_return hello.server_name == "a.test" ? a : b; };
+
+        asio::io_context io;
+        server srv{io, front, server_options};
+        auto const tickets = any_key_store::make(); // offers to anybody what anybody gave
+        auto const client_of = [&](reprise::testing::certificate_authority const& issuer)
+        {
+            auto tls = client_context();
+            auto const me = issuer.issue({"me"});
+            tls.use_certificate_chain(asio::buffer(me.certificate));
+            tls.use_private_key(asio::buffer(me.key), asio::ssl::context::pem);
+            set_versions(tls, k.version, k.version);
+            return tls;
+        };
+        auto of_a = client_of(clients_of_a);
+        auto of_b = client_of(clients_of_b);
+        std::vector const endpoints{srv.endpoint()};
+        // What came of the handshake, and whether there was an answer: in TLS 1.3 a client hears later that it is not wanted.
+        auto const visit = [&](asio::ssl::context& tls, char const* host)
+        {
+            client_side stream{io.get_executor(), tls, *tickets};
+            bool answered = false;
+            io.restart();
+            run(io,
+                [&]() -> asio::awaitable<void>
+                {
+                    auto const quiet = asio::as_tuple(asio::use_awaitable);
+                    auto const [ec, info] = co_await stream.async_connect(endpoints, host, quiet);
+                    std::string data;
+                    auto const [end, size] =
+                        co_await asio::async_read(stream, asio::dynamic_buffer(data), asio::transfer_all(), quiet);
+                    answered = !ec && data == "!";
+                    (void)co_await stream.async_shutdown(quiet);
+                }());
+            return answered;
+        };
+        CHECK(visit(of_a, "a.test"));
+        REQUIRE(!tickets->sessions.empty());
+        tickets->repeats = k.version == TLS1_2_VERSION; // such a session is good for more than one use
+        CHECK(visit(of_a, "a.test"));
+        CHECK(srv.handshakes.back().resumption == k.on_server);
+
+        auto const before = srv.handshakes.size();
+        CHECK_FALSE(visit(of_a, "b.test")); // whose clients it does not belong to
+        CHECK(srv.handshakes.size() == before);
+        CHECK(b.stats().resumed == 0);
+        tickets->repeats = false;
+        tickets->sessions.clear();
+        CHECK(visit(of_a, "a.test"));
+        CHECK(visit(of_b, "b.test")); // who does, and brings a session of a.test
+        CHECK(b.stats().resumed == 0);
+        CHECK(srv.handshakes.back().reason == full_reason::policy_differs);
     }
 }
 
