@@ -10,7 +10,7 @@ endif()
 install(DIRECTORY include/reprise DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.hpp")
 install(EXPORT reprise NAMESPACE reprise:: FILE reprise-targets.cmake DESTINATION ${package_dir})
 # Components: each a library of its own, with the module that finds what it is made of.
-foreach(component lmdb redis storages)
+foreach(component lmdb redis storages prometheus)
     if(TARGET reprise_${component})
         install(TARGETS reprise_${component} EXPORT reprise-${component} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
         install(EXPORT reprise-${component} NAMESPACE reprise:: FILE reprise-${component}-targets.cmake

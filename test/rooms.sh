@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #
-# Checks that #include lines point down: base < {tls, storage} < io < {client, server} < http.
+# Checks that #include lines point down: base < {tls, storage} < io < {client, server} < {http, metrics}.
 # Usage: rooms.sh SOURCE_ROOT
 set -euo pipefail
 shopt -s nullglob globstar
@@ -16,6 +16,7 @@ declare -A below=(
     [client]="base tls storage io"
     [server]="base tls storage io"
     [http]="base tls storage io client server"
+    [metrics]="base tls storage io client server"
     [testing]="base storage io"
 )
 # room -> libraries that it must not know
