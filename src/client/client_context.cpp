@@ -5,6 +5,7 @@
 #include "tls/ticket_request.hpp"
 
 #include <reprise/client/client_connection.hpp>
+#include <reprise/client/policy_changed.hpp>
 
 #include <openssl/err.h>
 
@@ -107,3 +108,9 @@ void set_connection(SSL* ssl, client_connection* connection)
 }
 
 } // namespace reprise::detail
+
+void reprise::policy_changed(boost::asio::ssl::context& tls)
+{
+    if (auto* const known = detail::client_context::find(tls.native_handle()))
+        known->policy.forget();
+}

@@ -60,7 +60,7 @@ namespace reprise {
 
     @par Object Lifetimes
     The ssl::context must outlive the stream (it owns the verify callback) and must be configured before the first stream
-    is made of it. The store is held by shared ownership. The stream must outlive its operations.
+    is made of it; what is changed later counts for sessions from then on, see `policy_changed`. The store is held by shared ownership. The stream must outlive its operations.
 
     @par Thread Safety
     Distinct objects: safe. Shared objects: unsafe; with several threads running the io_context use a strand as executor.
@@ -484,8 +484,8 @@ private:
 
         static std::chrono::steady_clock::time_point end_of(std::chrono::milliseconds limit)
         {
-            using clock = std::chrono::steady_clock;
-            return limit.count() == 0 ? clock::time_point::max() : clock::now() + limit;
+            using std::chrono::steady_clock;
+            return limit.count() == 0 ? steady_clock::time_point::max() : steady_clock::now() + limit;
         }
 
         // What is tried at most may make it fail: then it is tried again without.
