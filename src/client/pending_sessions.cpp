@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client/pending_sessions.hpp"
 
-#include "client/is_alive.hpp"
+#include "client/is_unexpired.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -61,7 +61,7 @@ asio::awaitable<lease> pending_sessions::take(std::shared_ptr<pending_sessions> 
                 co_return result;
             bool const is_ours = w->is_ == write::state::waiting;
             bool const is_reusable = w->ticket.protocol() == tls_version::tls12;
-            bool const is_usable = is_alive(w->ticket, now());
+            bool const is_usable = is_unexpired(w->ticket, now());
             if (is_usable && (is_ours || is_reusable))
                 result = {w->ticket, full_reason::none};
             if (is_ours && !(is_usable && is_reusable))

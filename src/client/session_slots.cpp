@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client/session_slots.hpp"
 
-#include "client/is_alive.hpp"
+#include "client/is_unexpired.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/io/within.hpp>
@@ -230,7 +230,7 @@ lease session_slots::open(secret_bytes const& record, session_record const& read
         count_rejected();
         return {{}, full_reason::record_corrupt};
     }
-    if (!is_alive(*decoded, now_()))
+    if (!is_unexpired(*decoded, now_()))
         return {{}, full_reason::expired};
     return {std::move(decoded), full_reason::none};
 }

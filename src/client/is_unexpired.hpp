@@ -7,7 +7,7 @@
 namespace reprise::detail {
 
 /// Whether the session's own lifetime lasts. What else may be against it the connection knows.
-[[nodiscard]] inline bool is_alive(session const& s, time_point now) noexcept
+[[nodiscard]] inline bool is_unexpired(session const& s, time_point now) noexcept
 {
     return now - s.issued_at() < s.lifetime(); // a hostile issue time must not overflow it
 }
