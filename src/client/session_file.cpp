@@ -20,7 +20,7 @@ using detail::require_option;
 
 namespace {
 
-using sessions_ptr = std::shared_ptr<std::vector<kept_session> const>;
+using store_ptr = std::shared_ptr<session_store>;
 
 void check_place(std::filesystem::path const& path, secret_bytes const& key)
 {
@@ -103,15 +103,12 @@ file_contents read_file(std::filesystem::path const& path, secret_bytes const& k
     return result;
 }
 
-} // namespace
-
-asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesystem::path path, secret_bytes key,
-                                             export_options options)
+asio::awaitable<std::size_t> export_from(store_ptr store, std::filesystem::path path, secret_bytes key,
+                                         export_options options)
 {
-    auto const kept = store.shared_from_this();
     check_place(path, key);
     session_filter wanted = [all = options.mutual_tls](session_key const& k) { return all || k.identity.empty(); };
-    auto released = co_await kept->release(std::move(wanted));
+    auto released = co_await store->release(std::move(wanted));
     auto const sessions = std::make_shared<std::vector<kept_session> const>(std::move(released));
     std::exception_ptr failure;
     try
@@ -124,8 +121,38 @@ asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesyst
         failure = std::current_exception();
     }
     for (auto const& [owner, ticket] : *sessions)
-        kept->put_back(owner, ticket);
+        store->put_back(owner, ticket);
     std::rethrow_exception(failure);
+}
+
+asio::awaitable<import_report> import_into(store_ptr store, std::filesystem::path path, secret_bytes key,
+                                           import_policy policy)
+{
+    constexpr std::size_t at_once = 64; // a store may have room for so many writes
+    check_place(path, key);
+    require_option(policy.max_session_age.count() > 0 && policy.max_session_age <= std::chrono::hours{24 * 7},
+                   "import_policy::max_session_age: above 0 s, at most 7 days");
+    require_option(policy.now != nullptr, "import_policy::now: a clock");
+    std::function<file_contents()> work = [=] { return read_file(path, key, policy); };
+    auto contents = co_await detail::on_a_thread(std::move(work));
+    for (std::size_t i = 0; i < contents.accepted.size(); ++i)
+    {
+        auto& [owner, ticket] = contents.accepted[i];
+        store->capture(owner, std::move(ticket));
+        if (i % at_once == at_once - 1)
+            co_await store->drain();
+    }
+    co_await store->drain();
+    co_return std::move(contents.report);
+}
+
+} // namespace
+
+// The store is held from the call on, not only from when the coroutine begins.
+asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesystem::path path, secret_bytes key,
+                                             export_options options)
+{
+    return export_from(store.shared_from_this(), std::move(path), std::move(key), options);
 }
 
 asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesystem::path path, secret_bytes key)
@@ -136,23 +163,7 @@ asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesyst
 asio::awaitable<import_report> import_sessions(session_store& store, std::filesystem::path path, secret_bytes key,
                                                import_policy policy)
 {
-    constexpr std::size_t at_once = 64; // a store may have room for so many writes
-    auto const into = store.shared_from_this();
-    check_place(path, key);
-    require_option(policy.max_session_age.count() > 0 && policy.max_session_age <= std::chrono::hours{24 * 7},
-                   "import_policy::max_session_age: above 0 s, at most 7 days");
-    require_option(policy.now != nullptr, "import_policy::now: a clock");
-    std::function<file_contents()> work = [=] { return read_file(path, key, policy); };
-    auto contents = co_await detail::on_a_thread(std::move(work));
-    for (std::size_t i = 0; i < contents.accepted.size(); ++i)
-    {
-        auto& [owner, ticket] = contents.accepted[i];
-        into->capture(owner, std::move(ticket));
-        if (i % at_once == at_once - 1)
-            co_await into->drain();
-    }
-    co_await into->drain();
-    co_return std::move(contents.report);
+    return import_into(store.shared_from_this(), std::move(path), std::move(key), std::move(policy));
 }
 
 asio::awaitable<import_report> import_sessions(session_store& store, std::filesystem::path path, secret_bytes key)
