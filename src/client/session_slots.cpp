@@ -192,7 +192,9 @@ asio::awaitable<lease> session_slots::fetch(pointer self, session_key key, slot_
         std::lock_guard const lock{self->mutex_};
         if (is_single_use)
             self->table_.emptied(key, at.slot);
-        else if (!result.ticket)
+        else if (result.ticket)
+            self->table_.seen(key, {at.slot, r->kept_at, r->protocol, expiry_of(*result.ticket)});
+        else
             self->table_.doubted(key, at.slot);
     }
     catch (...)
