@@ -23,9 +23,12 @@ namespace {
     return std::min(s.origin().chain_expiry, issued > time_point::max() - life ? time_point::max() : issued + life);
 }
 
-// They own what they use: one that was given up may go on.
-[[nodiscard]] asio::awaitable<bool> put(storage_ptr storage, std::string name, secret_bytes value, time_point expiry)
+// False if something else is there. They own what they use: one that was given up may go on.
+[[nodiscard]] asio::awaitable<bool> put(storage_ptr storage, bool may_replace, std::string name, secret_bytes value,
+                                        time_point expiry)
 {
+    if (!may_replace)
+        co_return co_await storage->put_if_absent(std::move(name), std::move(value), expiry);
     co_await storage->put(std::move(name), std::move(value), expiry);
     co_return true;
 }
@@ -57,9 +60,9 @@ session_slots::letter session_slots::address(session_key const& key, session con
     letter result;
     {
         std::lock_guard const lock{mutex_};
-        result.slot = table_.begin_write(key, ticket.protocol());
+        result.place = table_.begin_write(key, ticket.protocol());
     }
-    result.name = name_of(key, result.slot);
+    result.name = name_of(key, result.place.slot);
     result.record = write_record(key, ticket, kept_at);
     result.expiry = expiry_of(ticket);
     return result;
@@ -70,7 +73,7 @@ void session_slots::arrived(letter const& l, session_key const& key, session con
     decoded_.keep(l.record, ticket);
     written_.fetch_add(1, std::memory_order_relaxed);
     std::lock_guard const lock{mutex_};
-    table_.seen(key, {l.slot, kept_at, ticket.protocol(), l.expiry});
+    table_.seen(key, {l.place.slot, kept_at, ticket.protocol(), l.expiry});
 }
 
 void session_slots::write_now(immediate_storage& into, session_key const& key, session const& ticket,
@@ -84,13 +87,20 @@ void session_slots::write_now(immediate_storage& into, session_key const& key, s
 asio::awaitable<write_result> session_slots::write(pointer self, session_key key, session ticket, std::uint64_t kept_at,
                                                    std::chrono::milliseconds limit)
 {
-    auto const l = self->address(key, ticket, kept_at);
-    auto const done = co_await within(limit, put(self->storage_, l.name, l.record, l.expiry));
-    if (done.status == lookup_status::answered)
+    letter l;
+    detail::lookup<bool> done;
+    do
     {
-        self->arrived(l, key, ticket, kept_at);
-        co_return write_result::written;
-    }
+        l = self->address(key, ticket, kept_at);
+        done = co_await within(limit, put(self->storage_, l.place.may_replace, l.name, l.record, l.expiry));
+        if (done.status == lookup_status::answered && *done.value)
+        {
+            self->arrived(l, key, ticket, kept_at);
+            co_return write_result::written;
+        }
+        std::lock_guard const lock{self->mutex_};
+        self->table_.taken(key, l.place.slot);
+    } while (done.status == lookup_status::answered); // by another process: the next one
     self->count_error();
     bool is_undone = false;
     if (done.status == lookup_status::failed)
@@ -101,9 +111,9 @@ asio::awaitable<write_result> session_slots::write(pointer self, session_key key
     }
     std::lock_guard const lock{self->mutex_};
     if (is_undone)
-        self->table_.emptied(key, l.slot);
+        self->table_.emptied(key, l.place.slot);
     else
-        self->table_.doubted(key, l.slot);
+        self->table_.doubted(key, l.place.slot);
     co_return is_undone ? write_result::undone : write_result::uncertain;
 }
 

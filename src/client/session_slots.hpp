@@ -90,7 +90,7 @@ private:
     // A session on its way, and where to.
     struct letter
     {
-        std::size_t slot = 0;
+        slot_table::place place{};
         std::string name{};
         secret_bytes record{};
         time_point expiry{};

@@ -30,7 +30,6 @@ using namespace std::chrono_literals;
 using test::key_of_host;
 using test::make_session;
 using test::same;
-using testing::each;
 using testing::faulty_storage;
 using testing::storage_fault;
 using testing::storage_operation;
@@ -109,6 +108,17 @@ struct on_another_unsealed : on_another
 bool contains(byte_view where, byte_view what)
 {
     return !std::ranges::search(where, what).empty();
+}
+
+bool is_write(storage_operation operation)
+{
+    return operation == storage_operation::put || operation == storage_operation::put_if_absent;
+}
+
+testing::fault_plan each_write(storage_fault fault)
+{
+    return [fault](storage_operation operation, std::size_t)
+    { return is_write(operation) ? fault : storage_fault::none; };
 }
 
 byte_view ticket_of(session const& s)
@@ -298,12 +308,12 @@ TEST_CASE_FIXTURE(fixture, "sessions on their way and in memory expire too")
 {
     auto const store = store_on(faulty);
     auto const key = key_of_host("a");
-    for (auto const operation : {storage_operation::put, storage_operation::get}) // the first leaves it in memory
+    for (bool const fails : {true, false}) // which leaves it in memory
         for (int const version : {TLS1_2_VERSION, TLS1_3_VERSION})
         {
-            faulty->set_plan(each(operation, storage_fault::fail));
+            faulty->set_plan(each_write(fails ? storage_fault::fail : storage_fault::none));
             store->capture(key, make_session({.version = version, .lifetime = 60s, .issued = time.now()}));
-            if (operation == storage_operation::put)
+            if (fails)
                 done(store->drain());
             time.advance(61s);
             CHECK_FALSE(test::now(store->take(key)).ticket);
@@ -506,7 +516,7 @@ TEST_CASE_FIXTURE(fixture, "a ticket that is being written is waited for, and th
     {
         auto const store = store_on(faulty);
         auto const ticket = make_session();
-        faulty->set_plan(each(storage_operation::put, storage_fault::hold_after));
+        faulty->set_plan(each_write(storage_fault::hold_after));
         store->capture(key, ticket);
         run_until([&] { return faulty->waiting() == 1; });
         std::optional<lease> got;
@@ -527,7 +537,7 @@ TEST_CASE_FIXTURE(fixture, "a ticket that is being written is waited for, and th
 TEST_CASE_FIXTURE(fixture, "a TLS 1.2 session that is being written is handed out at once")
 {
     auto const store = store_on(faulty);
-    faulty->set_plan(each(storage_operation::put, storage_fault::hold));
+    faulty->set_plan(each_write(storage_fault::hold));
     store->capture(key_of_host("a"), make_session({.version = TLS1_2_VERSION}));
     run_until([&] { return faulty->waiting() == 1; });
     CHECK(test::now(store->take(key_of_host("a"))).ticket);
@@ -543,7 +553,7 @@ TEST_CASE_FIXTURE(fixture, "a session that could not be written is counted, foun
         {
             auto const store = store_on(faulty);
             auto const ticket = make_session({.version = version});
-            faulty->set_plan(each(storage_operation::put, fault));
+            faulty->set_plan(each_write(fault));
             done(store->insert(key, ticket));
             CHECK(store->stats().storage_errors == 1);
             CHECK(store->stats().stored == 0);
@@ -564,7 +574,7 @@ TEST_CASE_FIXTURE(fixture, "a ticket of which nobody knows whether it was writte
     auto const reusable = make_session({.version = TLS1_2_VERSION});
     SUBCASE("late")
     {
-        faulty->set_plan(each(storage_operation::put, storage_fault::hang));
+        faulty->set_plan(each_write(storage_fault::hang));
         done(store->insert(key, ticket));
         CHECK(store->stats().storage_errors == 1);
         CHECK_FALSE(done(store->take(key)).ticket);
@@ -576,7 +586,7 @@ TEST_CASE_FIXTURE(fixture, "a ticket of which nobody knows whether it was writte
         faulty->set_plan(
             [](storage_operation operation, std::size_t)
             {
-                return operation == storage_operation::put     ? storage_fault::fail_after
+                return is_write(operation)                     ? storage_fault::fail_after
                        : operation == storage_operation::erase ? storage_fault::fail
                                                                : storage_fault::none;
             });
@@ -592,7 +602,7 @@ TEST_CASE_FIXTURE(fixture, "what was left in memory does not hide what was writt
 {
     auto const key = key_of_host("a");
     auto const store = store_on(faulty);
-    faulty->set_plan(each(storage_operation::put, storage_fault::fail));
+    faulty->set_plan(each_write(storage_fault::fail));
     done(store->insert(key, make_session({.version = TLS1_2_VERSION})));
     faulty->set_plan({});
     auto const fresh = make_session({.version = TLS1_2_VERSION});
@@ -608,7 +618,7 @@ TEST_CASE_FIXTURE(fixture, "what was written before does not hide a newer sessio
     auto const key = key_of_host("a");
     auto const store = store_on(faulty);
     done(store->insert(key, make_session({.version = TLS1_2_VERSION})));
-    faulty->set_plan(each(storage_operation::put, storage_fault::fail));
+    faulty->set_plan(each_write(storage_fault::fail));
     auto const fresh = make_session({.version = TLS1_2_VERSION});
     done(store->insert(key, fresh));
     CHECK(same(done(store->take(key)).ticket, fresh));
@@ -619,7 +629,7 @@ TEST_CASE_FIXTURE(fixture, "a full queue drops and counts, and what it drops is 
     auto options = this->options(faulty);
     options.max_pending_writes = 2;
     auto const store = persistent_session_store::make(options);
-    faulty->set_plan(each(storage_operation::put, storage_fault::hold));
+    faulty->set_plan(each_write(storage_fault::hold));
     std::vector<session> made;
     for (int i = 0; i < 4; ++i)
     {
@@ -646,7 +656,7 @@ TEST_CASE_FIXTURE(fixture, "drain waits for all writes, also those that fail")
     auto const store = store_on(faulty);
     for (auto const fault : {storage_fault::hold, storage_fault::hold_after})
     {
-        faulty->set_plan(each(storage_operation::put, fault));
+        faulty->set_plan(each_write(fault));
         store->capture(key_of_host("a"), make_session());
         store->capture(key_of_host("b"), make_session());
         bool drained = false;
@@ -657,7 +667,7 @@ TEST_CASE_FIXTURE(fixture, "drain waits for all writes, also those that fail")
         run_until([&] { return drained; });
     }
     CHECK(store->stats().stored == 4);
-    faulty->set_plan(each(storage_operation::put, storage_fault::fail));
+    faulty->set_plan(each_write(storage_fault::fail));
     done(store->insert(key_of_host("c"), make_session()));
     CHECK(store->stats().storage_errors == 1); // counted when it is drained
     test::now(store->drain());
@@ -724,7 +734,7 @@ TEST_CASE_FIXTURE(fixture, "remove forgets one key: on its way, in memory and in
     auto const key = key_of_host("a");
     done(store->insert(key, make_session()));
     done(store->insert(key, make_session()));
-    faulty->set_plan(each(storage_operation::put, storage_fault::fail));
+    faulty->set_plan(each_write(storage_fault::fail));
     done(store->insert(key, make_session()));
     done(store->insert(key_of_host("b"), make_session()));
     faulty->set_plan({});
@@ -742,7 +752,7 @@ TEST_CASE_FIXTURE(fixture, "remove waits for a ticket that is being written")
 {
     auto const store = store_on(faulty);
     auto const key = key_of_host("a");
-    faulty->set_plan(each(storage_operation::put, storage_fault::hold));
+    faulty->set_plan(each_write(storage_fault::hold));
     store->capture(key, make_session());
     run_until([&] { return faulty->waiting() == 1; });
     bool removed = false;
@@ -779,7 +789,7 @@ TEST_CASE_FIXTURE(fixture, "release hands out what is wanted, oldest first, and 
     std::vector<session> made;
     for (int i = 0; i < 3; ++i)
         made.push_back(make_session());
-    faulty->set_plan(each(storage_operation::put, storage_fault::fail));
+    faulty->set_plan(each_write(storage_fault::fail));
     done(store->insert(key, made[0])); // in memory
     faulty->set_plan({});
     done(store->insert(key, made[1]));
@@ -818,6 +828,31 @@ TEST_CASE_TEMPLATE("a store says why there is nothing", On, on_memory, on_anothe
     CHECK(f.done(store->take(key)).reason == full_reason::tickets_in_use);
     store->note(key, full_reason::alerted);
     CHECK(f.done(store->take(key)).reason == full_reason::alerted);
+}
+
+TEST_CASE_FIXTURE(fixture, "processes do not write over each other's tickets while there is room")
+{
+    auto options = this->options(inner);
+    options.max_tickets_per_key = 8;
+    auto const key = key_of_host("a");
+    auto const one = persistent_session_store::make(options);
+    auto const two = persistent_session_store::make(options);
+    for (int i = 0; i < 8; ++i) // what each knows of the other's slots grows old
+    {
+        done(one->insert(key, make_session()));
+        CHECK(done(two->take(key)).ticket);
+        CHECK_FALSE(done(one->take(key)).ticket);
+    }
+    CHECK(inner->records.empty());
+    for (int i = 0; i < 4; ++i)
+    {
+        done(one->insert(key, make_session()));
+        done(two->insert(key, make_session()));
+    }
+    CHECK(inner->records.size() == 8);
+    done(two->insert(key, make_session())); // there is no room any more
+    CHECK(inner->records.size() == 8);
+    CHECK(two->stats().stored == 5);
 }
 
 TEST_CASE_FIXTURE(fixture, "tickets that another process has taken are in use")
@@ -887,7 +922,7 @@ TEST_CASE_FIXTURE(fixture, "a context may go while sessions are being written")
         auto options = this->options(faulty);
         options.executor = other.get_executor();
         store = persistent_session_store::make(options);
-        faulty->set_plan(each(storage_operation::put, storage_fault::hang));
+        faulty->set_plan(each_write(storage_fault::hang));
         store->capture(key_of_host("a"), make_session());
         while (faulty->waiting() == 0)
             other.run_one_for(10ms);

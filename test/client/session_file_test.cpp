@@ -591,7 +591,7 @@ TEST_CASE_FIXTURE(fixture, "the work on the file is not the io_context's, and a 
         return full_reason::none;
     };
     auto const storage = testing::faulty_storage::make(memory_storage::make());
-    storage->set_plan(testing::each(testing::storage_operation::put, testing::storage_fault::hang));
+    storage->set_plan([](testing::storage_operation, std::size_t) { return testing::storage_fault::hang; });
     auto const store = store_on(storage);
     std::exception_ptr failure;
     bool is_over = false;

@@ -22,7 +22,7 @@ struct fixture
 {
     std::size_t write(tls_version protocol, std::uint64_t kept_at)
     {
-        auto const slot = table.begin_write(key, protocol);
+        auto const slot = table.begin_write(key, protocol).slot;
         table.seen(key, {slot, kept_at, protocol, time_point::max()});
         return slot;
     }
@@ -50,7 +50,7 @@ TEST_CASE_FIXTURE(fixture, "a TLS 1.2 session is named again, and has one place 
 {
     CHECK(write(tls12, 1) == 0);
     CHECK(write(tls12, 2) == 0);
-    CHECK(slot_table{3, 8, 2}.begin_write(key, tls12) == 0);
+    CHECK(slot_table{3, 8, 2}.begin_write(key, tls12).slot == 0);
     CHECK(table.newest(key)->kept_at == 2);
     CHECK(table.newest(key)->kept_at == 2);
 }
@@ -94,16 +94,31 @@ TEST_CASE_FIXTURE(fixture, "a ticket goes where it costs least")
     {
         std::set<std::size_t> chosen;
         for (int i = 0; i < 3; ++i)
-            chosen.insert(table.begin_write(key, tls13));
+            chosen.insert(table.begin_write(key, tls13).slot);
         CHECK(chosen.size() == 3);
         table.seen(key, {1, 7, tls13, time_point::max()});
-        CHECK(table.begin_write(key, tls13) == 1);
+        CHECK(table.begin_write(key, tls13).slot == 1);
     }
+}
+
+TEST_CASE_FIXTURE(fixture, "only what this process knows is replaced, until there is no other place")
+{
+    CHECK(table.begin_write(key, tls12).may_replace);
+    auto const first = table.begin_write(key, tls13);
+    CHECK_FALSE(first.may_replace);
+    table.taken(key, first.slot);
+    auto const second = table.begin_write(key, tls13);
+    CHECK(second.slot != first.slot);
+    CHECK_FALSE(second.may_replace);
+    table.seen(key, {second.slot, 7, tls13, time_point::max()});
+    auto const third = table.begin_write(key, tls13); // one is being written, one is held: the one that is taken
+    CHECK(third.slot == first.slot);
+    CHECK(third.may_replace);
 }
 
 TEST_CASE_FIXTURE(fixture, "what is being written, empty or doubted is not named, nor counted")
 {
-    auto const slot = table.begin_write(key, tls13);
+    auto const slot = table.begin_write(key, tls13).slot;
     CHECK_FALSE(table.newest(key));
     CHECK(table.count() == 0);
     table.seen(key, {slot, 1, tls13, time_point::max()});
