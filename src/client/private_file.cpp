@@ -66,7 +66,7 @@ class nameless_file
 {
 public:
     explicit nameless_file(std::filesystem::path const& path)
-        : name_(path.string() + ".XXXXXX"), file_(::mkostemp(name_.data(), O_CLOEXEC))
+        : name_(path.string() + ".XXXXXX"), file_(::mkostemp(name_.data(), O_CLOEXEC)) // of mode 0600
     {
         if (file_.get() == -1)
             fail(path);
@@ -88,7 +88,7 @@ public:
                 return false;
             bytes = bytes.subspan(static_cast<std::size_t>(size));
         }
-        return ::fchmod(file_.get(), S_IRUSR | S_IWUSR) == 0 && retried([&] { return ::fsync(file_.get()); }) == 0;
+        return retried([&] { return ::fsync(file_.get()); }) == 0;
     }
 
     [[nodiscard]] bool become(std::filesystem::path const& path)
