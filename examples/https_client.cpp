@@ -5,7 +5,6 @@
 #include "common/tls_options.hpp"
 
 #include <reprise/client/client_stream.hpp>
-#include <reprise/client/explain.hpp>
 #include <reprise/http/request.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -35,7 +34,10 @@ struct arguments
     std::vector<std::string> urls;
     unsigned repeat = 2;
     std::string ca;
+    std::string cert;
+    std::string key;
     example::tls_options tls;
+    example::store_options store;
     bool no_tickets = false;
     bool keep_alive = false;
     example::store_options store;
@@ -56,13 +58,13 @@ void declare(CLI::App& app, arguments& a)
         ->capture_default_str();
     app.add_option("--ca", a.ca, "Trust this CA, PEM; the system's when absent")->check(CLI::ExistingFile);
     auto* const cert =
-        app.add_option("--cert", a.certificate, "Client certificate chain, PEM")->check(CLI::ExistingFile);
-    auto* const key = app.add_option("--key", a.key, "Its private key, PEM")->check(CLI::ExistingFile);
-    cert->needs(key);
-    key->needs(cert);
+        app.add_option("--cert", a.cert, "Client certificate chain, PEM; its sessions stay in this process")
+            ->check(CLI::ExistingFile);
+    app.add_option("--key", a.key, "Its private key, PEM; in the file of --cert when absent")
+        ->needs(cert)
+        ->check(CLI::ExistingFile);
     example::declare(app, a.tls);
     example::declare(app, a.store);
-    app.add_flag("--explain", a.explain, "Say before each connection what it would offer, and why not");
     app.add_flag("--no-tickets", a.no_tickets, "Take no TLS 1.2 tickets, so that session ids are used");
     app.add_flag("--keep-alive", a.keep_alive, "Keep the connection for the next request, as long as the server does");
     app.add_flag("--early-data", a.early_data, "Send the request in the first flight, where the session allows it");
@@ -248,7 +250,8 @@ asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise:
         auto const u = parse_url(address);
         reprise::client_options options;
         options.fast_open = a.fast_open;
-        options.policy_tag = "https_client"; // there are no callbacks: the next process may have the sessions
+        options.policy_tag = "https_client"; // nothing decides here but what can be read of the context
+        options.lookup_deadline = 1s;        // for a disk that is busy
         reprise::client_stream<> stream{co_await asio::this_coro::executor, tls, store, options};
         connection c{std::move(stream)};
         for (unsigned i = 0; i < a.repeat; ++i)
@@ -265,10 +268,8 @@ asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise:
     }
 }
 
-int run(arguments const& a)
+asio::ssl::context make_context(arguments const& a)
 {
-    for (auto const& address : a.urls)
-        (void)parse_url(address); // before anything is sent
     asio::ssl::context tls{asio::ssl::context::tls_client};
     example::apply(a.tls, tls);
     tls.set_verify_mode(asio::ssl::verify_peer);
@@ -276,28 +277,50 @@ int run(arguments const& a)
         tls.set_default_verify_paths();
     else
         tls.load_verify_file(a.ca);
+    if (!a.cert.empty())
+        example::use_certificate(tls, a.cert, a.key);
     if (a.no_tickets)
         ::SSL_CTX_set_options(tls.native_handle(), SSL_OP_NO_TICKET);
+    return tls;
+}
 
-    if (!a.certificate.empty())
-    {
-        tls.use_certificate_chain_file(a.certificate);
-        tls.use_private_key_file(a.key, asio::ssl::context::pem);
-    }
+// Run to the end; what it throws comes out of here.
+void complete(asio::io_context& io, asio::awaitable<void> task)
+{
+    asio::co_spawn(io, std::move(task),
+                   [](std::exception_ptr e)
+                   {
+                       if (e)
+                           std::rethrow_exception(e);
+                   });
+    io.run();
+    io.restart();
+}
 
-    asio::io_context io{1};
-    auto const store = example::make_store(a.store, io, a.concurrency);
-    example::import_sessions(a.store, io, *store);
-    bool all_ok = true;
+asio::awaitable<void> work_side_by_side(arguments const& a, asio::ssl::context& tls, reprise::session_store& store,
+                                        bool& all_ok)
+{
+    auto const executor = co_await asio::this_coro::executor;
     for (unsigned i = 0; i < a.concurrency; ++i)
-        asio::co_spawn(io, work(a, tls, *store, all_ok),
+        asio::co_spawn(executor, work(a, tls, store, all_ok),
                        [](std::exception_ptr e)
                        {
                            if (e)
                                std::rethrow_exception(e);
                        });
-    io.run();
-    example::export_sessions(a.store, io, *store);
+}
+
+int run(arguments const& a)
+{
+    for (auto const& address : a.urls)
+        (void)parse_url(address); // before anything is sent
+    auto tls = make_context(a);
+    asio::io_context io{1};
+    auto const store = example::make_store(a.store, std::max<std::size_t>(8, a.concurrency), io.get_executor());
+    complete(io, example::import_sessions(a.store, *store));
+    bool all_ok = true;
+    complete(io, work_side_by_side(a, tls, *store, all_ok));
+    complete(io, example::export_sessions(a.store, *store));
     return all_ok ? 0 : 1;
 }
 

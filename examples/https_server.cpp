@@ -168,31 +168,15 @@ std::unique_ptr<ca_file> make_certificate(asio::ssl::context& tls)
     return std::make_unique<ca_file>(authority.pem());
 }
 
-// OpenSSL does not say which file it could not read.
-template <class Read>
-void load(std::string const& option, std::string const& path, Read read)
-try
-{
-    read();
-}
-catch (boost::system::system_error const& e)
-{
-    throw std::runtime_error{option + " " + path + ": " + e.code().message()};
-}
-
 asio::ssl::context make_context(arguments const& a)
 {
     asio::ssl::context tls{asio::ssl::context::tls_server};
     example::apply(a.tls, tls);
     if (!a.cert.empty())
-    {
-        auto const key = a.key.empty() ? a.cert : a.key;
-        load("--cert", a.cert, [&] { tls.use_certificate_chain_file(a.cert); });
-        load("--key", key, [&] { tls.use_private_key_file(key, asio::ssl::context::pem); });
-    }
+        example::use_certificate(tls, a.cert, a.key);
     if (!a.client_ca.empty())
     {
-        load("--client-ca", a.client_ca, [&] { tls.load_verify_file(a.client_ca); });
+        example::load("--client-ca", a.client_ca, [&] { tls.load_verify_file(a.client_ca); });
         ::SSL_CTX_set_client_CA_list(tls.native_handle(), ::SSL_load_client_CA_file(a.client_ca.c_str()));
         tls.set_verify_mode(asio::ssl::verify_peer | asio::ssl::verify_fail_if_no_peer_cert);
     }

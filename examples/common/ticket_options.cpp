@@ -1,7 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "common/ticket_options.hpp"
 
-#include <reprise/base/secret_bytes.hpp>
+#include "common/secret_file.hpp"
+
 #include <reprise/storage/make_storage.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -11,16 +12,9 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <iostream>
-#include <span>
 #include <stdexcept>
 #include <string_view>
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace example {
 
@@ -32,7 +26,6 @@ namespace {
 
 constexpr unsigned default_rotate = 43200;
 constexpr unsigned week = 7 * 24 * 3600;
-constexpr std::size_t secret_size = 32;
 constexpr seconds patience{1}; // a server that starts without the fleet's keys makes its first clients pay
 constexpr std::string_view files = "files:";
 
@@ -48,66 +41,6 @@ bool names_redis(std::string_view line)
            line.starts_with("redis+unix:");
 }
 
-class file
-{
-public:
-    explicit file(std::string const& path) : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-    file(file const&) = delete;
-    file& operator=(file const&) = delete;
-    ~file()
-    {
-        if (descriptor_ >= 0)
-            ::close(descriptor_);
-    }
-
-    [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
-
-    // As ssh does with keys: a file of one's own must be closed to others, one of somebody else's is their business.
-    [[nodiscard]] bool is_private() const noexcept
-    {
-        struct stat status{};
-        return ::fstat(descriptor_, &status) == 0 &&
-               (status.st_uid != ::getuid() || (status.st_mode & (S_IRWXG | S_IRWXO)) == 0);
-    }
-
-    // As many bytes as there are room for, or fewer at the end of the file; less than none for an error.
-    [[nodiscard]] ssize_t read(std::span<unsigned char> into) const noexcept
-    {
-        std::size_t size = 0;
-        while (size < into.size())
-        {
-            auto const more = ::read(descriptor_, into.data() + size, into.size() - size);
-            if (more < 0)
-                return more;
-            if (more == 0)
-                break;
-            size += static_cast<std::size_t>(more);
-        }
-        return static_cast<ssize_t>(size);
-    }
-
-private:
-    int descriptor_;
-};
-
-reprise::secret_bytes read_fleet_secret(std::string const& path)
-{
-    auto const wrong = [&](std::string const& what) { refuse("--fleet-secret " + path + ": " + what); };
-    std::string const make_it = "make it with: (umask 077; head -c 32 /dev/urandom > " + path + ")";
-    file const f{path};
-    if (!f.is_open())
-        wrong(std::string{std::strerror(errno)} + "; " + make_it);
-    if (!f.is_private())
-        wrong("others may use it; chmod 600 " + path);
-    reprise::secret_bytes bytes{secret_size + 1};
-    auto const size = f.read({bytes.data(), bytes.size()});
-    if (size < 0)
-        wrong(std::strerror(errno));
-    if (size != static_cast<ssize_t>(secret_size))
-        wrong("not 32 bytes but " + (size < 32 ? std::to_string(size) : std::string{"more"}) + "; " + make_it);
-    return reprise::secret_bytes{bytes.view().first(secret_size)};
-}
-
 reprise::ticket_keys from_files(std::string_view list)
 {
     reprise::file_keys_options result;
@@ -119,7 +52,7 @@ reprise::ticket_keys from_files(std::string_view list)
 reprise::ticket_keys shared(std::string const& line, std::string const& secret, seconds every)
 {
     auto options = shared_timing(every);
-    options.fleet_secret = read_fleet_secret(secret);
+    options.fleet_secret = read_secret_file("--fleet-secret", secret);
     try
     {
         return reprise::ticket_keys::shared(reprise::make_storage(line), std::move(options));

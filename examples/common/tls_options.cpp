@@ -51,4 +51,11 @@ void apply(tls_options const& options, boost::asio::ssl::context& context)
             "--groups: unknown: " + options.groups);
 }
 
+void use_certificate(boost::asio::ssl::context& tls, std::string const& certificate, std::string const& key)
+{
+    auto const& key_file = key.empty() ? certificate : key;
+    load("--cert", certificate, [&] { tls.use_certificate_chain_file(certificate); });
+    load("--key", key_file, [&] { tls.use_private_key_file(key_file, boost::asio::ssl::context::pem); });
+}
+
 } // namespace example

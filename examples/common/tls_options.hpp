@@ -2,9 +2,11 @@
 #pragma once
 
 #include <boost/asio/ssl/context.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <CLI/CLI.hpp>
 
+#include <stdexcept>
 #include <string>
 
 namespace example {
@@ -21,5 +23,21 @@ void declare(CLI::App& app, tls_options& options);
 
 /// @throws std::runtime_error, naming the option that OpenSSL does not take.
 void apply(tls_options const& options, boost::asio::ssl::context& tls);
+
+/// Read a file of TLS: OpenSSL does not say which one it could not read, nor for which option.
+template <class Read>
+void load(std::string const& option, std::string const& path, Read read)
+try
+{
+    read();
+}
+catch (boost::system::system_error const& e)
+{
+    throw std::runtime_error{option + " " + path + ": " + e.code().message()};
+}
+
+/// `--cert` and `--key`, each a file; an empty key is in the file of the certificate.
+/// @throws std::runtime_error, naming the option that is wrong.
+void use_certificate(boost::asio::ssl::context& tls, std::string const& certificate, std::string const& key);
 
 } // namespace example

@@ -3,70 +3,100 @@
 
 #include <reprise/base/error.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <string>
 #include <utility>
 
 #include <fcntl.h>
-#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace reprise::detail {
 
 namespace {
 
-[[noreturn]] void fail(int error, std::filesystem::path const& path)
+[[noreturn]] void fail(std::filesystem::path const& path, int error = errno)
 {
-    throw system_error{error_code{error, boost::system::system_category()}, path.string()};
+    throw system_error{error, boost::system::generic_category(), path.string()};
 }
 
-void require(bool ok, std::filesystem::path const& path)
+// What a system call returns, if no signal has come between.
+template <class Call>
+auto retried(Call call)
 {
-    if (!ok)
-        fail(errno, path);
+    auto result = call();
+    while (result == -1 && errno == EINTR)
+        result = call();
+    return result;
 }
 
 class descriptor
 {
 public:
-    explicit descriptor(int fd) noexcept : fd_(fd) {}
+    explicit descriptor(int value) noexcept : value_(value) {}
     descriptor(descriptor const&) = delete;
     descriptor& operator=(descriptor const&) = delete;
     ~descriptor()
     {
-        if (fd_ >= 0)
-            ::close(fd_);
+        if (value_ != -1)
+            ::close(value_);
     }
 
-    [[nodiscard]] int get() const noexcept { return fd_; }
+    [[nodiscard]] int get() const noexcept { return value_; }
+    [[nodiscard]] int release() noexcept { return std::exchange(value_, -1); }
 
 private:
-    int fd_;
+    int value_;
 };
 
-// Removed again, unless it gets its name.
-class temporary_file
+// A change of names reaches the disk with the directory.
+void sync_directory_of(std::filesystem::path const& path)
+{
+    auto const parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
+    descriptor const directory{retried([&] { return ::open(parent.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY); })};
+    if (directory.get() != -1)
+        ::fsync(directory.get()); // some file systems cannot
+}
+
+// A file that goes again unless it gets its name.
+class nameless_file
 {
 public:
-    explicit temporary_file(std::filesystem::path const& beside)
-        : name_(beside.string() + ".XXXXXX"), file_(::mkostemp(name_.data(), O_CLOEXEC)) // of mode 0600
+    explicit nameless_file(std::filesystem::path const& path)
+        : name_(path.string() + ".XXXXXX"), file_(::mkostemp(name_.data(), O_CLOEXEC)) // of mode 0600
     {
-        require(file_.get() >= 0, beside);
+        if (file_.get() == -1)
+            fail(path);
     }
-    temporary_file(temporary_file const&) = delete;
-    temporary_file& operator=(temporary_file const&) = delete;
-    ~temporary_file()
+    nameless_file(nameless_file const&) = delete;
+    nameless_file& operator=(nameless_file const&) = delete;
+    ~nameless_file()
     {
         if (!name_.empty())
             ::unlink(name_.c_str());
     }
 
-    [[nodiscard]] int fd() const noexcept { return file_.get(); }
-
-    void rename_to(std::filesystem::path const& path)
+    [[nodiscard]] bool write(byte_view bytes) const
     {
-        require(::rename(name_.c_str(), path.c_str()) == 0, path);
+        while (!bytes.empty())
+        {
+            auto const size = retried([&] { return ::write(file_.get(), bytes.data(), bytes.size()); });
+            if (size == -1)
+                return false;
+            bytes = bytes.subspan(static_cast<std::size_t>(size));
+        }
+        return retried([&] { return ::fsync(file_.get()); }) == 0;
+    }
+
+    [[nodiscard]] bool become(std::filesystem::path const& path)
+    {
+        if (::rename(name_.c_str(), path.c_str()) != 0)
+            return false;
         name_.clear();
+        return true;
     }
 
 private:
@@ -74,86 +104,83 @@ private:
     descriptor file_;
 };
 
-void write_all(int fd, byte_view bytes, std::filesystem::path const& path)
-{
-    while (!bytes.empty())
-    {
-        auto const n = ::write(fd, bytes.data(), bytes.size());
-        if (n < 0 && errno == EINTR)
-            continue;
-        require(n > 0, path);
-        bytes = bytes.subspan(static_cast<std::size_t>(n));
-    }
-}
+// No link: what is removed later has to be what was read. No FIFO is waited for.
+constexpr int open_flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
 
-// So that the name survives a power cut, too.
-void sync_directory(std::filesystem::path const& of)
+void require_private(bool ok, std::filesystem::path const& path)
 {
-    auto const parent = of.has_parent_path() ? of.parent_path() : std::filesystem::path{"."};
-    descriptor const directory{::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (directory.get() >= 0)
-        ::fsync(directory.get());
+    if (!ok)
+        throw system_error{errc::session_file_not_private, path.string()};
 }
 
 } // namespace
 
 void write_private_file(std::filesystem::path const& path, byte_view bytes)
 {
-    temporary_file file{path};
-    write_all(file.fd(), bytes, path);
-    require(::fsync(file.fd()) == 0, path);
-    file.rename_to(path);
-    sync_directory(path);
+    nameless_file file{path};
+    if (!file.write(bytes) || !file.become(path))
+        fail(path);
+    sync_directory_of(path);
 }
 
-private_file read_private_file(std::filesystem::path const& path, std::uint64_t max_bytes)
+private_file::private_file(std::filesystem::path path) : path_(std::move(path))
 {
-    // Without waiting for a writer, if it is a pipe.
-    descriptor const file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)};
-    require(file.get() >= 0, path);
-    private_file result{};
-    require(::fstat(file.get(), &result.status) == 0, path);
-    auto const& s = result.status;
-    if (!S_ISREG(s.st_mode) || s.st_uid != ::geteuid() || (s.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        throw system_error{errc::session_file_not_private, path.string()};
-    if (static_cast<std::uint64_t>(s.st_size) > max_bytes)
-        throw system_error{errc::session_file_too_large, path.string()};
-    result.bytes.resize(static_cast<std::size_t>(s.st_size));
+    for (;;)
+    {
+        descriptor file{retried([&] { return ::open(path_.c_str(), open_flags); })};
+        require_private(file.get() != -1 || errno != ELOOP, path_);
+        if (file.get() == -1)
+            fail(path_);
+        struct stat opened{};
+        if (::fstat(file.get(), &opened) != 0)
+            fail(path_);
+        require_private(S_ISREG(opened.st_mode) && opened.st_uid == ::geteuid() &&
+                            (opened.st_mode & (S_IRWXG | S_IRWXO)) == 0,
+                        path_);
+        if (retried([&] { return ::flock(file.get(), LOCK_EX); }) != 0)
+            fail(path_);
+        struct stat named{};
+        if (::lstat(path_.c_str(), &named) != 0)
+            fail(path_);
+        if (named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
+            continue; // another one has come in its place
+        descriptor_ = file.release();
+        return;
+    }
+}
+
+private_file::~private_file()
+{
+    ::close(descriptor_);
+}
+
+std::vector<unsigned char> private_file::read(std::uint64_t max_bytes) const
+{
+    struct stat status{};
+    if (::fstat(descriptor_, &status) != 0)
+        fail(path_);
+    if (static_cast<std::uint64_t>(status.st_size) > max_bytes)
+        throw system_error{errc::session_file_too_large, path_.string()};
+    std::vector<unsigned char> bytes(static_cast<std::size_t>(status.st_size));
     std::size_t size = 0;
-    while (size < result.bytes.size())
+    while (size < bytes.size())
     {
-        auto const n = ::read(file.get(), &result.bytes[size], result.bytes.size() - size);
-        if (n < 0 && errno == EINTR)
-            continue;
-        require(n >= 0, path);
-        if (n == 0)
+        auto const more = retried([&] { return ::read(descriptor_, bytes.data() + size, bytes.size() - size); });
+        if (more == -1)
+            fail(path_);
+        if (more == 0) // somebody has cut it just now
             break;
-        size += static_cast<std::size_t>(n);
+        size += static_cast<std::size_t>(more);
     }
-    result.bytes.resize(size);
-    return result;
+    bytes.resize(size);
+    return bytes;
 }
 
-void remove_private_file(std::filesystem::path const& path, private_file const& what)
+void private_file::remove() const
 {
-    // A rename has one winner, who then looks at what he has got.
-    std::string claimed = path.string() + ".XXXXXX";
-    descriptor const own{::mkostemp(claimed.data(), O_CLOEXEC)};
-    require(own.get() >= 0, path);
-    if (::rename(path.c_str(), claimed.c_str()) != 0)
-    {
-        auto const error = errno;
-        ::unlink(claimed.c_str());
-        fail(error, path);
-    }
-    struct ::stat now{};
-    bool const is_it =
-        ::stat(claimed.c_str(), &now) == 0 && now.st_ino == what.status.st_ino && now.st_dev == what.status.st_dev;
-    if (!is_it)
-        (void)::link(claimed.c_str(), path.c_str()); // somebody's newer one, unless there is a newer one still
-    ::unlink(claimed.c_str());
-    if (!is_it)
-        fail(ENOENT, path);
+    if (::unlink(path_.c_str()) != 0)
+        fail(path_);
+    sync_directory_of(path_);
 }
 
 } // namespace reprise::detail

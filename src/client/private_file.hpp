@@ -7,27 +7,34 @@
 #include <filesystem>
 #include <vector>
 
-#include <sys/stat.h>
-
-// A file for its owner alone. These functions block.
-
 namespace reprise::detail {
 
-/// Write a file of mode 0600, which appears under its name whole or not at all. @throws system_error, with the path.
+/// Write a file for its owner alone (mode 0600). It appears under its name whole, and on the disk, or not at all.
+/// @throws system_error of the system, with the path.
 void write_private_file(std::filesystem::path const& path, byte_view bytes);
 
-/// A file as it was read.
-struct private_file
+/** A file that its owner alone can read and write, locked against other objects of this class (flock(2)).
+
+    Whoever opens it waits for those that have it open. One that has been removed meanwhile does not open.
+*/
+class private_file
 {
-    std::vector<unsigned char> bytes;
-    struct ::stat status;
+public:
+    /// @throws system_error of the system, with the path; `errc::session_file_not_private`.
+    explicit private_file(std::filesystem::path path);
+    private_file(private_file const&) = delete;
+    private_file& operator=(private_file const&) = delete;
+    ~private_file();
+
+    /// @throws system_error of the system, with the path; `errc::session_file_too_large`.
+    [[nodiscard]] std::vector<unsigned char> read(std::uint64_t max_bytes) const;
+
+    /// Remove its name, also from the disk. @throws system_error of the system, with the path.
+    void remove() const;
+
+private:
+    std::filesystem::path const path_;
+    int descriptor_ = -1;
 };
-
-/// @throws system_error `errc::session_file_not_private`, `session_file_too_large`, or the system's, with the path.
-[[nodiscard]] private_file read_private_file(std::filesystem::path const& path, std::uint64_t max_bytes);
-
-/// Remove what was read; of several who do that, one succeeds. @throws system_error `no_such_file_or_directory`, if it is no
-/// longer there or another has taken its place.
-void remove_private_file(std::filesystem::path const& path, private_file const& what);
 
 } // namespace reprise::detail

@@ -1,172 +1,158 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include <reprise/client/session_file.hpp>
+
 #include "base/require_option.hpp"
+#include "client/on_a_thread.hpp"
 #include "client/private_file.hpp"
 #include "client/session_archive.hpp"
 #include "client/session_record.hpp"
-#include "storage/handoff.hpp"
 
 #include <reprise/base/aead.hpp>
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_connection.hpp>
-#include <reprise/client/session_file.hpp>
 
-#include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/system_executor.hpp>
-#include <boost/asio/this_coro.hpp>
-
-#include <exception>
 #include <memory>
-#include <optional>
 #include <utility>
 
 namespace reprise {
 
-namespace {
-
 using detail::require_option;
 
-// Work that blocks, with its result; the thread that does it touches nothing else.
-template <class Result>
-struct blocking_work
+namespace {
+
+using store_ptr = std::shared_ptr<session_store>;
+
+void check_place(std::filesystem::path const& path, secret_bytes const& key)
 {
-    blocking_work(asio::any_io_executor const& ex, std::function<Result()> w)
-        : work(std::move(w)), done(std::make_shared<detail::handoff>(ex))
-    {
-    }
-
-    void run() noexcept
-    {
-        try
-        {
-            result.emplace(work());
-        }
-        catch (...)
-        {
-            failure = std::current_exception();
-        }
-        done->complete();
-    }
-
-    std::function<Result()> work;
-    std::shared_ptr<detail::handoff> done;
-    std::optional<Result> result;
-    std::exception_ptr failure;
-};
-
-template <class Result>
-asio::awaitable<Result> on_another_thread(std::function<Result()> work)
-{
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    auto const job = std::make_shared<blocking_work<Result>>(co_await asio::this_coro::executor, std::move(work));
-    asio::post(asio::system_executor{}, [job] { job->run(); });
-    co_await job->done->wait();
-    if (job->failure)
-        std::rethrow_exception(job->failure);
-    co_return std::move(*job->result);
-}
-
-void check(secret_bytes const& key, std::filesystem::path const& path)
-{
-    require_option(is_plausible_key(key), "session file: a key has 32 random bytes, at least 16 of them different");
     require_option(!path.empty(), "session file: a path");
+    require_option(is_plausible_key(key), "session file: a key of 32 random bytes, at least 16 of them different");
 }
 
-// Returns how many of them there was room for.
-std::size_t write(std::filesystem::path const& path, secret_bytes const& key, std::vector<kept_session> const& sessions)
+// How many there are, when they are on the disk.
+std::size_t write_file(std::filesystem::path const& path, secret_bytes const& key,
+                       std::vector<kept_session> const& sessions)
 {
     detail::archive_writer archive{key, session_file_max_bytes};
-    std::size_t count = 0;
-    for (auto const& [whose, ticket] : sessions)
-    {
-        if (!archive.add(detail::write_record(whose, ticket, count)))
-            break;
-        ++count;
-    }
-    detail::write_private_file(path, std::move(archive).finish());
-    return count;
+    for (std::size_t i = 0; i < sessions.size(); ++i)
+        if (!archive.add(detail::write_record(sessions[i].key, sessions[i].ticket, i)))
+            throw system_error{errc::session_file_too_large, path.string()};
+    auto const bytes = std::move(archive).finish();
+    detail::write_private_file(path, bytes);
+    return sessions.size();
 }
 
-void put_back(session_store& store, std::vector<kept_session>& sessions, std::size_t first)
+struct file_contents
 {
-    for (auto at = first; at < sessions.size(); ++at)
-        store.put_back(sessions[at].key, std::move(sessions[at].ticket));
-}
-
-// What was read, and what has become of it.
-struct read_result
-{
-    std::vector<kept_session> sessions{};
+    std::vector<kept_session> accepted{};
     import_report report{};
 };
 
-full_reason judge(kept_session const& s, import_policy const& policy)
+full_reason judge(import_policy const& policy, session_key const& key, session const& ticket)
 {
-    if (!s.key.identity.empty() && !policy.mutual_tls)
+    if (!key.identity.empty() && !policy.mutual_tls)
         return full_reason::disabled;
-    auto const reason = detail::may_offer(s.ticket, policy.now(), policy.max_session_age, policy.verify_peer);
-    return reason == full_reason::none && policy.accepts ? policy.accepts(s.key, s.ticket) : reason;
+    auto const reason = detail::may_offer(ticket, policy.now(), policy.max_session_age, policy.verify_peer);
+    return reason == full_reason::none && policy.accepts ? policy.accepts(key, ticket) : reason;
 }
 
-void skip(import_report& report, std::size_t index, full_reason reason)
+// Adds it to what is accepted, or says why not.
+full_reason add_entry(std::optional<secret_bytes> const& bytes, import_policy const& policy,
+                      std::vector<kept_session>& to)
 {
-    ++report.skipped;
-    if (report.first_skipped.size() < import_report::most_named)
-        report.first_skipped.push_back({index, reason});
+    if (!bytes)
+        return full_reason::record_corrupt;
+    auto const record = detail::session_record::read(*bytes);
+    auto const ticket = record ? record->decode() : std::nullopt;
+    if (!ticket)
+        return full_reason::record_corrupt;
+    auto const reason = judge(policy, record->key, *ticket);
+    if (reason == full_reason::none)
+        to.push_back({record->key, *ticket});
+    return reason;
 }
 
-read_result read(std::filesystem::path const& path, secret_bytes const& key, import_policy const& policy)
+detail::archive_reader open_archive(byte_view bytes, secret_bytes const& key, std::filesystem::path const& path)
+try
 {
-    auto const file = detail::read_private_file(path, session_file_max_bytes);
-    detail::archive_reader archive{file.bytes, key};
-    read_result result;
+    return detail::archive_reader{bytes, key};
+}
+catch (system_error const& e)
+{
+    throw system_error{e.code(), path.string()};
+}
+
+file_contents read_file(std::filesystem::path const& path, secret_bytes const& key, import_policy const& policy)
+{
+    detail::private_file const file{path};
+    auto const bytes = file.read(session_file_max_bytes);
+    auto archive = open_archive(bytes, key, path);
+    file_contents result;
+    auto& report = result.report;
     while (auto const entry = archive.next())
     {
-        auto const record = entry->record ? detail::session_record::read(*entry->record) : std::nullopt;
-        auto decoded = record ? record->decode() : std::nullopt;
-        if (!decoded)
-        {
-            skip(result.report, entry->index, full_reason::record_corrupt);
+        auto const reason = add_entry(entry->record, policy, result.accepted);
+        if (reason == full_reason::none)
             continue;
-        }
-        kept_session s{record->key, std::move(*decoded)};
-        if (auto const reason = judge(s, policy); reason != full_reason::none)
-            skip(result.report, entry->index, reason);
-        else
-            result.sessions.push_back(std::move(s));
+        if (report.skipped++ < import_report::most_named)
+            report.first_skipped.push_back({entry->index, reason});
     }
-    result.report.imported = result.sessions.size();
-    result.report.is_whole = archive.is_whole();
+    report.imported = result.accepted.size();
+    report.is_whole = archive.is_whole();
     if (!policy.keep_file)
-        detail::remove_private_file(path, file);
+        file.remove(); // nothing is in the store yet
     return result;
 }
 
-} // namespace
-
-asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesystem::path path, secret_bytes key,
-                                             export_options options)
+asio::awaitable<std::size_t> export_from(store_ptr store, std::filesystem::path path, secret_bytes key,
+                                         export_options options)
 {
-    check(key, path);
-    auto const keep = store.shared_from_this();
-    bool const mutual = options.mutual_tls;
-    session_filter const wanted = [mutual](session_key const& k) { return mutual || k.identity.empty(); };
-    auto sessions = std::make_shared<std::vector<kept_session>>(co_await keep->release(wanted));
-    std::size_t written = 0;
+    check_place(path, key);
+    session_filter wanted = [all = options.mutual_tls](session_key const& k) { return all || k.identity.empty(); };
+    auto released = co_await store->release(std::move(wanted));
+    auto const sessions = std::make_shared<std::vector<kept_session> const>(std::move(released));
     std::exception_ptr failure;
     try
     {
-        std::function<std::size_t()> work = [=] { return write(path, key, *sessions); };
-        written = co_await on_another_thread(std::move(work));
+        std::function<std::size_t()> work = [=] { return write_file(path, key, *sessions); };
+        co_return co_await detail::on_a_thread(std::move(work));
     }
     catch (...)
     {
         failure = std::current_exception();
     }
-    put_back(*keep, *sessions, written);
-    if (failure)
-        std::rethrow_exception(failure);
-    co_return written;
+    for (auto const& [owner, ticket] : *sessions)
+        store->put_back(owner, ticket);
+    std::rethrow_exception(failure);
+}
+
+asio::awaitable<import_report> import_into(store_ptr store, std::filesystem::path path, secret_bytes key,
+                                           import_policy policy)
+{
+    constexpr std::size_t at_once = 64; // a store may have room for so many writes
+    check_place(path, key);
+    require_option(policy.max_session_age.count() > 0 && policy.max_session_age <= std::chrono::hours{24 * 7},
+                   "import_policy::max_session_age: above 0 s, at most 7 days");
+    require_option(policy.now != nullptr, "import_policy::now: a clock");
+    std::function<file_contents()> work = [=] { return read_file(path, key, policy); };
+    auto contents = co_await detail::on_a_thread(std::move(work));
+    for (std::size_t i = 0; i < contents.accepted.size(); ++i)
+    {
+        auto& [owner, ticket] = contents.accepted[i];
+        store->capture(owner, std::move(ticket));
+        if (i % at_once == at_once - 1)
+            co_await store->drain();
+    }
+    co_await store->drain();
+    co_return std::move(contents.report);
+}
+
+} // namespace
+
+// The store is held from the call on, not only from when the coroutine begins.
+asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesystem::path path, secret_bytes key,
+                                             export_options options)
+{
+    return export_from(store.shared_from_this(), std::move(path), std::move(key), options);
 }
 
 asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesystem::path path, secret_bytes key)
@@ -177,17 +163,7 @@ asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesyst
 asio::awaitable<import_report> import_sessions(session_store& store, std::filesystem::path path, secret_bytes key,
                                                import_policy policy)
 {
-    check(key, path);
-    require_option(policy.max_session_age.count() > 0 && policy.max_session_age <= std::chrono::hours{24 * 7},
-                   "import_policy::max_session_age: above 0 s, at most 7 days");
-    require_option(policy.now != nullptr, "import_policy::now: a clock");
-    auto const keep = store.shared_from_this();
-    std::function<read_result()> work = [=] { return read(path, key, policy); };
-    auto found = co_await on_another_thread(std::move(work));
-    for (auto& s : found.sessions)
-        keep->capture(s.key, std::move(s.ticket));
-    co_await keep->drain();
-    co_return std::move(found.report);
+    return import_into(store.shared_from_this(), std::move(path), std::move(key), std::move(policy));
 }
 
 asio::awaitable<import_report> import_sessions(session_store& store, std::filesystem::path path, secret_bytes key)

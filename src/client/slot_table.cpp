@@ -19,7 +19,7 @@ slot_table::slot_table(std::size_t slots, std::size_t max_keys, std::size_t firs
 {
 }
 
-std::size_t slot_table::begin_write(session_key const& key, tls_version protocol)
+slot_table::place slot_table::begin_write(session_key const& key, tls_version protocol)
 {
     auto& e = used(key);
     auto const find = [&](auto const& is_wanted) -> std::optional<std::size_t>
@@ -32,23 +32,32 @@ std::size_t slot_table::begin_write(session_key const& key, tls_version protocol
     auto const in = [](state wanted) { return [wanted](slot const& s) { return s.is == wanted; }; };
 
     auto chosen = std::optional<std::size_t>{tls12_slot};
+    bool may_replace = true;
     if (protocol == tls_version::tls13)
     {
         auto const& reusable = e.slots[tls12_slot];
         if (reusable.is != state::held || reusable.holds.protocol != tls_version::tls12)
+        {
             chosen = find(in(state::empty));
-        if (!chosen)
-            chosen = find(in(state::unknown));
+            if (!chosen)
+                chosen = find(in(state::unknown));
+            may_replace = !chosen;
+        }
         if (!chosen)
         {
             auto const order = [](slot const& s)
-            { return std::pair{s.is != state::held, s.holds.kept_at}; }; // one that is being written comes last
+            { return std::pair{s.is == state::writing, s.holds.kept_at}; }; // one that is being written comes last
             chosen = static_cast<std::size_t>(std::ranges::min_element(e.slots, {}, order) - e.slots.begin());
         }
         e.next = (*chosen + 1) % slots_;
     }
     e.slots[*chosen] = {state::writing, {}};
-    return *chosen;
+    return {*chosen, may_replace};
+}
+
+void slot_table::taken(session_key const& key, std::size_t at)
+{
+    set(key, at, state::taken);
 }
 
 void slot_table::seen(session_key const& key, content const& c)

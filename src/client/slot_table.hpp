@@ -15,8 +15,9 @@
 
 namespace reprise::detail {
 
-/** What this process knows of the slots of each key in a storage that others use too: a help for choosing the next slot to
-    write and the newest to read. It may be wrong at any time, and may forget any key: then the slots are looked through.
+/** What this process knows of the slots of each key in a storage that others use too: a help for choosing the next slot
+    to write and the newest to read. It may be wrong at any time, and may forget any key: then the slots are looked
+    through.
 
     @par Thread Safety
     Shared objects: unsafe.
@@ -37,13 +38,22 @@ public:
     ///     to begin to write, so that several processes do not all begin in one place.
     slot_table(std::size_t slots, std::size_t max_keys, std::size_t first);
 
-    /** The slot for a session that is going to be written; it counts as unknown until `written`.
+    struct place
+    {
+        std::size_t slot = 0;
+        bool may_replace = false; ///< else it is to be written if nothing is there
+    };
 
-        A TLS 1.2 session has a place of its own, for only the newest is of use; a ticket takes the place of such a session
-        first, for the peer speaks TLS 1.3 now, then a free slot, then one that this process has not looked into, then
-        the oldest.
+    /** Where a session is going to be written; it counts as none until it is `seen` there.
+
+        A TLS 1.2 session has a place of its own, for only the newest is of use; a ticket takes the place of such a
+        session first, for the peer speaks TLS 1.3 now, then a free slot, then one that this process has not looked
+        into, then the oldest, or one of which only others know how old it is.
     */
-    [[nodiscard]] std::size_t begin_write(session_key const& key, tls_version protocol);
+    [[nodiscard]] place begin_write(session_key const& key, tls_version protocol);
+
+    /// Something is there that this process has not looked at.
+    void taken(session_key const& key, std::size_t at);
 
     /// A session is known to be there.
     void seen(session_key const& key, content const& c);
@@ -73,6 +83,7 @@ private:
     {
         unknown,
         writing,
+        taken,
         empty,
         held,
     };

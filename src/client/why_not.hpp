@@ -6,8 +6,8 @@
 
 namespace reprise::detail {
 
-/// Why there is nothing under `key` in a map that is ordered by session_key: there may be sessions of this peer that this
-/// connection may not have. `has_sessions` says of a value whether there are any.
+/// Why there is nothing under `key` in a map that is ordered by session_key: there may be sessions of this peer that
+/// this connection may not have. `has_sessions` says of a value whether there are any.
 template <class Map, class HasSessions>
 [[nodiscard]] full_reason why_not(Map const& by_key, session_key const& key, HasSessions has_sessions)
 {

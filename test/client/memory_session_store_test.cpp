@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/await.hpp"
+#include "support/session_keys.hpp"
 #include "support/sessions.hpp"
 
 #include <reprise/base/error.hpp>
@@ -13,21 +14,13 @@
 
 using namespace reprise;
 using namespace std::chrono_literals;
+using test::key_of_host;
 using test::make_session;
 using test::now;
 
 TEST_SUITE_BEGIN("memory_session_store");
 
 namespace {
-
-session_key key_of(std::string host)
-{
-    session_key key;
-    key.host = std::move(host);
-    key.service = "443";
-    key.policy = "p";
-    return key;
-}
 
 SSL_SESSION const* id_of(std::optional<session> const& s)
 {
@@ -39,7 +32,7 @@ SSL_SESSION const* id_of(std::optional<session> const& s)
 TEST_CASE("TLS 1.3 tickets are handed out newest first, each once")
 {
     auto const store = memory_session_store::make();
-    auto const key = key_of("a");
+    auto const key = key_of_host("a");
     auto const old = make_session();
     auto const fresh = make_session();
     now(store->insert(key, old));
@@ -55,7 +48,7 @@ TEST_CASE("TLS 1.3 tickets are handed out newest first, each once")
 TEST_CASE("a TLS 1.2 session may be used again, and the newest takes the place of the others")
 {
     auto const store = memory_session_store::make();
-    auto const key = key_of("a");
+    auto const key = key_of_host("a");
     auto const old = make_session({.version = TLS1_2_VERSION});
     auto const fresh = make_session({.version = TLS1_2_VERSION, .ticket = false});
     now(store->insert(key, old));
@@ -71,28 +64,10 @@ TEST_CASE("a TLS 1.2 session may be used again, and the newest takes the place o
 
 TEST_CASE("sessions never cross to a key that differs in anything")
 {
-    session_key const key{"host", "443", "name", {"h2", "http/1.1"}, "route", "policy", "identity", "partition"};
-    auto const differing = [&](auto change)
-    {
-        auto other = key;
-        change(other);
-        return other;
-    };
-    std::vector<session_key> const others{
-        differing([](auto& k) { k.host = "hos"; }),
-        differing([](auto& k) { k.service = "8443"; }),
-        differing([](auto& k) { k.server_name = ""; }),
-        differing([](auto& k) { k.alpn = {"http/1.1", "h2"}; }),
-        differing([](auto& k) { k.alpn = {"h2"}; }),
-        differing([](auto& k) { k.route = ""; }),
-        differing([](auto& k) { k.policy = "other"; }),
-        differing([](auto& k) { k.identity = ""; }),
-        differing([](auto& k) { k.partition = ""; }),
-        differing([](auto& k) { k.host = "host4", k.service = "43"; }), // the same text, run together
-    };
+    auto const key = test::full_key();
     auto const store = memory_session_store::make();
     now(store->insert(key, make_session()));
-    for (auto const& other : others)
+    for (auto const& other : test::differing_keys())
     {
         CAPTURE(other.host);
         CHECK(other != key);
@@ -108,7 +83,7 @@ TEST_CASE("an expired session is not handed out, and goes when it is asked for")
     auto const store = memory_session_store::make({.now = time});
     for (int const version : {TLS1_2_VERSION, TLS1_3_VERSION})
     {
-        auto const key = key_of("a");
+        auto const key = key_of_host("a");
         now(store->insert(key, make_session({.version = version, .lifetime = 60s, .issued = time.now()})));
         now(store->insert(key, make_session({.version = version, .lifetime = 90s, .issued = time.now()})));
         time.advance(89s);
@@ -130,38 +105,38 @@ TEST_CASE("the bounds hold: tickets of one key, sessions, bytes")
         for (int i = 0; i < 3; ++i)
         {
             made.push_back(make_session());
-            now(store->insert(key_of("a"), made.back()));
+            now(store->insert(key_of_host("a"), made.back()));
         }
         CHECK(store->size() == 2);
-        CHECK(id_of(now(store->take(key_of("a"))).ticket) == made[2].native_handle());
-        CHECK(id_of(now(store->take(key_of("a"))).ticket) == made[1].native_handle());
+        CHECK(id_of(now(store->take(key_of_host("a"))).ticket) == made[2].native_handle());
+        CHECK(id_of(now(store->take(key_of_host("a"))).ticket) == made[1].native_handle());
     }
     SUBCASE("the key that was used least recently loses its own first")
     {
         auto const store = memory_session_store::make({.max_sessions = 2});
         auto const reusable = make_session({.version = TLS1_2_VERSION});
-        now(store->insert(key_of("a"), reusable));
-        now(store->insert(key_of("b"), reusable));
-        CHECK(now(store->take(key_of("a"))).ticket.has_value()); // used
-        now(store->insert(key_of("c"), reusable));
+        now(store->insert(key_of_host("a"), reusable));
+        now(store->insert(key_of_host("b"), reusable));
+        CHECK(now(store->take(key_of_host("a"))).ticket.has_value()); // used
+        now(store->insert(key_of_host("c"), reusable));
         CHECK(store->size() == 2);
-        CHECK(now(store->take(key_of("a"))).ticket.has_value());
-        CHECK_FALSE(now(store->take(key_of("b"))).ticket.has_value());
-        CHECK(now(store->take(key_of("c"))).ticket.has_value());
+        CHECK(now(store->take(key_of_host("a"))).ticket.has_value());
+        CHECK_FALSE(now(store->take(key_of_host("b"))).ticket.has_value());
+        CHECK(now(store->take(key_of_host("c"))).ticket.has_value());
     }
     SUBCASE("bytes count as session::size counts them")
     {
         auto const one = make_session();
         auto const store = memory_session_store::make({.max_bytes = 3 * one.size()});
         for (int i = 0; i < 10; ++i)
-            now(store->insert(key_of(std::to_string(i)), one));
+            now(store->insert(key_of_host(std::to_string(i)), one));
         CHECK(store->size() == 3);
         CHECK(store->bytes() == 3 * one.size());
     }
     SUBCASE("what is larger than the whole store is not kept")
     {
         auto const store = memory_session_store::make({.max_bytes = 1});
-        now(store->insert(key_of("a"), make_session()));
+        now(store->insert(key_of_host("a"), make_session()));
         CHECK(store->size() == 0);
         CHECK(store->bytes() == 0);
     }
@@ -171,14 +146,14 @@ TEST_CASE("remove forgets one key, clear everything")
 {
     auto const store = memory_session_store::make();
     for (auto const* host : {"a", "a", "b", "c"})
-        now(store->insert(key_of(host), make_session()));
-    CHECK(now(store->remove(key_of("a"))) == 2);
-    CHECK(now(store->remove(key_of("a"))) == 0);
+        now(store->insert(key_of_host(host), make_session()));
+    CHECK(now(store->remove(key_of_host("a"))) == 2);
+    CHECK(now(store->remove(key_of_host("a"))) == 0);
     CHECK(store->size() == 2);
     now(store->clear());
     CHECK(store->size() == 0);
     CHECK(store->bytes() == 0);
-    CHECK_FALSE(now(store->take(key_of("b"))).ticket.has_value());
+    CHECK_FALSE(now(store->take(key_of_host("b"))).ticket.has_value());
 }
 
 TEST_CASE("an option out of bounds is refused")
@@ -214,14 +189,14 @@ TEST_CASE("many threads take each ticket once")
             [&]
             {
                 for (int i = 0; i < tickets / 4; ++i)
-                    store->capture(key_of("a"), one);
+                    store->capture(key_of_host("a"), one);
                 boost::asio::io_context io;
                 for (int i = 0; i < tickets; ++i)
                     boost::asio::co_spawn(
                         io,
                         [&]() -> boost::asio::awaitable<void>
                         {
-                            auto const got = (co_await store->take(key_of("a"))).ticket;
+                            auto const got = (co_await store->take(key_of_host("a"))).ticket;
                             taken += got.has_value() ? 1 : 0;
                         },
                         boost::asio::detached);

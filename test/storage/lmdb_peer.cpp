@@ -1,8 +1,12 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Another process for the tests of lmdb_storage. Usage: reprise_lmdb_peer TASK DIRECTORY [ARGUMENT]
+// Another process for the tests of lmdb_storage and of stores upon it. Usage: reprise_lmdb_peer TASK DIRECTORY [ARGUMENT]
+#include "support/keys.hpp"
 #include "support/lmdb.hpp"
+#include "support/session_keys.hpp"
 
+#include <reprise/base/aead.hpp>
 #include <reprise/base/error.hpp>
+#include <reprise/client/persistent_session_store.hpp>
 #include <reprise/storage/lmdb_storage.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -175,6 +179,35 @@ void enlarge(std::string const& path)
         completed(storage->put("large" + std::to_string(i), secret(std::string(100'000, 'x')), later()));
 }
 
+// Take the sessions of h0 to h49 and say which they were: by a hash, for they are secrets.
+asio::awaitable<void> take_of(session_store& store, std::string host)
+{
+    keyed_hash const hash{test::key_of(3)};
+    for (;;)
+    {
+        auto const got = co_await store.take(test::key_of_host(host));
+        if (!got.ticket)
+            co_return;
+        std::string line = "took " + host + "-";
+        for (auto const byte : hash(got.ticket->serialize()))
+            line += "0123456789abcdef"[byte % 16];
+        say(line);
+    }
+}
+
+void take_sessions(std::string const& path)
+{
+    asio::io_context io;
+    persistent_session_store_options options;
+    options.storage = open(path, lmdb_durability::unsynced);
+    options.keys = {test::key_of(1)};
+    options.executor = io.get_executor();
+    auto const store = persistent_session_store::make(std::move(options));
+    for (int i = 0; i < 50; ++i)
+        asio::co_spawn(io, take_of(*store, "h" + std::to_string(i)), rethrow);
+    io.run();
+}
+
 int run(std::string const& task, std::string const& path, std::string const& argument)
 {
     if (task == "take")
@@ -191,6 +224,8 @@ int run(std::string const& task, std::string const& path, std::string const& arg
         hold(path);
     else if (task == "enlarge")
         enlarge(path);
+    else if (task == "take-sessions")
+        take_sessions(path);
     else
         return 2;
     return 0;

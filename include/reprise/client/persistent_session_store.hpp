@@ -18,49 +18,53 @@ namespace reprise {
 
 struct persistent_session_store_options
 {
-    /// Where the sessions go; mandatory. Processes that share it share the sessions: each ticket is used by one of them.
+    /// Where the sessions go; mandatory. Processes that share it share the sessions: each ticket is used by one of
+    /// them.
     storage_ptr storage{};
 
-    /// Keys of 32 random bytes, 1 to 16 different ones, as sealed_storage takes them: the first seals, all of them open. To
-    /// change keys put the new one first, and leave the old one out when the longest session has expired.
+    /// Keys of 32 random bytes, 1 to 16 different ones, as sealed_storage takes them: the first seals, all of them
+    /// open. To change keys put the new one first, and leave the old one out when the longest session has expired.
     std::vector<secret_bytes> keys{};
 
-    /// What hides the names; 32 random bytes. Empty: it comes from the first of `keys`, so that changing that forgets all
-    /// sessions. Give one that stays, and the sessions stay.
+    /// What hides the names; 32 random bytes. Empty: it comes from the first of `keys`, so that changing that forgets
+    /// all sessions. Give one that stays, and the sessions stay.
     secret_bytes name_key{};
 
     /// Seal the records (sealed_storage), unless they do not leave the process (immediate_storage), or `storage` is a
     /// sealed_storage. False leaves that to the caller: whoever can read the storage can resume the sessions in it.
     bool sealed = true;
 
-    /// Keep sessions of mutual TLS (`session_key::identity`) in the storage too. Otherwise this process's memory alone has
-    /// them: who resumes one is taken for the owner of the client certificate, without its key.
+    /// Keep sessions of mutual TLS (`session_key::identity`) in the storage too. Otherwise this process's memory alone
+    /// has them: who resumes one is taken for the owner of the client certificate, without its key.
     bool persist_mutual_tls = false;
 
-    /// Slots of each key, and so the most TLS 1.3 tickets under it; 1 to 16, and the same in all processes. A connection to a
-    /// peer of which this process knows no session asks the storage once for each.
+    /// Slots of each key, and so the most TLS 1.3 tickets under it; 1 to 16, and the same in all processes. A
+    /// connection to a peer of which this process knows no session asks the storage once for each.
     std::size_t max_tickets_per_key = 4;
 
     /// Ask servers for tickets until so many are known under a key (RFC 9149); 0 asks for none; at most
     /// max_tickets_per_key.
     unsigned request_tickets = 0;
 
-    /// Keys of which this process remembers where their sessions are, and sessions that it keeps in memory because they are
-    /// not to be or could not be written; at least 1. Those used least recently are forgotten, and looked for when asked for.
+    /// Keys of which this process remembers where their sessions are, and sessions that it keeps in memory because they
+    /// are not to be or could not be written; at least 1. Those used least recently are forgotten, and looked for when
+    /// asked for.
     std::size_t max_keys = 4096;
 
-    /// How many of the last sessions are kept decoded beside their records: decoding costs 250 us. About 5 KB each; 0 for
-    /// none.
+    /// How many of the last sessions are kept decoded beside their records: decoding costs 250 us. About 5 KB each; 0
+    /// for none.
     std::size_t decoded_sessions = 256;
 
     /// Sessions that may wait to be written; further ones are kept in memory alone, and counted. At least 1.
     std::size_t max_pending_writes = 256;
 
-    /// Longest wait for a session to be written; then the write is given up, and counted as a storage error. At least 1 ms.
+    /// Longest wait for a session to be written; then the write is given up, and counted as a storage error. At least 1
+    /// ms.
     std::chrono::milliseconds write_deadline{5000};
 
-    /// Where sessions are written, behind `capture`; mandatory, unless the storage is an immediate_storage. Its context has
-    /// to exist as long as the store is used. An io_context's `run` does not return while a session is being written.
+    /// Where sessions are written, behind `capture`; mandatory, unless the storage is an immediate_storage. Its context
+    /// has to exist as long as the store is used. An io_context's `run` does not return while a session is being
+    /// written.
     asio::any_io_executor executor{};
 
     /// Where "now" comes from.
@@ -82,18 +86,20 @@ struct persistent_session_store_stats
     they are, and are sealed. Nobody who lacks the keys can read, make or move one; what the storage's owner can do all
     the same is said at sealed_storage.
 
-    Each key has a few slots. A TLS 1.3 ticket is handed out after the storage's `take` has given it to this process, the
-    newest first as far as this process knows; a TLS 1.2 session stays where it is. A session is found from `capture` on: one
-    whose write has not begun never reaches the storage if it is taken first, and a ticket that is being written is waited
-    for, because only the storage can then say that nobody else has it. Sessions whose write has failed are erased, and
-    stay in memory. (Should the storage have kept one although it said that it failed, another process may take it within
-    the moment before.) A write that is late is left to the storage: whoever finds the session there has it.
+    Each key has a few slots. A TLS 1.3 ticket is handed out after the storage's `take` has given it to this process,
+    the newest first as far as this process knows; a TLS 1.2 session stays where it is. A session is found from
+    `capture` on: one whose write has not begun never reaches the storage if it is taken first, and a ticket that is
+    being written is waited for, because only the storage can then say that nobody else has it. Sessions whose write has
+    failed are erased there and stay in memory, to be handed out after the others. (Should the storage have kept one
+    although it said that it failed, another process may take it within the moment before.) A write that is late is left to the storage: whoever finds the
+    session there has it.
 
-    A process that has just started looks for sessions in the storage when they are asked for. It cannot list them: `size`,
-    `release` and `clear` mean the sessions that this process has kept or seen. To forget all others too, change the keys.
+    A process that has just started looks for sessions in the storage when they are asked for. It cannot list them:
+    `size`, `release` and `clear` mean the sessions that this process has kept or seen. To forget all others too, change
+    the keys.
 
-    A failing storage costs resumptions: `take` then answers `full_reason::lookup_failed`, while `remove` and `clear`, which
-    have not forgotten, throw.
+    A failing storage costs resumptions: `take` then answers `full_reason::lookup_failed`, while `remove` and `clear`,
+    which have not forgotten, throw.
 
     @par Cancellation
     As the contract says. A cancelled `take` may have removed a ticket; it is then not used by anybody.
