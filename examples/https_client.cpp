@@ -5,6 +5,7 @@
 #include "common/tls_options.hpp"
 
 #include <reprise/client/client_stream.hpp>
+#include <reprise/client/explain.hpp>
 #include <reprise/http/request.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -40,9 +41,6 @@ struct arguments
     example::store_options store;
     bool no_tickets = false;
     bool keep_alive = false;
-    example::store_options store;
-    std::string certificate;
-    std::string key;
     bool explain = false;
     bool early_data = false;
     bool fast_open = false;
@@ -65,6 +63,7 @@ void declare(CLI::App& app, arguments& a)
         ->check(CLI::ExistingFile);
     example::declare(app, a.tls);
     example::declare(app, a.store);
+    app.add_flag("--explain", a.explain, "Say before each connection what it would offer, and why not");
     app.add_flag("--no-tickets", a.no_tickets, "Take no TLS 1.2 tickets, so that session ids are used");
     app.add_flag("--keep-alive", a.keep_alive, "Keep the connection for the next request, as long as the server does");
     app.add_flag("--early-data", a.early_data, "Send the request in the first flight, where the session allows it");
@@ -259,7 +258,7 @@ asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise:
             if (a.explain && !c.open)
             {
                 auto const e = co_await reprise::explain(u.host, u.port, tls, store, options);
-                std::cout << to_string(e);
+                (a.json ? std::cerr : std::cout) << to_string(e);
             }
             auto const result = co_await fetch(c, u, a.keep_alive && i + 1 < a.repeat, a.early_data);
             all_ok = all_ok && result.ok();

@@ -220,6 +220,20 @@ TEST_CASE("two processes share a store on disk, and no ticket is used twice")
     CHECK(f.resumed() == resumed + 1);
 }
 
+TEST_CASE("--explain says before each connection what it would offer")
+{
+    for (auto const& k : kinds)
+    {
+        CAPTURE(std::string{k.name});
+        fixture f{k};
+        auto const output = f.visit({"--explain"}, 2);
+        CAPTURE(output);
+        CHECK(contains(output, "full handshake: nothing-stored"));
+        CHECK(contains(output, "is offered; the server decides"));
+        CHECK(f.has_resumed(output));
+    }
+}
+
 TEST_CASE("the client says what is wrong with its options, and sends nothing")
 {
     credentials const c;
