@@ -22,10 +22,11 @@ namespace http = boost::beast::http;
 
 constexpr std::uint32_t longest_head = 16 * 1024;
 
-// No space, no control byte: nothing that ends a field or a line.
-bool is_one_word(std::string_view text)
+// A name or an address: nothing that ends a field or a line, or would make another authority of it (RFC 3986, 3.2).
+bool is_host(std::string_view text)
 {
-    return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c != 0x7f; });
+    return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c != 0x7f; }) &&
+           text.find_first_of("/?#@[]\\") == std::string_view::npos;
 }
 
 bool is_one_line(std::string_view text)
@@ -54,14 +55,21 @@ bool is_v6(std::string const& host)
     return !ec;
 }
 
+std::string bracketed(std::string const& host)
+{
+    return is_v6(host) ? "[" + host + "]" : host;
+}
+
 } // namespace
 
 std::optional<std::string> connect_request(http_proxy const& proxy, std::string const& host, std::string const& service)
 {
     auto const port = port_of(service);
-    if (!port || !is_one_word(host) || !is_one_line(proxy.authorization))
+    bool const v6 = is_v6(host);
+    bool const has_port = !v6 && host.find(':') != std::string::npos;
+    if (!port || !is_host(host) || has_port || !is_one_line(proxy.authorization))
         return std::nullopt;
-    auto const authority = (is_v6(host) ? "[" + host + "]" : host) + ":" + std::to_string(*port);
+    auto const authority = bracketed(host) + ":" + std::to_string(*port);
     std::string request = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n";
     if (!proxy.authorization.empty())
         request += "Proxy-Authorization: " + proxy.authorization + "\r\n";
@@ -70,7 +78,7 @@ std::optional<std::string> connect_request(http_proxy const& proxy, std::string 
 
 std::string route_of(http_proxy const& proxy)
 {
-    std::string route = "http://" + proxy.host + ":" + proxy.service;
+    std::string route = "http://" + bracketed(proxy.host) + ":" + proxy.service;
     std::ranges::transform(route, route.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     return route;
 }

@@ -79,7 +79,8 @@ TEST_CASE("what is said to a proxy names the peer, and nothing else")
     CHECK(connect_request(proxy, "a.test", "443") == "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n");
     CHECK(connect_request(proxy, "::1", "8443") == "CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n");
     CHECK(connect_request(proxy, "a.test", "https") == "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n");
-    for (char const* host : {"", "a b", "a\r\nX: y", "a\n", "a\tb", "a\x7f"})
+    for (char const* host :
+         {"", "a b", "a\r\nX: y", "a\n", "a\tb", "a\x7f", "a.test:80", "a.test/x", "me@a.test", "[::1]", "a#", "a?b"})
         CHECK_FALSE(connect_request(proxy, host, "443"));
     for (char const* service : {"", "0", "65536", "-1", "no-such-service", "443 "})
         CHECK_FALSE(connect_request(proxy, "a.test", service));
@@ -89,6 +90,7 @@ TEST_CASE("what is said to a proxy names the peer, and nothing else")
     proxy.authorization = "Basic\r\nX: y";
     CHECK_FALSE(connect_request(proxy, "a.test", "443"));
     CHECK(route_of({"Proxy.Test", "3128"}) == "http://proxy.test:3128");
+    CHECK(route_of({"::1", "3128"}) == "http://[::1]:3128");
 }
 
 namespace {

@@ -80,6 +80,31 @@ TEST_CASE("where the first address refuses, the next one is tried at once")
         });
 }
 
+TEST_CASE("an address that has worked is tried first the next time")
+{
+    world w{};
+    reprise::client_options options;
+    options.attempt_delay = 10s;
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream(options); // "localhost" is ::1 first, where nobody listens
+            co_await w.visit(stream);
+            // Somebody who would be found there now is not asked.
+            error_code ec;
+            tcp::acceptor six{w.io};
+            six.open(tcp::v6(), ec);
+            if (!ec)
+                six.bind({asio::ip::address_v6::loopback(), w.srv.endpoint().port()}, ec);
+            if (!ec)
+                six.listen(1, ec);
+            REQUIRE_FALSE(ec);
+            CHECK((co_await w.visit(stream)).resumed());
+            CHECK(stream.handshake().resumed());
+        });
+    CHECK(w.srv.handshakes.size() == 2);
+}
+
 TEST_CASE("where the first address is silent, the next one is tried beside it, after the delay")
 {
     world w{};
@@ -150,6 +175,34 @@ TEST_CASE("a race that is cancelled ends at once, and the stream is as good as n
                 co_await asio::post(asio::use_awaitable);
             CHECK(ended == asio::error::operation_aborted);
             co_await w.visit(stream);
+        });
+}
+
+TEST_CASE("close() ends a race")
+{
+    world w{};
+    silent const one{w.io};
+    silent const two{w.io};
+    std::vector const endpoints{one.acceptor.local_endpoint(), two.acceptor.local_endpoint()};
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream();
+            bool done = false;
+            error_code ended;
+            stream.async_connect(endpoints, "localhost",
+                                 [&](error_code ec, auto const&)
+                                 {
+                                     ended = ec;
+                                     done = true;
+                                 });
+            for (int i = 0; i < 10; ++i)
+                co_await asio::post(asio::use_awaitable);
+            CHECK_FALSE(done);
+            stream.close();
+            while (!done)
+                co_await asio::post(asio::use_awaitable);
+            CHECK(ended == asio::error::operation_aborted);
         });
 }
 
@@ -389,6 +442,8 @@ TEST_CASE("what a proxy refuses or says wrong is told, and nothing reaches the s
             auto const [bad, none] = co_await strange.async_connect("a b", w.srv.port(), no_throw);
             CHECK(bad == errc::bad_option);
             CHECK(between.heard.size() == 3);
+            auto const [worse, nothing] = co_await strange.async_connect("me@a.test", w.srv.port(), no_throw);
+            CHECK(worse == errc::bad_option);
         });
     CHECK(w.srv.handshakes.empty());
 }

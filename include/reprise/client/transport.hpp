@@ -16,10 +16,13 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -47,11 +50,14 @@ public:
     connector connect_as_told{}; ///< the caller's, or none
 
     [[nodiscard]] auto& socket() noexcept { return lowest_socket(next); }
+    using socket_type = std::remove_reference_t<decltype(lowest_socket(std::declval<NextLayer&>()))>;
 
     void close() noexcept
     {
         error_code ignored;
         socket().close(ignored);
+        if (auto const race = race_.lock())
+            race->abort();
     }
 
     /// @param dog Closes this. @param end When it does.
@@ -60,6 +66,8 @@ public:
     {
         if (connect_as_told)
             co_return co_await ask_caller(to);
+        if (o.proxy && !connect_request(*o.proxy, to.host, to.service))
+            co_return errc::bad_option;
         auto endpoints = to.endpoints;
         if (endpoints.empty() || o.proxy)
         {
@@ -70,16 +78,27 @@ public:
             if (found.value->ec)
                 co_return found.value->ec;
             endpoints = std::move(found.value->endpoints);
+            // What has worked before comes first (RFC 8305, 4).
+            if (auto const at = std::ranges::find(endpoints, last_); at != endpoints.end())
+                std::rotate(endpoints.begin(), at, at + 1);
         }
         if (fast_open && !o.proxy)
             co_return co_await connect_fast(std::move(endpoints));
-        auto ec = co_await connect_to_any(socket(), std::move(endpoints), o.attempt_delay, end);
+        auto ec = co_await connect_to_any(socket(), endpoints, o.attempt_delay, end, race_);
+        if (!ec && endpoints.size() != 1)
+            remember_peer();
         if (!ec && o.proxy)
             ec = co_await ask_proxy(next, *o.proxy, to.host, to.service);
         co_return ec;
     }
 
 private:
+    void remember_peer() noexcept
+    {
+        error_code ignored;
+        last_ = socket().remote_endpoint(ignored);
+    }
+
     asio::awaitable<error_code> ask_caller(peer const& to)
     {
         error_code ec;
@@ -111,6 +130,9 @@ private:
         }
         co_return ec;
     }
+
+    std::weak_ptr<connect_race<socket_type>> race_;
+    asio::ip::tcp::endpoint last_{}; ///< to which it was connected, of several
 };
 
 } // namespace reprise::detail

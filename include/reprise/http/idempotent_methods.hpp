@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <ostream> // verb.hpp lacks it
+
 #include <boost/beast/http/verb.hpp>
 
 namespace reprise {

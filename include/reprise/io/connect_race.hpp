@@ -49,6 +49,8 @@ public:
                 next_start_ = std::chrono::steady_clock::now() + delay;
                 continue;
             }
+            if (is_aborted_)
+                co_return finish(asio::error::operation_aborted);
             happened_ = false;
             auto const until = plan_.has_more() ? std::min(next_start_, end) : end;
             event_.expires_at(until);
@@ -64,6 +66,14 @@ public:
         auto winner = std::move(*winner_);
         close_all();
         co_return std::pair{error_code{}, std::optional<Socket>{std::move(winner)}};
+    }
+
+    /// End it, as if it were cancelled.
+    void abort()
+    {
+        is_aborted_ = true;
+        happened_ = true;
+        event_.cancel();
     }
 
 private:
@@ -120,17 +130,20 @@ private:
     error_code last_error_ = asio::error::not_found;
     bool happened_ = false;
     bool is_over_ = false;
+    bool is_aborted_ = false;
 };
 
 /** Connect to the first of these endpoints that answers (RFC 8305, 5). One alone is simply connected to.
 
-    @param delay How long an attempt is alone. @param end When to give up.
+    @param delay How long an attempt is alone. @param end When to give up. @param current Refers to the race while there is
+        one, for whoever wants to abort it.
 
     It runs on the socket's executor. Cancelled, it ends with `operation_aborted`; other sockets than the winner are closed.
 */
 template <class Socket>
 asio::awaitable<error_code> connect_to_any(Socket& socket, std::vector<asio::ip::tcp::endpoint> endpoints,
-                                           std::chrono::milliseconds delay, std::chrono::steady_clock::time_point end)
+                                           std::chrono::milliseconds delay, std::chrono::steady_clock::time_point end,
+                                           std::weak_ptr<connect_race<Socket>>& current)
 {
     if (endpoints.size() == 1)
     {
@@ -140,6 +153,7 @@ asio::awaitable<error_code> connect_to_any(Socket& socket, std::vector<asio::ip:
     }
     auto const ex = socket.get_executor();
     auto const race = std::make_shared<connect_race<Socket>>(ex, std::move(endpoints));
+    current = race;
     auto [ec, winner] = co_await race->run(delay, end, [ex] { return Socket{ex}; });
     if (winner)
         socket = std::move(*winner);
