@@ -107,6 +107,16 @@ private:
 // No link: what is removed later has to be what was read. No FIFO is waited for.
 constexpr int open_flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
 
+// Whether the path names the file that is open, and not another one. Throws if it names none.
+bool is_named(int file, std::filesystem::path const& path)
+{
+    struct stat opened{};
+    struct stat named{};
+    if (::fstat(file, &opened) != 0 || ::lstat(path.c_str(), &named) != 0)
+        fail(path);
+    return named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
 void require_private(bool ok, std::filesystem::path const& path)
 {
     if (!ok)
@@ -139,10 +149,7 @@ private_file::private_file(std::filesystem::path path) : path_(std::move(path))
                         path_);
         if (retried([&] { return ::flock(file.get(), LOCK_EX); }) != 0)
             fail(path_);
-        struct stat named{};
-        if (::lstat(path_.c_str(), &named) != 0)
-            fail(path_);
-        if (named.st_dev != opened.st_dev || named.st_ino != opened.st_ino)
+        if (!is_named(file.get(), path_))
             continue; // another one has come in its place
         descriptor_ = file.release();
         return;
@@ -178,6 +185,8 @@ std::vector<unsigned char> private_file::read(std::uint64_t max_bytes) const
 
 void private_file::remove() const
 {
+    if (!is_named(descriptor_, path_))
+        return;
     if (::unlink(path_.c_str()) != 0)
         fail(path_);
     sync_directory_of(path_);

@@ -29,7 +29,8 @@ public:
     /// @throws system_error of the system, with the path; `errc::session_file_too_large`.
     [[nodiscard]] std::vector<unsigned char> read(std::uint64_t max_bytes) const;
 
-    /// Remove its name, also from the disk. @throws system_error of the system, with the path.
+    /// Remove its name, also from the disk, unless another file has come in its place.
+    /// @throws system_error of the system, with the path.
     void remove() const;
 
 private:
