@@ -27,12 +27,17 @@ using table_hash_key = std::array<std::uint64_t, 6>;
     std::uint64_t state = bytes.size();
     do
     {
-        auto const size = std::min(bytes.size(), sizeof words);
-        if (size < sizeof words)
+        if (bytes.size() >= sizeof words) // of a size that the compiler knows
+        {
+            std::memcpy(words.data(), bytes.data(), sizeof words);
+            bytes.remove_prefix(sizeof words);
+        }
+        else
+        {
             words = {};
-        if (size != 0)
-            std::memcpy(words.data(), bytes.data(), size);
-        bytes.remove_prefix(size);
+            bytes.copy(reinterpret_cast<char*>(words.data()), sizeof words);
+            bytes = {};
+        }
         wide const sum = wide{words[0] + key[0]} * (words[1] + key[1]) + wide{words[2] + key[2]} * (words[3] + key[3]);
         auto const low = static_cast<std::uint64_t>(sum) + state;
         auto const high = static_cast<std::uint64_t>(sum >> 64);
