@@ -38,6 +38,9 @@ std::unique_ptr<client> make_reprise(nginx const& server, bool tls13);
 /// Asio's own stream, by hand; without resumption, for it has none.
 std::unique_ptr<client> make_plain_asio(nginx const& server, bool tls13);
 
+/// OpenSSL on a blocking socket and nothing else: less than this no client with OpenSSL can cost.
+std::unique_ptr<client> make_openssl(nginx const& server, bool tls13);
+
 /// libcurl's easy interface: a handle for each request, and a share handle for sessions.
 std::unique_ptr<client> make_curl(nginx const& server, bool tls13);
 

@@ -47,6 +47,7 @@ std::vector<subject> measure(bench::nginx const& server, bool tls13)
     if (auto go = make_go(server, tls13))
         subjects.push_back({"Go net/http, session cache", std::move(go)});
     subjects.push_back({"Asio by hand, in full", make_plain_asio(server, tls13), false});
+    subjects.push_back({"OpenSSL alone, blocking", make_openssl(server, tls13)}); // the last: no rival, but the floor
     for (auto& s : subjects)
         (void)s.client->fetch(20); // the first ones fill caches
     for (std::size_t i = 0; i < rounds; ++i)
@@ -160,12 +161,13 @@ bool report(bench::nginx const& server, bool tls13)
     {
         auto const own = bench::median_of(s.cpu);
         std::printf("%-30s %12.1f %12.1f %12.2f\n", s.name, own, bench::median_of(s.time), cpu / own);
-        if (&s == &subjects.front())
+        if (&s == &subjects.front() || &s == &subjects.back())
             continue;
         least_other = least_other == 0 ? own : std::min(least_other, own);
         if (curl == 0)
             curl = own;
     }
+    std::printf("OpenSSL alone is %.2f of libcurl, share handle\n", bench::median_of(subjects.back().cpu) / curl);
     auto const own = own_work(server, tls13);
     std::printf("\n");
     bench::print_goal_heading("us");
