@@ -40,6 +40,7 @@ public:
         case errc::proxy_refused: return "the proxy does not connect to this peer";
         case errc::proxy_authentication_required: return "the proxy wants (other) credentials";
         case errc::proxy_malformed: return "the proxy's answer is not one to CONNECT";
+        case errc::proxy_failed: return "the proxy does not reach the peer (5xx)";
         }
         return "unknown reprise error";
     }

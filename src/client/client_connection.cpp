@@ -169,8 +169,8 @@ client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_s
     require_option(o.retry.max_attempts >= 1 && o.retry.first_delay.count() >= 1 &&
                        o.retry.max_delay >= o.retry.first_delay && o.retry.deadline.count() >= 0,
                    "retry_options: at least 1 attempt, delays of at least 1 ms, the longest not below the first");
-    require_option(!o.proxy || (!o.proxy->host.empty() && !o.proxy->service.empty()),
-                   "client_options::proxy: a host and a port");
+    require_option(!o.proxy || can_be_asked(*o.proxy),
+                   "client_options::proxy: a host, a port, and an authorization of one line");
 }
 
 std::optional<std::chrono::milliseconds> client_connection::plan_retry(unsigned attempt, error_code why,
@@ -570,6 +570,12 @@ bool is_alive(int socket) noexcept
     char byte = 0;
     auto const n = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+}
+
+std::size_t receive_now(int socket, std::span<unsigned char> into) noexcept
+{
+    auto const n = ::recv(socket, into.data(), into.size(), MSG_DONTWAIT);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
 }
 
 } // namespace reprise::detail

@@ -67,13 +67,18 @@ std::optional<std::string> connect_request(http_proxy const& proxy, std::string 
     auto const port = port_of(service);
     bool const v6 = is_v6(host);
     bool const has_port = !v6 && host.find(':') != std::string::npos;
-    if (!port || !is_host(host) || has_port || !is_one_line(proxy.authorization))
+    if (!port || !is_host(host) || has_port || !can_be_asked(proxy))
         return std::nullopt;
     auto const authority = bracketed(host) + ":" + std::to_string(*port);
     std::string request = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n";
     if (!proxy.authorization.empty())
         request += "Proxy-Authorization: " + proxy.authorization + "\r\n";
     return request + "\r\n";
+}
+
+bool can_be_asked(http_proxy const& proxy)
+{
+    return !proxy.host.empty() && !proxy.service.empty() && is_one_line(proxy.authorization);
 }
 
 std::string route_of(http_proxy const& proxy)
@@ -85,36 +90,62 @@ std::string route_of(http_proxy const& proxy)
 
 struct proxy_reply::state
 {
-    http::response_parser<http::empty_body> parser;
+    state() { begin(); }
+
+    void begin()
+    {
+        parser.emplace();
+        parser->header_limit(longest_head);
+        parser->skip(true); // an answer to CONNECT has no body (RFC 9110, 9.3.6)
+    }
+
+    // More bytes; an answer to be continued makes room for the next (RFC 9110, 15.2).
+    void put(std::string_view bytes, error_code& ec)
+    {
+        size += bytes.size();
+        unread.append(bytes);
+        unread.erase(0, parser->put(asio::buffer(unread), ec));
+        while (!ec && is_interim())
+        {
+            begin();
+            unread.erase(0, parser->put(asio::buffer(unread), ec));
+        }
+    }
+
+    [[nodiscard]] bool is_interim() const
+    {
+        return parser->is_header_done() && parser->get().result_int() / 100 == 1 &&
+               parser->get().result() != http::status::switching_protocols;
+    }
+
+    std::optional<http::response_parser<http::empty_body>> parser;
     std::string unread;
+    std::size_t size = 0; // of all that has come
 };
 
-proxy_reply::proxy_reply() : state_(std::make_unique<state>())
-{
-    state_->parser.header_limit(longest_head);
-    state_->parser.skip(true); // an answer to CONNECT has no body (RFC 9110, 9.3.6)
-}
+proxy_reply::proxy_reply() : state_(std::make_unique<state>()) {}
 
 proxy_reply::~proxy_reply() = default;
 
 bool proxy_reply::put(std::string_view bytes, error_code& ec)
 {
-    auto& [parser, unread] = *state_;
-    unread.append(bytes);
-    unread.erase(0, parser.put(asio::buffer(unread), ec));
-    if (ec == http::error::need_more && unread.size() <= longest_head)
+    state_->put(bytes, ec);
+    if (ec == http::error::need_more && state_->size <= longest_head)
     {
         ec = {};
         return false;
     }
+    auto const& parser = *state_->parser;
     auto const status = parser.is_header_done() ? parser.get().result_int() : 0;
     if (ec || !parser.is_header_done())
         ec = errc::proxy_malformed;
     else if (status == 407)
         ec = errc::proxy_authentication_required;
+    else if (status >= 500)
+        ec = errc::proxy_failed;
     else if (status < 200 || status > 299)
         ec = errc::proxy_refused;
-    else if (!unread.empty()) // a TLS server does not speak first
+    else if (!state_->unread.empty()) // a TLS server does not speak first
         ec = errc::proxy_malformed;
     return !ec;
 }

@@ -22,7 +22,7 @@ namespace reprise::detail {
           error_code{error::connection_aborted}, error_code{error::broken_pipe}, error_code{error::host_unreachable},
           error_code{error::network_unreachable}, error_code{error::network_down}, error_code{error::timed_out},
           error_code{error::try_again}, error_code{error::host_not_found_try_again}, error_code{error::eof},
-          error_code{boost::asio::ssl::error::stream_truncated}})
+          error_code{boost::asio::ssl::error::stream_truncated}, error_code{errc::proxy_failed}})
         if (ec == passing)
             return true;
     return false;

@@ -144,6 +144,13 @@ tls_result tls_engine::read(std::span<unsigned char> into)
     return judge(result, result > 0 ? static_cast<std::size_t>(result) : 0);
 }
 
+tls_result tls_engine::peek()
+{
+    unsigned char byte = 0;
+    forget_old_errors();
+    return judge(::SSL_peek(ssl_.get(), &byte, 1), 0);
+}
+
 tls_result tls_engine::write(byte_view from)
 {
     if (from.empty()) // OpenSSL would take it for an error

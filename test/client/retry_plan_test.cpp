@@ -47,7 +47,8 @@ TEST_CASE("what may pass is tried again, what says no is not")
     for (error_code const ec :
          {error_code{error::connection_refused}, error_code{error::connection_reset}, error_code{error::timed_out},
           error_code{error::host_unreachable}, error_code{error::host_not_found_try_again}, error_code{error::eof},
-          error_code{boost::asio::ssl::error::stream_truncated}, error_code{error::broken_pipe}})
+          error_code{boost::asio::ssl::error::stream_truncated}, error_code{error::broken_pipe},
+          error_code{errc::proxy_failed}})
     {
         CAPTURE(ec.message());
         CHECK(plan_retry(o, 1, ec, 0ms, 0.0));
@@ -120,7 +121,17 @@ TEST_CASE("a proxy's answer is yes, no, or nonsense, in whatever pieces it comes
         CHECK(said("HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 3\r\n\r\n", piece) ==
               errc::proxy_authentication_required);
         CHECK(said("HTTP/1.1 403 Forbidden\r\n\r\n", piece) == errc::proxy_refused);
-        CHECK(said("HTTP/1.1 502 Bad Gateway\r\n\r\n", piece) == errc::proxy_refused);
+        CHECK(said("HTTP/1.1 502 Bad Gateway\r\n\r\n", piece) == errc::proxy_failed);
+        CHECK(said("HTTP/1.1 101 Switching Protocols\r\n\r\n", piece) == errc::proxy_refused);
+        // Answers to be continued are no answer yet (RFC 9110, 15.2).
+        CHECK(said("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+                   piece) == error_code{});
+        CHECK(said("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 No\r\n\r\n", piece) == errc::proxy_refused);
+        CHECK(said("HTTP/1.1 100 Continue\r\n\r\n", piece) == error::eof);
+        std::string endless;
+        while (endless.size() < 20'000)
+            endless += "HTTP/1.1 100 Continue\r\n\r\n";
+        CHECK(said(endless, piece) == errc::proxy_malformed);
         CHECK(said("HTTP/1.1 301 Moved\r\n\r\n", piece) == errc::proxy_refused);
         CHECK(said("SSH-2.0-OpenSSH\r\n\r\n", piece) == errc::proxy_malformed);
         CHECK(said("HTTP/1.1 abc\r\n\r\n", piece) == errc::proxy_malformed);

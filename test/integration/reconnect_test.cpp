@@ -11,7 +11,10 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 
+#include <array>
 #include <deque>
+#include <filesystem>
+#include <optional>
 
 using namespace test;
 using reprise::errc;
@@ -206,6 +209,96 @@ TEST_CASE("close() ends a race")
         });
 }
 
+TEST_CASE("a race that is cancelled at any step leaves no socket behind")
+{
+    world w{};
+    silent const quiet{w.io};
+    std::vector const endpoints{refusing(w.io), quiet.acceptor.local_endpoint(), quiet.acceptor.local_endpoint()};
+    auto const files = []
+    {
+        std::filesystem::directory_iterator const open{"/proc/self/fd"};
+        return std::distance(begin(open), end(open));
+    };
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            for (int steps = 0; steps < 40; ++steps)
+            {
+                CAPTURE(steps);
+                auto stream = w.stream();
+                auto const before = files();
+                asio::cancellation_signal cancel;
+                std::optional<error_code> ended;
+                stream.async_connect(
+                    endpoints, "localhost",
+                    asio::bind_cancellation_slot(cancel.slot(), [&](error_code ec, auto const&) { ended = ec; }));
+                for (int i = 0; i < steps; ++i)
+                    co_await asio::post(asio::use_awaitable);
+                cancel.emit(asio::cancellation_type::terminal);
+                while (!ended)
+                    co_await asio::post(asio::use_awaitable);
+                CHECK(*ended == asio::error::operation_aborted);
+                CHECK(files() == before);
+            }
+        });
+}
+
+TEST_CASE("close() and the time limit end whatever a connection waits for")
+{
+    world w{};
+    int asked = 0;
+    auto const refuse = [&, at = refusing(w.io)](client_side::next_layer_type& socket, std::string,
+                                                 std::string) -> asio::awaitable<void>
+    {
+        ++asked;
+        co_await socket.async_connect(at, asio::use_awaitable);
+    };
+    auto const wait = [&](client_side::next_layer_type& socket, std::string, std::string) -> asio::awaitable<void>
+    {
+        ++asked;
+        asio::steady_timer forever{socket.get_executor(), asio::steady_timer::time_point::max()};
+        co_await forever.async_wait(asio::use_awaitable);
+    };
+    auto const closed_while = [&](client_side& stream) -> asio::awaitable<error_code>
+    {
+        std::optional<error_code> ended;
+        asked = 0;
+        stream.async_connect("localhost", w.srv.port(), [&](error_code ec, auto const&) { ended = ec; });
+        while (asked == 0)
+            co_await asio::post(asio::use_awaitable);
+        for (int i = 0; i < 20; ++i)
+            co_await asio::post(asio::use_awaitable);
+        CHECK_FALSE(ended);
+        stream.close();
+        while (!ended)
+            co_await asio::post(asio::use_awaitable);
+        CHECK(asked == 1);
+        co_return *ended;
+    };
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            reprise::client_options options;
+            options.retry = {.max_attempts = 2, .first_delay = 1h, .max_delay = 1h};
+            auto pausing = w.stream(options);
+            pausing.set_connector("test", refuse);
+            CHECK(co_await closed_while(pausing) == asio::error::operation_aborted);
+
+            auto waiting = w.stream(options);
+            waiting.set_connector("test", wait);
+            CHECK(co_await closed_while(waiting) == asio::error::operation_aborted);
+            CHECK(co_await closed_while(waiting) == asio::error::operation_aborted); // as good as new
+
+            options = {};
+            options.connect_timeout = 5ms;
+            auto late = w.stream(options);
+            late.set_connector("test", wait);
+            auto const [ec, info] = co_await late.async_connect("localhost", w.srv.port(), no_throw);
+            CHECK(ec == asio::error::timed_out);
+        });
+    CHECK(w.srv.handshakes.empty());
+}
+
 TEST_CASE("a server that comes up late is found by trying again, and an observer hears of one handshake")
 {
     world w{};
@@ -333,12 +426,18 @@ struct proxy
         if (failed)
             co_return;
         heard.push_back(head);
-        for (std::size_t at = 0; at < answer.size(); at += piece)
+        auto said = answer;
+        if (!first.empty())
         {
-            auto const part = answer.substr(at, piece);
+            said = first.front();
+            first.pop_front();
+        }
+        for (std::size_t at = 0; at < said.size(); at += piece)
+        {
+            auto const part = said.substr(at, piece);
             (void)co_await asio::async_write(client, asio::buffer(part), asio::transfer_all(), no_throw);
         }
-        if (answer.find(" 200 ") == std::string::npos || answer.find("\r\n\r\n") == std::string::npos)
+        if (said.find(" 200 ") == std::string::npos || said.find("\r\n\r\n") == std::string::npos)
             co_return;
         tcp::socket peer{client.get_executor()};
         auto const colon = head.rfind(':', head.find(" HTTP/"));
@@ -370,6 +469,7 @@ struct proxy
 
     tcp::acceptor acceptor;
     std::string answer = "HTTP/1.1 200 Connection established\r\n\r\n";
+    std::deque<std::string> first{}; // what is answered before
     std::size_t piece = 1000;
     std::vector<std::string> heard;
 };
@@ -432,6 +532,31 @@ TEST_CASE("what a proxy refuses or says wrong is told, and nothing reaches the s
                 CHECK(ec == r.expected);
                 CHECK(between.heard.size() == 1);
             }
+            // That the peer is not reached may pass, or hold for this address alone.
+            between.heard.clear();
+            between.first = {"HTTP/1.1 503 Later\r\n\r\n"};
+            between.answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
+            auto again = w.stream(options);
+            co_await w.visit(again);
+            CHECK(between.heard.size() == 2);
+
+            between.heard.clear();
+            between.first = {"HTTP/1.1 502 No\r\n\r\n"};
+            reprise::client_options once;
+            once.proxy = between.options();
+            auto resolved = w.stream(once);
+            auto const at = refusing(w.io);
+            std::vector const endpoints{at, w.srv.endpoint()};
+            co_await resolved.async_connect(endpoints, "localhost");
+            co_await finish(resolved);
+            REQUIRE(between.heard.size() == 2);
+            CHECK(between.heard[0].starts_with("CONNECT 127.0.0.1:" + std::to_string(at.port()) + " "));
+            CHECK(between.heard[1].starts_with("CONNECT 127.0.0.1:" + w.srv.port() + " "));
+            w.srv.handshakes.clear();
+
+            once.proxy->authorization = "Basic\r\nX: y";
+            CHECK_THROWS_AS(w.stream(once), reprise::system_error);
+
             between.answer = "HTTP/1.1 200";
             between.heard.clear();
             auto cut = w.stream(options);
@@ -568,6 +693,124 @@ TEST_CASE("a request on a connection that turns out dead is sent once more if it
                 CHECK(how.retried);
             }
         });
+}
+
+TEST_CASE("what a server says between two requests is heard before the next is sent")
+{
+    enum class then
+    {
+        stay,
+        say_goodbye,  // and leave the socket open
+        say_more,     // that nobody has asked for
+        add_more,     // to the same record
+        announce_end, // and not end
+    };
+    auto then = then::stay;
+    int heard = 0;
+    world w{{.talk = [&](server_side& stream) -> asio::awaitable<void>
+             {
+                 boost::beast::flat_buffer buffer;
+                 for (;;)
+                 {
+                     http::request<http::string_body> request;
+                     auto const [ec, size] = co_await http::async_read(stream, buffer, request, no_throw);
+                     if (ec)
+                         co_return;
+                     std::string const stray = "HTTP/1.1 408 Too slow\r\n\r\n";
+                     auto answer = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n" +
+                                   std::string{then == then::announce_end ? "Connection: close\r\n" : ""} + "\r\n" +
+                                   std::to_string(++heard % 10) + (then == then::add_more ? stray : "");
+                     (void)co_await asio::async_write(stream, asio::buffer(answer), asio::transfer_all(), no_throw);
+                     if (then == then::say_more)
+                         (void)co_await asio::async_write(stream, asio::buffer(stray), asio::transfer_all(), no_throw);
+                     if (then == then::say_goodbye)
+                     {
+                         (void)co_await stream.async_shutdown(no_throw);
+                         co_return;
+                     }
+                 }
+             }}};
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto stream = w.stream();
+            boost::beast::flat_buffer buffer;
+            auto const post = [&](bool expected) -> asio::awaitable<void>
+            {
+                http::request<http::empty_body> request{http::verb::post, "/", 11};
+                request.set(http::field::host, "localhost");
+                http::response<http::string_body> response;
+                auto const [ec, how] = co_await reprise::async_request(stream, request, buffer, response,
+                                                                       reprise::request_retry::never, no_throw);
+                CHECK_FALSE(ec);
+                CHECK(how.reconnected == expected);
+                CHECK(response.body() == std::to_string(heard % 10));
+            };
+            co_await stream.async_connect("localhost", w.srv.port());
+            CHECK(stream.is_idle());
+            co_await post(false);
+            CHECK(stream.is_idle());
+            for (auto const next : {then::say_goodbye, then::say_more})
+            {
+                then = next;
+                co_await post(false);
+                while (stream.is_idle())
+                    co_await asio::post(asio::use_awaitable);
+                CHECK(stream.is_open() == (next == then::say_more));
+                then = then::stay;
+                co_await post(true);
+            }
+            then = then::add_more;
+            co_await post(false);
+            CHECK(buffer.size() != 0);
+            then = then::stay;
+            co_await post(true);
+            then = then::announce_end;
+            co_await post(false);
+            CHECK_FALSE(stream.is_open());
+            then = then::stay;
+            co_await post(true);
+            CHECK(stream.handshake().resumed());
+
+            // Data that was heard is there for whoever reads.
+            then = then::say_more;
+            co_await post(false);
+            while (stream.is_idle())
+                co_await asio::post(asio::use_awaitable);
+            CHECK(stream.lowest_layer().available() == 0);
+            std::array<char, 64> bytes;
+            auto const size = co_await stream.async_read_some(asio::buffer(bytes));
+            CHECK(std::string_view{bytes.data(), size}.starts_with("HTTP/1.1 408"));
+            CHECK(stream.is_idle());
+        });
+}
+
+TEST_CASE("looking whether a connection is open files the tickets that have come")
+{
+    for (auto const& k : kinds)
+    {
+        CAPTURE(std::string{k.name});
+        world w{{.of = k,
+                 .talk = [](server_side& stream) -> asio::awaitable<void>
+                 {
+                     std::array<char, 1> byte;
+                     (void)co_await stream.async_read_some(asio::buffer(byte), no_throw);
+                 }}};
+        w.run(
+            [&]() -> asio::awaitable<void>
+            {
+                auto stream = w.stream();
+                co_await stream.async_connect("localhost", w.srv.port());
+                while (w.srv.handshakes.empty()) // by then a server has written its tickets
+                    co_await asio::post(asio::use_awaitable);
+                for (int i = 0; i < 20; ++i)
+                    co_await asio::post(asio::use_awaitable);
+                CHECK(stream.is_idle());
+                stream.close();
+                co_await stream.async_reconnect();
+                CHECK(stream.handshake().resumption == k.on_client);
+            });
+    }
 }
 
 TEST_CASE("once a byte of the answer has come a request is not sent again")

@@ -74,7 +74,7 @@ enum class errc
     /// A file of sessions that is longer than `session_file_max_bytes`.
     session_file_too_large = 19,
 
-    /// The proxy has answered CONNECT with another status than 2xx or 407.
+    /// The proxy has answered CONNECT with another status than 2xx, 407 or 5xx.
     proxy_refused = 20,
 
     /// The proxy wants authentication (407), or another one than `http_proxy::authorization`.
@@ -82,6 +82,9 @@ enum class errc
 
     /// What the proxy says is no answer to CONNECT, is too long, or does not end where it should.
     proxy_malformed = 22,
+
+    /// The proxy has answered CONNECT with 5xx: it does not reach the peer, or has trouble of its own.
+    proxy_failed = 23,
 };
 
 /// The category of `errc`.

@@ -170,4 +170,7 @@ struct resolved
 /// True if the socket is connected and the peer has neither closed nor reset it.
 [[nodiscard]] bool is_alive(int socket) noexcept;
 
+/// What has come to the socket, without waiting; 0 bytes if nothing has.
+[[nodiscard]] std::size_t receive_now(int socket, std::span<unsigned char> into) noexcept;
+
 } // namespace reprise::detail

@@ -149,15 +149,21 @@ public:
     /// connection has to resume the first one's session takes it from a store of its own: `store->take(stream.key())`.
     [[nodiscard]] session_key const& key() const noexcept { return impl_->connection.key(); }
 
-    /// Whether the connection is alive, as far as can be told without waiting: the peer has neither closed nor reset it.
-    [[nodiscard]] bool is_open() noexcept { return impl_->is_open(); }
+    /// Whether the connection is alive, as far as can be told without waiting: the peer has neither closed nor reset it. What
+    /// has come is taken in: tickets go to the store, a close_notify counts; data stays for the next read.
+    [[nodiscard]] bool is_open() { return impl_->look() != condition::closed; }
+
+    /// Whether it is open and the peer has said nothing that waits to be read, as is due between two requests of HTTP/1.1
+    /// (RFC 9112, 6.3).
+    [[nodiscard]] bool is_idle() { return impl_->look() == condition::idle; }
 
     /** From now on `connect` connects the next layer, instead of a resolver and a socket: through SOCKS, a tunnel, or to an
         address that somebody else knows.
 
         It is called as `asio::awaitable<void>(NextLayer&, std::string host, std::string service)`, by async_connect and
-        async_reconnect, and throws system_error if it fails. `client_options::connect_timeout` closes the socket under it;
-        cancellation is passed on.
+        async_reconnect, and throws system_error if it fails. When `client_options::connect_timeout` is over, and by close(),
+        it is cancelled (`terminal`) and the socket under it closed; the caller's cancellation is passed on. The operation
+        ends when it has ended, for it uses the stream.
 
         @param route Names this way, so that its sessions are filed apart from those of direct connections.
         @throws system_error `errc::bad_option`, if the route is empty or there is no function.
@@ -232,7 +238,8 @@ public:
                        std::forward<Token>(token));
     }
 
-    /// The same to endpoints that the caller has resolved, tried in order; the first one's port is the service.
+    /// The same to endpoints that the caller has resolved; the first one's port is the service. They race in this order; of
+    /// a proxy they are asked one after the other.
     template <class EndpointSequence,
               asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
         requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
@@ -325,8 +332,9 @@ public:
             any_executor(), [self = impl_.get()] { return self->close_with_ticket(); }, std::forward<Token>(token));
     }
 
-    /// Close the socket at once, without close_notify. What had arrived stays in the store.
-    void close() noexcept { impl_->close(); }
+    /// Close the socket at once, without close_notify. What had arrived stays in the store. Operations that are under way
+    /// end with an error: one that connects with `asio::error::operation_aborted`, whatever it waits for.
+    void close() noexcept { impl_->stop(); }
 
     /// As AsyncReadStream. Tickets that come with the data go to the store. `errc::never_connected` before the first
     /// connect. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not deliver, the next
@@ -351,6 +359,13 @@ public:
 
 private:
     using peer = detail::peer;
+
+    enum class condition
+    {
+        closed,
+        idle,
+        has_data, // for the next read
+    };
 
     // What one connection is to do beside shaking hands.
     struct wishes
@@ -383,10 +398,25 @@ private:
             open = false;
         }
 
-        [[nodiscard]] bool is_open() noexcept
+        // From outside, while an operation may be at work.
+        void stop() noexcept
         {
-            return open && !connection.peer_said_goodbye(tls->engine.native_handle()) &&
-                   detail::is_alive(socket().native_handle());
+            way.stop();
+            open = false;
+        }
+
+        [[nodiscard]] condition look()
+        {
+            if (!open || connection.peer_said_goodbye(tls->engine.native_handle()))
+                return condition::closed;
+            auto const fd = socket().native_handle();
+            auto heard = detail::tls_status::needs_input;
+            if constexpr (detail::is_socket_layer<NextLayer>)
+                heard = tls->hear([fd](auto room) { return detail::receive_now(fd, room); });
+            if (heard == detail::tls_status::done)
+                return condition::has_data;
+            return heard == detail::tls_status::needs_input && detail::is_alive(fd) ? condition::idle
+                                                                                    : condition::closed;
         }
 
         using result = detail::outcome<handshake_info>;
@@ -394,7 +424,7 @@ private:
 
         asio::awaitable<result> connect(peer next_peer, wishes w)
         {
-            if (is_open())
+            if (look() != condition::closed)
                 co_return result{errc::already_connected};
             close();
             to = std::move(next_peer);
@@ -405,7 +435,7 @@ private:
         {
             if (!to)
                 co_return result{errc::never_connected};
-            if (is_open())
+            if (look() != condition::closed)
                 co_return result{errc::already_connected};
             close();
             co_return co_await establish<true>(std::move(w));
@@ -424,6 +454,7 @@ private:
         asio::awaitable<result> establish(wishes w)
         {
             bool const once = !connects || w.exactly;
+            way.begin();
             auto const begin = std::chrono::steady_clock::now();
             for (unsigned attempt = 1;; ++attempt)
             {
@@ -434,19 +465,13 @@ private:
                     once ? std::nullopt
                          : connection.plan_retry(attempt, ended.ec, std::chrono::steady_clock::now() - begin);
                 if (delay)
-                    ended.ec = co_await pause(*delay);
+                    ended.ec = co_await way.pause(*delay);
                 if (!delay || ended.ec)
                 {
                     connection.count_failure(to->host, ended.ec);
                     co_return ended;
                 }
             }
-        }
-
-        asio::awaitable<error_code> pause(std::chrono::milliseconds delay)
-        {
-            asio::steady_timer timer{next.get_executor(), delay};
-            co_return std::get<0>(co_await timer.async_wait(no_throw));
         }
 
         // Everything from here to the end of the handshake, within the time limit.
@@ -475,6 +500,8 @@ private:
             }
             if (dog.has_barked())
                 ec = asio::error::timed_out;
+            if (way.is_stopped())
+                ec = asio::error::operation_aborted;
             open = !ec;
             if (open)
                 co_return result{{}, connection.info()};
@@ -504,7 +531,7 @@ private:
                     early.reset();
                 else
                     co_return ec;
-                if (dog.has_barked())
+                if (dog.has_barked() || way.is_stopped())
                     co_return ec;
                 close();
             }

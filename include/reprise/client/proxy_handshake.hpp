@@ -25,6 +25,9 @@ namespace asio = boost::asio;
 [[nodiscard]] std::optional<std::string> connect_request(http_proxy const& proxy, std::string const& host,
                                                          std::string const& service);
 
+/// Whether there is a proxy, and what is said to it stays on its line.
+[[nodiscard]] bool can_be_asked(http_proxy const& proxy);
+
 /// The name under which sessions through this proxy are filed.
 [[nodiscard]] std::string route_of(http_proxy const& proxy);
 
@@ -45,15 +48,12 @@ private:
     std::unique_ptr<state> state_;
 };
 
-/// Ask the proxy at the other end of `stream` to connect to this peer.
+/// Say this `connect_request` to the proxy at the other end of `stream`.
 template <class Stream>
-asio::awaitable<error_code> ask_proxy(Stream& stream, http_proxy proxy, std::string host, std::string service)
+asio::awaitable<error_code> ask_proxy(Stream& stream, std::string request)
 {
     constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
-    auto const request = connect_request(proxy, host, service);
-    if (!request)
-        co_return errc::bad_option;
-    auto const [failed, written] = co_await asio::async_write(stream, asio::buffer(*request), no_throw);
+    auto const [failed, written] = co_await asio::async_write(stream, asio::buffer(request), no_throw);
     if (failed)
         co_return failed;
     proxy_reply reply;

@@ -8,7 +8,7 @@ namespace reprise {
 /** How a client_stream tries again to connect.
 
     What may pass is tried again: a peer that refuses, resets, cannot be reached or does not answer in time, a name server that is
-    busy, a connection that breaks in the handshake. What says no is not: an alert, a certificate that does not verify, a
+    busy, a proxy that does not get through, a connection that breaks in the handshake. What says no is not: an alert, a certificate that does not verify, a
     name that does not exist. Nor is a connection whose early data may have been processed, or one for exactly one session.
 
     The wait before attempt n + 1 is a random part of `first_delay` * 2^(n - 1), at most `max_delay`: clients of a server

@@ -13,13 +13,20 @@
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -44,7 +51,7 @@ public:
     using connector = std::function<asio::awaitable<void>(NextLayer&, std::string, std::string)>;
     using time_limit = std::chrono::steady_clock::time_point;
 
-    explicit transport(NextLayer n) : next(std::move(n)) {}
+    explicit transport(NextLayer n) : next(std::move(n)), wait_(next.get_executor()) {}
 
     NextLayer next;
     connector connect_as_told{}; ///< the caller's, or none
@@ -52,13 +59,25 @@ public:
     [[nodiscard]] auto& socket() noexcept { return lowest_socket(next); }
     using socket_type = std::remove_reference_t<decltype(lowest_socket(std::declval<NextLayer&>()))>;
 
+    /// Closes the socket, and ends what is under way here.
     void close() noexcept
     {
         error_code ignored;
         socket().close(ignored);
         if (auto const race = race_.lock())
             race->abort();
+        wait_.cancel();
     }
+
+    /// The same for good, until `begin`.
+    void stop() noexcept
+    {
+        stopped_ = true;
+        close();
+    }
+
+    void begin() noexcept { stopped_ = false; }
+    [[nodiscard]] bool is_stopped() const noexcept { return stopped_; }
 
     /// @param dog Closes this. @param end When it does.
     asio::awaitable<error_code> connect(peer const& to, client_options const& o, watchdog const& dog, time_limit end,
@@ -66,51 +85,108 @@ public:
     {
         if (connect_as_told)
             co_return co_await ask_caller(to);
-        if (o.proxy && !connect_request(*o.proxy, to.host, to.service))
-            co_return errc::bad_option;
-        auto endpoints = to.endpoints;
-        if (endpoints.empty() || o.proxy)
-        {
-            auto question = o.proxy ? resolve(o.proxy->host, o.proxy->service) : resolve(to.host, to.service);
-            auto found = co_await within(o.connect_timeout, std::move(question));
-            if (found.status != lookup_status::answered || dog.has_barked())
-                co_return asio::error::timed_out;
-            if (found.value->ec)
-                co_return found.value->ec;
-            endpoints = std::move(found.value->endpoints);
-            // What has worked before comes first (RFC 8305, 4).
-            if (auto const at = std::ranges::find(endpoints, last_); at != endpoints.end())
-                std::rotate(endpoints.begin(), at, at + 1);
-        }
-        if (fast_open && !o.proxy)
+        if (o.proxy)
+            co_return co_await connect_through(*o.proxy, to, o, dog, end);
+        auto [ec, endpoints] = co_await find(to, o, dog);
+        if (ec)
+            co_return ec;
+        if (fast_open)
             co_return co_await connect_fast(std::move(endpoints));
-        auto ec = co_await connect_to_any(socket(), endpoints, o.attempt_delay, end, race_);
-        if (!ec && endpoints.size() != 1)
-            remember_peer();
-        if (!ec && o.proxy)
-            ec = co_await ask_proxy(next, *o.proxy, to.host, to.service);
-        co_return ec;
+        co_return co_await race(std::move(endpoints), o, end);
+    }
+
+    /// Waits, unless it is closed meanwhile.
+    asio::awaitable<error_code> pause(std::chrono::milliseconds delay)
+    {
+        wait_.expires_after(delay);
+        auto const [ec] = co_await wait_.async_wait(asio::as_tuple(asio::use_awaitable));
+        co_return stopped_ ? error_code{asio::error::operation_aborted} : ec;
     }
 
 private:
-    void remember_peer() noexcept
+    asio::awaitable<resolved> find(peer const& whom, client_options const& o, watchdog const& dog)
     {
-        error_code ignored;
-        last_ = socket().remote_endpoint(ignored);
+        if (!whom.endpoints.empty())
+            co_return resolved{{}, whom.endpoints};
+        auto found = co_await within(o.connect_timeout, resolve(whom.host, whom.service));
+        if (stopped_)
+            co_return resolved{asio::error::operation_aborted};
+        if (found.status != lookup_status::answered || dog.has_barked())
+            co_return resolved{asio::error::timed_out};
+        // What has worked before comes first (RFC 8305, 4).
+        auto& endpoints = found.value->endpoints;
+        if (auto const at = std::ranges::find(endpoints, last_); at != endpoints.end())
+            std::rotate(endpoints.begin(), at, at + 1);
+        co_return std::move(*found.value);
     }
 
+    asio::awaitable<error_code> race(std::vector<asio::ip::tcp::endpoint> endpoints, client_options const& o,
+                                     time_limit end)
+    {
+        bool const may_vary = endpoints.size() != 1;
+        auto const ec = co_await connect_to_any(socket(), std::move(endpoints), o.attempt_delay, end, race_);
+        error_code ignored;
+        if (!ec && may_vary)
+            last_ = socket().remote_endpoint(ignored);
+        co_return ec;
+    }
+
+    // It may wait for anything: it is cancelled when this is closed.
     asio::awaitable<error_code> ask_caller(peer const& to)
     {
-        error_code ec;
+        auto const ex = co_await asio::this_coro::executor;
+        auto connecting = asio::co_spawn(ex, connect_as_told(next, to.host, to.service), asio::deferred);
+        wait_.expires_at(time_limit::max());
+        auto both = asio::experimental::make_parallel_group(std::move(connecting), wait_.async_wait(asio::deferred));
+        auto const [order, failure, closed] =
+            co_await both.async_wait(asio::experimental::wait_for_one{}, asio::use_awaitable);
+        if (!failure)
+            co_return error_code{};
         try
         {
-            co_await connect_as_told(next, to.host, to.service);
+            std::rethrow_exception(failure);
         }
         catch (system_error const& e)
         {
-            ec = e.code();
+            co_return e.code();
+        }
+    }
+
+    // The proxy is asked for the peer by its name, or by each of the addresses that the caller has resolved.
+    asio::awaitable<error_code> connect_through(http_proxy const& proxy, peer const& to, client_options const& o,
+                                                watchdog const& dog, time_limit end)
+    {
+        auto const requests = requests_for(proxy, to);
+        if (requests.empty())
+            co_return errc::bad_option;
+        peer const between{proxy.host, proxy.service};
+        auto const [not_found, endpoints] = co_await find(between, o, dog);
+        error_code ec = not_found;
+        for (auto at = requests.begin(); !not_found && at != requests.end(); ++at)
+        {
+            ec = co_await race(endpoints, o, end);
+            if (!ec)
+                ec = co_await ask_proxy(next, *at);
+            if (ec != errc::proxy_failed && ec != errc::proxy_refused)
+                break;
         }
         co_return ec;
+    }
+
+    // What cannot be said is left out.
+    static std::vector<std::string> requests_for(http_proxy const& proxy, peer const& to)
+    {
+        std::vector<std::string> requests;
+        auto const add = [&](std::string const& host, std::string const& service)
+        {
+            if (auto request = connect_request(proxy, host, service))
+                requests.push_back(std::move(*request));
+        };
+        for (auto const& endpoint : to.endpoints)
+            add(endpoint.address().to_string(), std::to_string(endpoint.port()));
+        if (to.endpoints.empty())
+            add(to.host, to.service);
+        return requests;
     }
 
     // One after the other: such a socket is connected when the first flight is written.
@@ -119,6 +195,8 @@ private:
         error_code ec = asio::error::not_found;
         for (auto const& endpoint : endpoints)
         {
+            if (stopped_)
+                co_return asio::error::operation_aborted;
             close();
             socket().open(endpoint.protocol(), ec);
             if (ec)
@@ -131,6 +209,8 @@ private:
         co_return ec;
     }
 
+    asio::steady_timer wait_; ///< for what has no socket
+    bool stopped_ = false;
     std::weak_ptr<connect_race<socket_type>> race_;
     asio::ip::tcp::endpoint last_{}; ///< to which it was connected, of several
 };

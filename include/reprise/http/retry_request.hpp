@@ -54,7 +54,7 @@ public:
     {
         request_outcome how;
         error_code ec;
-        if (!stream.is_open())
+        if (buffer.size() != 0 || !stream.is_idle()) // what nobody has asked for is no answer (RFC 9112, 6.3)
         {
             how.reconnected = true;
             ec = co_await reconnect();
@@ -64,7 +64,6 @@ public:
         if (ec && !how.reconnected && may_send_again(ec, retry))
         {
             how = {.reconnected = true, .retried = true};
-            stream.close();
             ec = co_await reconnect();
             if (!ec)
                 ec = co_await exchange();
@@ -85,6 +84,7 @@ private:
 
     asio::awaitable<error_code> reconnect()
     {
+        stream.close();
         buffer.consume(buffer.size()); // of the connection before
         co_return std::get<0>(co_await stream.async_reconnect(no_throw));
     }
@@ -99,8 +99,11 @@ private:
         parser.skip(request.method() == http::verb::head);
         std::tie(ec, size) = co_await http::async_read(stream, buffer, parser, no_throw);
         answered = parser.got_some();
-        if (!ec)
-            response = parser.release();
+        if (ec)
+            co_return ec;
+        if (!parser.keep_alive())
+            stream.close();
+        response = parser.release();
         co_return ec;
     }
 };
@@ -115,12 +118,13 @@ asio::awaitable<outcome<request_outcome>> run_kept_alive(Exchange exchange, requ
 
 /** Send a request on a connection that is kept alive, and read its response.
 
-    If the connection is closed it is made again first, resuming. If it turns out to be dead only when it is used (the server
-    closes idle connections when it likes), before any byte of a response, the request is sent once more on a new one: those
-    that may be done twice, for the server may have processed it. The stream has been connected before.
+    If the connection is closed, or the server has said what nobody asked for, it is made again first, resuming. If it turns
+    out to be dead only when it is used (the server closes idle connections when it likes), before any byte of a response,
+    the request is sent once more on a new one: those that may be done twice, for the server may have processed it. After a
+    response that ends the connection the stream is closed. It has been connected before.
 
     @param retry Which requests are sent again.
-    @param buffer Holds what was read beyond the response, for the next one.
+    @param buffer Of this connection alone. Where something is left in it, the connection is made again.
 
     @par Completion Signature
     @code void(error_code, request_outcome) @endcode

@@ -34,15 +34,15 @@ public:
     {
     }
 
-    /// @param make An unopened socket. @return The socket that won, or why there is none.
+    /// @param make An unopened socket. @return Why there is no winner.
     template <class Make>
-    asio::awaitable<std::pair<error_code, std::optional<Socket>>>
-    run(std::chrono::milliseconds delay, std::chrono::steady_clock::time_point end, Make make)
+    asio::awaitable<error_code> run(std::chrono::milliseconds delay, std::chrono::steady_clock::time_point end,
+                                    Make make)
     {
         for (auto step = plan_.next(); step != race_step::won; step = plan_.next())
         {
             if (step == race_step::lost)
-                co_return std::pair{last_error_, std::optional<Socket>{}};
+                co_return last_error_;
             if (step == race_step::start)
             {
                 start(make());
@@ -50,7 +50,7 @@ public:
                 continue;
             }
             if (is_aborted_)
-                co_return finish(asio::error::operation_aborted);
+                co_return asio::error::operation_aborted;
             happened_ = false;
             auto const until = plan_.has_more() ? std::min(next_start_, end) : end;
             event_.expires_at(until);
@@ -58,15 +58,27 @@ public:
             if (happened_)
                 continue;
             if (ec) // not by us
-                co_return finish(asio::error::operation_aborted);
+                co_return asio::error::operation_aborted;
             if (std::chrono::steady_clock::now() >= end)
-                co_return finish(asio::error::timed_out);
+                co_return asio::error::timed_out;
             plan_.delay_over();
         }
-        auto winner = std::move(*winner_);
-        close_all();
-        co_return std::pair{error_code{}, std::optional<Socket>{std::move(winner)}};
+        co_return error_code{};
     }
+
+    /// Close what has not won, however it was left.
+    void close_all()
+    {
+        is_over_ = true;
+        for (auto const& attempt : attempts_)
+        {
+            error_code ignored;
+            attempt->close(ignored);
+        }
+    }
+
+    /// The socket that has won.
+    [[nodiscard]] Socket take_winner() { return std::move(*winner_); }
 
     /// End it, as if it were cancelled.
     void abort()
@@ -105,22 +117,6 @@ private:
         event_.cancel();
     }
 
-    std::pair<error_code, std::optional<Socket>> finish(error_code ec)
-    {
-        close_all();
-        return {ec, std::nullopt};
-    }
-
-    void close_all()
-    {
-        is_over_ = true;
-        for (auto const& attempt : attempts_)
-        {
-            error_code ignored;
-            attempt->close(ignored);
-        }
-    }
-
     attempt_plan plan_;
     std::vector<asio::ip::tcp::endpoint> endpoints_;
     asio::steady_timer event_;
@@ -131,6 +127,20 @@ private:
     bool happened_ = false;
     bool is_over_ = false;
     bool is_aborted_ = false;
+};
+
+/// Leaves no attempt behind, where a cancelled coroutine throws as well.
+template <class Socket>
+class race_end
+{
+public:
+    explicit race_end(connect_race<Socket>& race) noexcept : race_(race) {}
+    race_end(race_end const&) = delete;
+    race_end& operator=(race_end const&) = delete;
+    ~race_end() { race_.close_all(); }
+
+private:
+    connect_race<Socket>& race_;
 };
 
 /** Connect to the first of these endpoints that answers (RFC 8305, 5). One alone is simply connected to.
@@ -154,9 +164,10 @@ asio::awaitable<error_code> connect_to_any(Socket& socket, std::vector<asio::ip:
     auto const ex = socket.get_executor();
     auto const race = std::make_shared<connect_race<Socket>>(ex, std::move(endpoints));
     current = race;
-    auto [ec, winner] = co_await race->run(delay, end, [ex] { return Socket{ex}; });
-    if (winner)
-        socket = std::move(*winner);
+    race_end const closes{*race};
+    auto const ec = co_await race->run(delay, end, [ex] { return Socket{ex}; });
+    if (!ec)
+        socket = race->take_winner();
     co_return ec;
 }
 

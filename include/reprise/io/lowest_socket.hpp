@@ -15,4 +15,9 @@ auto& lowest_socket(Layer& layer)
         return layer;
 }
 
+/// Whether what a layer reads is what its socket reads: a socket, or Beast's basic_stream, which can give it away.
+template <class Layer>
+constexpr bool is_socket_layer =
+    requires(Layer& layer) { layer.native_handle(); } || requires(Layer& layer) { layer.release_socket(); };
+
 } // namespace reprise::detail

@@ -102,6 +102,28 @@ public:
             initiation{next_.get_executor(), std::move(start)}, token, std::move(step), filter);
     }
 
+    /** Take in what has come from the peer, without waiting. Nothing, while a read is under way.
+
+        @param receive Called as `std::size_t(std::span<unsigned char>)`: fills it with what there is, 0 bytes if nothing.
+        @return `done` if there is plaintext to be read, which stays; `needs_input`, `closed` or `failed`.
+    */
+    template <class Receive>
+    [[nodiscard]] tls_status hear(Receive receive)
+    {
+        if (reading_.is_shut())
+            return tls_status::needs_input;
+        for (;;)
+        {
+            auto const status = engine.peek().status;
+            if (status != tls_status::needs_input)
+                return status;
+            auto const size = receive(engine.room());
+            if (size == 0)
+                return status;
+            engine.feed(size);
+        }
+    }
+
     /// As AsyncReadStream. Any type of cancellation: what it does not deliver stays for the next read.
     template <class MutableBufferSequence, class Token>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token)

@@ -55,6 +55,9 @@ public:
     /// is over, reading completes the handshake.
     [[nodiscard]] tls_result read(std::span<unsigned char> into);
 
+    /// Take in what was fed. `done` if there is plaintext to be read; it stays.
+    [[nodiscard]] tls_result peek();
+
     /// While `is_early`, to a client of whom nobody knows yet that it is alive.
     [[nodiscard]] tls_result write(byte_view from);
 
