@@ -145,7 +145,9 @@ std::string_view advice(full_reason reason) noexcept
                "num_tickets.";
     case full_reason::untrusted:
         return "The certificates behind the session do not verify against the trust store as it is now.";
-    case full_reason::name_differs: return "The certificate behind the session is not valid for this host.";
+    case full_reason::name_differs:
+        return "The certificate behind the session is not valid for this host; at a server: it was made under another "
+               "name.";
     case full_reason::revoked: return "A certificate behind the session has been revoked.";
     case full_reason::unrepeatable:
         return "A callback, a stapled response or certificate timestamps decide about the server, which a resumption "

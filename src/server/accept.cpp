@@ -350,8 +350,10 @@ void acceptor::apply_host()
 {
     if (host_changed_)
         switch_context(ssl_, cache_.native_handle());
-    policy_ = core().policy_of(ssl_);
-    ::SSL_set_session_id_context(ssl_, policy_.data(), static_cast<unsigned>(policy_.size()));
+    auto const policy = core().policy_of(ssl_, hello_.server_name);
+    policy_ = policy.tag;
+    id_context_ = policy.context;
+    ::SSL_set_session_id_context(ssl_, id_context_.data(), static_cast<unsigned>(id_context_.size()));
     set_early_data_limits(ssl_, core().options.early_data);
 }
 
@@ -359,8 +361,8 @@ full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const&
 {
     unsigned size = 0;
     auto const* const id_context = ::SSL_SESSION_get0_id_context(candidate, &size);
-    if (!std::ranges::equal(byte_view{id_context, size}, policy_))
-        return full_reason::policy_differs;
+    if (auto const difference = compare({id_context, size}, id_context_); difference != full_reason::none)
+        return difference;
     // The verify result alone says nothing: it is X509_V_OK as well where there was nothing to verify.
     int const mode = ::SSL_get_verify_mode(ssl_);
     bool const has_peer = ::SSL_SESSION_get0_peer(candidate) != nullptr;

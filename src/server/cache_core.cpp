@@ -52,20 +52,26 @@ cache_core::cache_core(session_cache_options o)
 {
 }
 
-policy_tag cache_core::policy_of(SSL* ssl)
+cache_core::policy cache_core::policy_of(SSL* ssl, std::string_view server_name)
 {
     auto read = policy_.read(::SSL_get_SSL_CTX(ssl));
     int const mode = ::SSL_get_verify_mode(ssl); // of a stream it may be another than the context's
 
     std::lock_guard const lock{policy_mutex_};
-    if (read == last_.read && mode == last_.verify_mode)
-        return last_.tag;
-    digest_input in{"reprise session id context 2"};
-    in.add(options.id_context);
-    in.add(static_cast<std::uint64_t>(mode));
-    in.add(byte_view{read->verification});
-    last_ = {std::move(read), mode, in.digest()};
-    return last_.tag;
+    bool const is_known = read == last_.read && mode == last_.verify_mode;
+    if (is_known && server_name == last_.server_name)
+        return last_.made;
+    auto tag = last_.made.tag;
+    if (!is_known)
+    {
+        digest_input in{"reprise session id context 3"};
+        in.add(options.id_context);
+        in.add(static_cast<std::uint64_t>(mode));
+        in.add(byte_view{read->verification});
+        tag = in.digest();
+    }
+    last_ = {std::move(read), mode, std::string{server_name}, {tag, make_id_context(tag, server_name)}};
+    return last_.made;
 }
 
 full_reason cache_core::judge(SSL_SESSION const* candidate, session_origin const& origin) const

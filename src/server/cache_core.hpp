@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pending_writes.hpp"
+#include "server/id_context.hpp"
 #include "server/tickets/ticket_keeper.hpp"
 #include "tls/context_policy.hpp"
 #include "tls/decoded_sessions.hpp"
@@ -44,10 +45,17 @@ public:
     /// The storage, if it answers without being awaited.
     [[nodiscard]] immediate_storage* immediate() const noexcept { return immediate_.get(); }
 
-    /// The session id context for an SSL of this cache: who resumes what (design rule 3).
-    [[nodiscard]] policy_tag policy_of(SSL* ssl);
+    /// Who resumes what (design rule 3).
+    struct policy
+    {
+        policy_tag tag{};     ///< of the settings; a part of the keys of tickets
+        id_context context{}; ///< of these and the server name; a part of sessions
+    };
 
-    /// The same for a plain stream, whose SSL is as its context was when the cache was attached.
+    /// Of an SSL of this cache whose client asks for this name.
+    [[nodiscard]] policy policy_of(SSL* ssl, std::string_view server_name);
+
+    /// Of a plain stream, whose SSL is as its context was when the cache was attached.
     policy_tag default_policy{};
 
     /// Whether a session of these times may be resumed now, by the rules that OpenSSL does not apply.
@@ -90,12 +98,13 @@ private:
     void store_now(std::string_view name, byte_view record, time_point expiry) noexcept;
     void write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry);
 
-    // The last tag, and what it was made of.
+    // The last policy, and what it was made of.
     struct fingerprint
     {
         std::shared_ptr<context_policy const> read;
         int verify_mode = -1;
-        policy_tag tag{};
+        std::string server_name;
+        policy made{};
     };
 
     std::shared_ptr<immediate_storage> const immediate_;

@@ -4,6 +4,7 @@
 
 #include <reprise/base/error.hpp>
 #include <reprise/server/accept.hpp>
+#include <reprise/tls/client_hello.hpp>
 
 #include <openssl/err.h>
 
@@ -72,11 +73,25 @@ std::optional<session_origin> read_appdata(SSL_SESSION* from)
                           static_cast<long>(appdata.verify_result)};
 }
 
+// A plain stream's sessions are bound to their server name as well; nothing else is decided for it here.
+void bind_to_name(SSL* ssl, cache_core const& core)
+{
+    unsigned char const* extension = nullptr;
+    std::size_t size = 0;
+    if (::SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &extension, &size) != 1)
+        return;
+    auto const context = make_id_context(core.default_policy, read_server_name({extension, size}));
+    ::SSL_set_session_id_context(ssl, context.data(), static_cast<unsigned>(context.size()));
+}
+
 int on_client_hello(SSL* ssl, int* alert, void*) noexcept
 try
 {
-    auto* const a = acceptor_of(ssl);
-    return a != nullptr ? a->on_client_hello(ssl, alert) : SSL_CLIENT_HELLO_SUCCESS;
+    if (auto* const a = acceptor_of(ssl))
+        return a->on_client_hello(ssl, alert);
+    if (auto const* const core = core_of(::SSL_get_SSL_CTX(ssl)))
+        bind_to_name(ssl, *core);
+    return SSL_CLIENT_HELLO_SUCCESS;
 }
 catch (std::exception const&)
 {

@@ -107,8 +107,10 @@ session_cache::session_cache(asio::ssl::context& tls, session_cache_options opti
     ssl_ptr const probe{::SSL_new(context_.get())};
     if (!probe)
         throw std::bad_alloc{};
-    auto const policy = core_->default_policy = core_->policy_of(probe.get());
-    ::SSL_CTX_set_session_id_context(context_.get(), policy.data(), static_cast<unsigned>(policy.size()));
+    auto const policy = core_->policy_of(probe.get(), "");
+    core_->default_policy = policy.tag;
+    ::SSL_CTX_set_session_id_context(context_.get(), policy.context.data(),
+                                     static_cast<unsigned>(policy.context.size()));
 }
 
 asio::awaitable<std::size_t> session_cache::flush()

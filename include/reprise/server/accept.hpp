@@ -171,6 +171,7 @@ private:
     bool opened_ticket_ = false;
     bool tickets_ = false; // this connection has them
     std::array<unsigned char, 32> policy_{};
+    std::array<unsigned char, 32> id_context_{}; // of the policy and the server name
     std::optional<strike> strike_;
     std::optional<early_data_reason> early_judgement_;
     bool is_retried_ = false; // there was a HelloRetryRequest

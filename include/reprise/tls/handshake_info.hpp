@@ -64,7 +64,7 @@ enum class full_reason
     identity_differs = 16, ///< there are sessions of this peer, made with another client certificate or key, or none
     tickets_in_use = 17,   ///< every TLS 1.3 ticket of this peer is spent or in use by another connection
     untrusted = 18,        ///< the certificate chain behind the session is not trusted any more
-    name_differs = 19,     ///< the certificate behind the session is not valid for this host
+    name_differs = 19,     ///< its certificate is not valid for this host; at a server: made for another SNI
     revoked = 20,          ///< the caller's revocation check has turned the session down
     unrepeatable = 21,     ///< the verification cannot be repeated, so that sessions are not kept
     alerted = 22,          ///< the last connection that offered a session failed with a fatal alert: it was forgotten
