@@ -299,6 +299,57 @@ TEST_CASE("close() and the time limit end whatever a connection waits for")
     CHECK(w.srv.handshakes.empty());
 }
 
+namespace {
+
+// It answers when it is told to.
+class slow_store final : public reprise::session_store
+{
+public:
+    explicit slow_store(asio::io_context& io) : answer(io, asio::steady_timer::time_point::max()) {}
+
+    void capture(reprise::session_key const&, reprise::session) noexcept override {}
+    asio::awaitable<reprise::lease> take(reprise::session_key) override
+    {
+        is_asked = true;
+        (void)co_await answer.async_wait(no_throw);
+        co_return reprise::lease{};
+    }
+    asio::awaitable<std::size_t> remove(reprise::session_key) override { co_return 0; }
+    asio::awaitable<void> clear() override { co_return; }
+    asio::awaitable<void> drain() override { co_return; }
+    [[nodiscard]] std::size_t size() const override { return 0; }
+    [[nodiscard]] bool answers_at_once() const noexcept override { return false; }
+
+    asio::steady_timer answer;
+    bool is_asked = false;
+};
+
+} // namespace
+
+TEST_CASE("what was closed while the store was asked goes no further")
+{
+    world w{};
+    auto const store = std::make_shared<slow_store>(w.io);
+    reprise::client_options options;
+    options.lookup_deadline = 1h;
+    options.retry = {.max_attempts = 3, .first_delay = 1ms, .max_delay = 1ms};
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            client_side stream{w.io.get_executor(), w.client_tls, *store, options};
+            std::optional<error_code> ended;
+            stream.async_connect("localhost", w.srv.port(), [&](error_code ec, auto const&) { ended = ec; });
+            while (!store->is_asked)
+                co_await asio::post(asio::use_awaitable);
+            stream.close();
+            store->answer.cancel();
+            while (!ended)
+                co_await asio::post(asio::use_awaitable);
+            CHECK(*ended == asio::error::operation_aborted);
+        });
+    CHECK(w.srv.handshakes.empty());
+}
+
 TEST_CASE("a server that comes up late is found by trying again, and an observer hears of one handshake")
 {
     world w{};
