@@ -233,7 +233,7 @@ private:
         }
         if (accept_->next() != accept_step::done)
             co_return;
-        accept_->end();
+        accept_->end({});
         is_connected_ = true;
         (void)engine_->write(reprise::as_bytes("!"));
         SSL_shutdown(engine_->native_handle());
