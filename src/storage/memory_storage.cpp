@@ -28,10 +28,41 @@ namespace {
 
 namespace bi = boost::intrusive;
 
+struct entry;
+
+/* A pointer to an entry of a bucket, with what saves looking there, in the bits that alignment leaves: three bits of the
+   hash of its name, and whether another entry may follow it. */
+class bucket_link
+{
+public:
+    bucket_link() noexcept = default;
+    bucket_link(entry& e, std::uint64_t hash, bucket_link next) noexcept
+        : word_(reinterpret_cast<std::uintptr_t>(&e) | tag_of(hash) | (next ? follows : 0))
+    {
+    }
+
+    explicit operator bool() const noexcept { return word_ != 0; }
+    [[nodiscard]] entry* get() const noexcept { return reinterpret_cast<entry*>(word_ & ~(tag | follows)); }
+    entry* operator->() const noexcept { return get(); }
+
+    [[nodiscard]] bool may_have(std::uint64_t hash) const noexcept { return (word_ & tag) == tag_of(hash); }
+    [[nodiscard]] bool may_lead_on() const noexcept { return (word_ & follows) != 0; }
+
+private:
+    static constexpr std::uintptr_t tag = 7;
+    static constexpr std::uintptr_t follows = 8;
+    static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ >= 16);
+
+    // Of the bits that choose neither a shard nor, in a table of any size that fits into memory, a bucket.
+    static std::uintptr_t tag_of(std::uint64_t hash) noexcept { return (hash >> 48) & tag; }
+
+    std::uintptr_t word_ = 0;
+};
+
 // One allocation: this header, then the name, then the value.
 struct entry
 {
-    entry* next_in_bucket = nullptr;
+    bucket_link next_in_bucket;
     bi::list_member_hook<bi::link_mode<bi::normal_link>> by_use;
     detail::expiry_hook by_expiry;
     time_point expiry;
@@ -124,27 +155,24 @@ public:
         __builtin_prefetch(&bucket_of(hash));
         auto const used_now = used();
         for (auto added = used_now; added < std::min(used_now + growth, room_); ++added)
-            if (entry const* const e = source_of(added).first())
-                e->prefetch_head();
+            if (auto const link = source_of(added).first())
+                link->prefetch_head();
     }
 
     /// What is in its bucket will be looked at soon. May be called without the lock: that the entry is gone does no harm.
-    void prefetch(std::uint64_t hash) const noexcept
-    {
-        if (entry const* const e = bucket_of(hash).first())
-            e->prefetch();
-    }
+    void prefetch(std::uint64_t hash) const noexcept { prefetch(bucket_of(hash).first(), hash); }
 
     [[nodiscard]] entry* find(std::string_view name, std::uint64_t hash) const noexcept
     {
-        entry* e = bucket_of(hash).first();
-        while (e != nullptr && e->name() != name)
+        auto link = bucket_of(hash).first();
+        while (link && !(link.may_have(hash) && link->name() == name))
         {
-            e = e->next_in_bucket;
-            if (e != nullptr)
-                e->prefetch();
+            if (!link.may_lead_on())
+                return nullptr;
+            link = link->next_in_bucket;
+            prefetch(link, hash);
         }
-        return e;
+        return link.get();
     }
 
     void insert(entry& e, std::uint64_t hash) noexcept
@@ -158,13 +186,13 @@ public:
     void erase(entry& e, std::uint64_t hash) noexcept
     {
         auto& chain = bucket_of(hash);
-        if (chain.first() == &e)
+        if (chain.first().get() == &e)
             chain.exchange(e.next_in_bucket);
         else
         {
-            entry* before = chain.first();
-            while (before->next_in_bucket != &e)
-                before = before->next_in_bucket;
+            entry* before = chain.first().get();
+            while (before->next_in_bucket.get() != &e)
+                before = before->next_in_bucket.get();
             before->next_in_bucket = e.next_in_bucket;
         }
         --entries_;
@@ -181,19 +209,19 @@ private:
     class bucket
     {
     public:
-        [[nodiscard]] entry* first() const noexcept
+        [[nodiscard]] bucket_link first() const noexcept
         {
-            return std::atomic_ref{const_cast<entry*&>(first_)}.load(std::memory_order_relaxed);
+            return std::atomic_ref{const_cast<bucket_link&>(first_)}.load(std::memory_order_relaxed);
         }
-        entry* exchange(entry* e) noexcept
+        bucket_link exchange(bucket_link link) noexcept
         {
-            entry* const old = first();
-            std::atomic_ref{first_}.store(e, std::memory_order_relaxed);
+            auto const old = first();
+            std::atomic_ref{first_}.store(link, std::memory_order_relaxed);
             return old;
         }
 
     private:
-        entry* first_;
+        bucket_link first_;
     };
     struct deleter
     {
@@ -211,13 +239,29 @@ private:
         return buckets_.get()[index < used_now ? index : index - half];
     }
 
-    void push(entry& e, std::uint64_t hash) noexcept { e.next_in_bucket = bucket_of(hash).exchange(&e); }
-
-    void push_all(entry* chain) noexcept
+    static void prefetch(bucket_link link, std::uint64_t hash) noexcept
     {
-        while (chain != nullptr)
+        if (!link)
+            return;
+        if (link.may_have(hash))
+            link->prefetch();
+        else if (link.may_lead_on())
+            link->prefetch_head();
+    }
+
+    void push(entry& e, std::uint64_t hash) noexcept
+    {
+        auto& chain = bucket_of(hash);
+        e.next_in_bucket = chain.first();
+        chain.exchange({e, hash, e.next_in_bucket});
+    }
+
+    void push_all(bucket_link link) noexcept
+    {
+        while (link)
         {
-            entry& e = *std::exchange(chain, chain->next_in_bucket);
+            entry& e = *link.get();
+            link = e.next_in_bucket;
             push(e, detail::table_hash(key_, e.name()));
         }
     }
@@ -231,7 +275,7 @@ private:
     void add_bucket() noexcept
     {
         auto const added = used();
-        entry* const split = source_of(added).exchange(nullptr);
+        auto const split = source_of(added).exchange({});
         used_.store(added + 1, std::memory_order_relaxed);
         push_all(split);
     }
@@ -240,7 +284,7 @@ private:
     {
         auto const removed = used() - 1;
         used_.store(removed, std::memory_order_relaxed);
-        push_all(buckets_.get()[removed].exchange(nullptr));
+        push_all(buckets_.get()[removed].exchange({}));
     }
 
     detail::table_hash_key const key_;
@@ -267,6 +311,9 @@ public:
         while (state_.exchange(awaited, std::memory_order_acquire) != open)
             state_.wait(awaited);
     }
+
+    /// It will be locked soon: it comes from another core's cache meanwhile.
+    void prefetch() const noexcept { __builtin_prefetch(&state_, 1); }
 
     void unlock() noexcept
     {
@@ -315,6 +362,7 @@ public:
 
     bool read(std::string_view name, std::uint64_t hash, reader const& read)
     {
+        mutex_.prefetch();
         table_.prefetch(hash);
         auto const now = now_();
         brief_lock const lock{mutex_};
