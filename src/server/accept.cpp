@@ -360,8 +360,8 @@ void acceptor::apply_host()
 full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const& origin) const
 {
     unsigned size = 0;
-    auto const* const id_context = ::SSL_SESSION_get0_id_context(candidate, &size);
-    if (auto const difference = compare({id_context, size}, id_context_); difference != full_reason::none)
+    auto const* const made_in = ::SSL_SESSION_get0_id_context(candidate, &size);
+    if (auto const difference = compare({made_in, size}, id_context_); difference != full_reason::none)
         return difference;
     // The verify result alone says nothing: it is X509_V_OK as well where there was nothing to verify.
     int const mode = ::SSL_get_verify_mode(ssl_);

@@ -52,7 +52,7 @@ T number(std::string_view text, T least, T most, char const* what)
     T value{};
     auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (ec != std::errc{} || end != text.data() + text.size() || value < least || value > most)
-        fail(std::string{what} + ": a number from " + std::to_string(least) + " to " + std::to_string(most));
+        fail(what + (": a number from " + std::to_string(least) + " to " + std::to_string(most)));
     return value;
 }
 
