@@ -23,3 +23,4 @@ target_include_directories(reprise_lmdb PRIVATE src)
 target_link_libraries(reprise_lmdb
     PUBLIC reprise
     PRIVATE LMDB::LMDB $<BUILD_INTERFACE:reprise_warnings>)
+reprise_precompile(reprise_lmdb)

@@ -14,3 +14,4 @@ set_target_properties(reprise_prometheus PROPERTIES EXPORT_NAME prometheus CXX_E
 target_link_libraries(reprise_prometheus
     PUBLIC reprise prometheus-cpp::core
     PRIVATE $<BUILD_INTERFACE:reprise_warnings>)
+reprise_precompile(reprise_prometheus)

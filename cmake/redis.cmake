@@ -25,3 +25,4 @@ target_include_directories(reprise_redis PRIVATE src)
 target_link_libraries(reprise_redis
     PUBLIC reprise
     PRIVATE hiredis::hiredis $<BUILD_INTERFACE:reprise_warnings>)
+reprise_precompile(reprise_redis)

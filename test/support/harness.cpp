@@ -51,15 +51,6 @@ void run(asio::io_context& io, asio::awaitable<void> test, std::chrono::seconds 
     REQUIRE_MESSAGE(done, "the test did not end in time");
 }
 
-using reprise::resumption_kind;
-
-std::vector<kind> const kinds = {
-    {"TLS 1.2 session id", resumption_kind::tls12_session_id, resumption_kind::tls12_session_id, TLS1_2_VERSION, false},
-    {"TLS 1.2 ticket", resumption_kind::tls12_ticket, resumption_kind::tls12_ticket, TLS1_2_VERSION, true},
-    {"TLS 1.3 stateless", resumption_kind::tls13_stateless, resumption_kind::tls13_ticket, TLS1_3_VERSION, true},
-    {"TLS 1.3 stateful", resumption_kind::tls13_stateful, resumption_kind::tls13_ticket, TLS1_3_VERSION, false},
-};
-
 server::server(asio::io_context& io, reprise::session_cache cache, reprise::server_options options, conversation talk)
     : cache_(std::move(cache)), options_(std::move(options)), talk_(std::move(talk)),
       acceptor_(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})

@@ -12,6 +12,7 @@
 #include <boost/asio/read.hpp>
 
 #include <doctest/doctest.h>
+#include <openssl/tls1.h>
 
 #include <functional>
 #include <string>
@@ -48,7 +49,16 @@ struct kind
     int version;
     bool tickets;
 };
-extern std::vector<kind> const kinds;
+inline std::vector<kind> const kinds = {
+    {"TLS 1.2 session id", reprise::resumption_kind::tls12_session_id, reprise::resumption_kind::tls12_session_id,
+     TLS1_2_VERSION, false},
+    {"TLS 1.2 ticket", reprise::resumption_kind::tls12_ticket, reprise::resumption_kind::tls12_ticket, TLS1_2_VERSION,
+     true},
+    {"TLS 1.3 stateless", reprise::resumption_kind::tls13_stateless, reprise::resumption_kind::tls13_ticket,
+     TLS1_3_VERSION, true},
+    {"TLS 1.3 stateful", reprise::resumption_kind::tls13_stateful, reprise::resumption_kind::tls13_ticket,
+     TLS1_3_VERSION, false},
+};
 
 using server_side = reprise::server_stream<>;
 using client_side = reprise::client_stream<>;
