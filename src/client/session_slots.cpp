@@ -23,14 +23,31 @@ namespace {
     return std::min(s.origin().chain_expiry, issued > time_point::max() - life ? time_point::max() : issued + life);
 }
 
-// False if something else is there. They own what they use: one that was given up may go on.
-[[nodiscard]] asio::awaitable<bool> put(storage_ptr storage, bool may_replace, std::string name, secret_bytes value,
-                                        time_point expiry)
+enum class put_answer
+{
+    kept,
+    occupied, // something else is there
+    unchanged,
+};
+
+// They own what they use: one that was given up may go on.
+[[nodiscard]] asio::awaitable<put_answer> put(storage_ptr storage, bool may_replace, std::string name,
+                                              secret_bytes value, time_point expiry)
+try
 {
     if (!may_replace)
-        co_return co_await storage->put_if_absent(std::move(name), std::move(value), expiry);
+    {
+        bool const is_kept = co_await storage->put_if_absent(std::move(name), std::move(value), expiry);
+        co_return is_kept ? put_answer::kept : put_answer::occupied;
+    }
     co_await storage->put(std::move(name), std::move(value), expiry);
-    co_return true;
+    co_return put_answer::kept;
+}
+catch (system_error const& e)
+{
+    if (e.code() != storage_condition::unchanged)
+        throw;
+    co_return put_answer::unchanged;
 }
 
 [[nodiscard]] asio::awaitable<bool> erase_from(storage_ptr storage, std::string name)
@@ -88,33 +105,33 @@ asio::awaitable<write_result> session_slots::write(pointer self, session_key key
                                                    std::chrono::milliseconds limit)
 {
     letter l;
-    detail::lookup<bool> done;
+    detail::lookup<put_answer> done;
     do
     {
         l = self->address(key, ticket, kept_at);
         done = co_await within(limit, put(self->storage_, l.place.may_replace, l.name, l.record, l.expiry));
-        if (done.status == lookup_status::answered && *done.value)
+        if (done.value == put_answer::kept)
         {
             self->arrived(l, key, ticket, kept_at);
             co_return write_result::written;
         }
         std::lock_guard const lock{self->mutex_};
         self->table_.taken(key, l.place.slot);
-    } while (done.status == lookup_status::answered); // by another process: the next one
+    } while (done.value == put_answer::occupied); // by another process: the next one
     self->count_error();
-    bool is_undone = false;
+    bool is_erased = false;
     if (done.status == lookup_status::failed)
     {
         // It may have been written all the same. What is erased nobody else has.
         auto const erased = co_await within(limit, erase_from(self->storage_, l.name));
-        is_undone = erased.status == lookup_status::answered;
+        is_erased = erased.status == lookup_status::answered;
     }
     std::lock_guard const lock{self->mutex_};
-    if (is_undone)
+    if (is_erased)
         self->table_.emptied(key, l.place.slot);
     else
-        self->table_.doubted(key, l.place.slot);
-    co_return is_undone ? write_result::undone : write_result::uncertain;
+        self->table_.doubted(key, l.place.slot); // what was there before may be there still
+    co_return is_erased || done.value == put_answer::unchanged ? write_result::undone : write_result::uncertain;
 }
 
 asio::awaitable<lease> session_slots::take_known(pointer self, session_key key)

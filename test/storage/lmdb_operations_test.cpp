@@ -151,6 +151,7 @@ TEST_CASE_FIXTURE(fixture, "a full queue refuses at once, and is open again when
     auto const storage = make();
     boost::asio::io_context io;
     std::size_t refused = 0;
+    std::size_t unchanged = 0;
     std::size_t kept = 0;
     doors.close();
     auto const put = [&](int i)
@@ -159,6 +160,7 @@ TEST_CASE_FIXTURE(fixture, "a full queue refuses at once, and is open again when
                               [&](std::exception_ptr e)
                               {
                                   refused += code_of(e) == lmdb_errc::queue_full ? 1 : 0;
+                                  unchanged += code_of(e) == storage_condition::unchanged ? 1 : 0;
                                   kept += e ? 0 : 1;
                               });
     };
@@ -166,6 +168,7 @@ TEST_CASE_FIXTURE(fixture, "a full queue refuses at once, and is open again when
         put(i);
     io.poll();
     CHECK(refused == 100 - 4096 / 264);
+    CHECK(unchanged == refused);
     CHECK(storage->more_stats().queue_full == refused);
     doors.open();
     io.run();

@@ -218,6 +218,7 @@ TEST_CASE("a reader that never ends fills the map; when it has been killed, writ
             CHECK(std::string{e.what()}.find(path) != std::string::npos);
         }
     CHECK(failure.value() == MDB_MAP_FULL);
+    CHECK(failure == storage_condition::unchanged);
     CHECK(storage->more_stats().failed > 0);
     (void)completed(storage->get("a")); // whatever is left can be read
 

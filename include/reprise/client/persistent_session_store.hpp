@@ -90,9 +90,10 @@ struct persistent_session_store_stats
     the newest first as far as this process knows; a TLS 1.2 session stays where it is. A session is found from
     `capture` on: one whose write has not begun never reaches the storage if it is taken first, and a ticket that is
     being written is waited for, because only the storage can then say that nobody else has it. Sessions whose write has
-    failed are erased there and stay in memory, to be handed out after the others. (Should the storage have kept one
-    although it said that it failed, another process may take it within the moment before.) A write that is late is left to the storage: whoever finds the
-    session there has it.
+    failed stay in memory, to be handed out after the others, and are erased in the storage unless it says that it has
+    changed nothing (`storage_condition::unchanged`). (Should the storage have kept one all the same, another process may
+    take it within the moment before.) A ticket that can be neither written nor erased, or whose write is late, is left to
+    the storage: whoever finds it there has it.
 
     A process that has just started looks for sessions in the storage when they are asked for. It cannot list them:
     `size`, `release` and `clear` mean the sessions that this process has kept or seen. To forget all others too, change

@@ -3,6 +3,7 @@
 
 #include <reprise/base/clock.hpp>
 #include <reprise/base/secret_bytes.hpp>
+#include <reprise/storage/storage_condition.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -37,7 +38,8 @@ struct storage_stats
 
     @par Failures
     A miss is an answer (`nullopt`, `false`), not an error. A storage that cannot answer throws
-    `boost::system::system_error`; the caller counts it and the handshake runs in full.
+    `boost::system::system_error`; the caller counts it and the handshake runs in full. The change that was asked for may
+    have been made all the same, unless the error is `storage_condition::unchanged`.
 
     @par Cancellation
     Every operation may be cancelled (`terminal`, and `total` where nothing was changed yet), and then throws

@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/lmdb/error.hpp"
 
+#include <reprise/storage/storage_condition.hpp>
+
 #include <lmdb.h>
 
 namespace reprise {
@@ -46,6 +48,13 @@ public:
             return text.append(advice(value));
         }
         return "unknown error of the LMDB storage";
+    }
+
+    boost::system::error_condition default_error_condition(int value) const noexcept override
+    {
+        if (value == static_cast<int>(lmdb_errc::queue_full) || value == MDB_MAP_FULL)
+            return storage_condition::unchanged; // not begun, or rolled back
+        return {value, *this};
     }
 };
 

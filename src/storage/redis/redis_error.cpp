@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include <reprise/storage/redis_error.hpp>
+#include <reprise/storage/storage_condition.hpp>
 
 #include <string>
 
@@ -47,6 +48,18 @@ public:
         case redis_errc::server_error: return "the server answered with an error: see its log";
         }
         return "unknown redis error";
+    }
+
+    boost::system::error_condition default_error_condition(int value) const noexcept override
+    {
+        switch (static_cast<redis_errc>(value))
+        {
+        case redis_errc::timed_out:
+        case redis_errc::connection_lost:
+        case redis_errc::bad_answer:
+        case redis_errc::server_error: return {value, *this};
+        default: return storage_condition::unchanged; // not sent, or refused
+        }
     }
 };
 
