@@ -11,7 +11,7 @@ namespace reprise {
 /// What the error of a storage says about the change that was asked for: `e.code() == storage_condition::unchanged`.
 enum class storage_condition
 {
-    /// It was not made and will not be. An error that does not say so leaves that open.
+    /// It was not made and will not be, where another process could see it. Other errors leave that open.
     unchanged = 1,
 };
 
