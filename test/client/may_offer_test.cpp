@@ -37,11 +37,12 @@ TEST_CASE("a session without the verification that a stream requires is not offe
 TEST_CASE("a record with times that cannot be is never offered")
 {
     auto const t = std::chrono::system_clock::now();
-    CHECK(may_offer(test::make_session({.origin = {time_point::max(), time_point::max()}}), t, 24h, true) ==
+    CHECK(may_offer(test::make_session({.issued = t, .origin = {time_point::max(), time_point::max()}}), t, 24h,
+                    true) == full_reason::age_cap);
+    CHECK(may_offer(test::make_session({.issued = t, .origin = {time_point{}, time_point::max()}}), t, 24h, true) ==
           full_reason::age_cap);
-    CHECK(may_offer(test::make_session({.origin = {time_point{}, time_point::max()}}), t, 24h, true) ==
-          full_reason::age_cap);
-    CHECK(may_offer(test::make_session({.origin = {t, time_point{}}}), t, 24h, true) == full_reason::chain_expired);
+    CHECK(may_offer(test::make_session({.issued = t, .origin = {t, time_point{}}}), t, 24h, true) ==
+          full_reason::chain_expired);
 }
 
 TEST_SUITE_END();
