@@ -37,16 +37,16 @@ class bucket_link
 public:
     bucket_link() noexcept = default;
     bucket_link(entry& e, std::uint64_t hash, bucket_link next) noexcept
-        : word_(reinterpret_cast<std::uintptr_t>(&e) | tag_of(hash) | (next ? follows : 0))
+        : at_(reinterpret_cast<unsigned char*>(&e) + (tag_of(hash) | (next ? follows : 0)))
     {
     }
 
-    explicit operator bool() const noexcept { return word_ != 0; }
-    [[nodiscard]] entry* get() const noexcept { return reinterpret_cast<entry*>(word_ & ~(tag | follows)); }
+    explicit operator bool() const noexcept { return at_ != nullptr; }
+    [[nodiscard]] entry* get() const noexcept { return reinterpret_cast<entry*>(at_ - bits()); }
     entry* operator->() const noexcept { return get(); }
 
-    [[nodiscard]] bool may_have(std::uint64_t hash) const noexcept { return (word_ & tag) == tag_of(hash); }
-    [[nodiscard]] bool may_lead_on() const noexcept { return (word_ & follows) != 0; }
+    [[nodiscard]] bool may_have(std::uint64_t hash) const noexcept { return (bits() & tag) == tag_of(hash); }
+    [[nodiscard]] bool may_lead_on() const noexcept { return (bits() & follows) != 0; }
 
 private:
     static constexpr std::uintptr_t tag = 7;
@@ -56,7 +56,12 @@ private:
     // Of the bits that choose neither a shard nor, in a table of any size that fits into memory, a bucket.
     static std::uintptr_t tag_of(std::uint64_t hash) noexcept { return (hash >> 48) & tag; }
 
-    std::uintptr_t word_ = 0;
+    [[nodiscard]] std::uintptr_t bits() const noexcept
+    {
+        return reinterpret_cast<std::uintptr_t>(at_) & (tag | follows);
+    }
+
+    unsigned char* at_ = nullptr; // within the first 16 bytes of the entry
 };
 
 // One allocation: this header, then the name, then the value.
