@@ -56,7 +56,7 @@ public:
 
 private:
     static constexpr std::size_t unit = 64; // a cache line, so that no two keys share one
-    static constexpr std::size_t region_size = 16 * 1024;
+    static constexpr std::size_t region_size = std::size_t{16} * 1024;
     static constexpr std::size_t units_per_region = region_size / unit;
     static constexpr std::size_t none = units_per_region;
 

@@ -177,10 +177,11 @@ asio::awaitable<lease> persistent_session_store::core::take(pointer self, sessio
     auto result = co_await pending_sessions::take(self->pending, key, self->now_);
     if (!result.ticket)
         merge(result, co_await session_slots::take_known(self->slots_, key));
-    lease in_memory;
+    auto why_not_in_memory = full_reason::nothing_stored;
     if (!result.ticket)
     {
-        in_memory = co_await self->front->take(key);
+        auto in_memory = co_await self->front->take(key);
+        why_not_in_memory = in_memory.reason;
         if (in_memory.ticket)
             result = std::move(in_memory);
     }
@@ -195,7 +196,7 @@ asio::awaitable<lease> persistent_session_store::core::take(pointer self, sessio
     if (result.reason == full_reason::expired)
         self->front->note(key, result.reason);
     if (result.reason == full_reason::nothing_stored)
-        result.reason = in_memory.reason;
+        result.reason = why_not_in_memory;
     if (result.reason == full_reason::nothing_stored)
         result.reason = self->slots_->why_not(key);
     co_return result;

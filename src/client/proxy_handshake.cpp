@@ -137,16 +137,16 @@ bool proxy_reply::put(std::string_view bytes, error_code& ec)
     }
     auto const& parser = *state_->parser;
     auto const status = parser.is_header_done() ? parser.get().result_int() : 0;
-    if (ec || !parser.is_header_done())
+    bool const is_connected = status >= 200 && status <= 299;
+    bool const speaks_first = is_connected && !state_->unread.empty(); // a TLS server does not
+    if (ec || !parser.is_header_done() || speaks_first)
         ec = errc::proxy_malformed;
     else if (status == 407)
         ec = errc::proxy_authentication_required;
     else if (status >= 500)
         ec = errc::proxy_failed;
-    else if (status < 200 || status > 299)
+    else if (!is_connected)
         ec = errc::proxy_refused;
-    else if (!state_->unread.empty()) // a TLS server does not speak first
-        ec = errc::proxy_malformed;
     return !ec;
 }
 

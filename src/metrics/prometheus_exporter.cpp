@@ -38,6 +38,7 @@ public:
     [[nodiscard]] std::vector<prometheus::MetricFamily> take()
     {
         std::vector<prometheus::MetricFamily> result;
+        result.reserve(by_name_.size());
         for (auto& [name, family] : by_name_)
             result.push_back(std::move(family));
         return result;

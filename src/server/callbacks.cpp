@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ctime>
 #include <new>
+#include <numeric>
 
 // What OpenSSL calls. Nothing may be thrown through it: what fails here costs a full handshake.
 
@@ -240,8 +241,7 @@ int answer_ticket_request(SSL* ssl, unsigned, unsigned, unsigned char const** ou
     static constexpr auto counts = []
     {
         std::array<unsigned char, 17> all{};
-        for (unsigned char i = 0; i < all.size(); ++i)
-            all[i] = i;
+        std::iota(all.begin(), all.end(), static_cast<unsigned char>(0));
         return all;
     }();
     auto const* const a = acceptor_of(ssl);

@@ -163,7 +163,7 @@ std::string certificate_authority::revoke(identity const& issued) const
     std::unique_ptr<X509_CRL, deleter> const list{::X509_CRL_new()};
     std::unique_ptr<X509_REVOKED, deleter> entry{::X509_REVOKED_new()};
     std::unique_ptr<ASN1_TIME, deleter> const an_hour_ago{::X509_gmtime_adj(nullptr, -3600)};
-    std::unique_ptr<ASN1_TIME, deleter> const tomorrow{::X509_gmtime_adj(nullptr, 24 * 3600)};
+    std::unique_ptr<ASN1_TIME, deleter> const tomorrow{::X509_gmtime_adj(nullptr, 24L * 3600)};
     require(certificate && list && entry && an_hour_ago && tomorrow);
     require(::X509_CRL_set_version(list.get(), 1) == 1); // which is version 2
     require(::X509_CRL_set_issuer_name(list.get(), ::X509_get_subject_name(state_->certificate.get())) == 1);

@@ -165,7 +165,7 @@ std::string read_identity(SSL_CTX* context)
     if (certificate != nullptr)
         in.add(byte_view{digest_of(certificate)});
     STACK_OF(X509)* chain = nullptr;
-    SSL_CTX_get_extra_chain_certs(context, &chain); // these, or those of the certificate
+    SSL_CTX_get_extra_chain_certs(context, static_cast<void*>(&chain)); // these, or those of the certificate
     in.add(static_cast<std::uint64_t>(std::max(0, sk_X509_num(chain))));
     for (int i = 0; i < sk_X509_num(chain); ++i)
         in.add(byte_view{digest_of(sk_X509_value(chain, i))});
@@ -235,7 +235,7 @@ policy_stamp policy_reader::stamp(SSL_CTX* context)
     STACK_OF(X509_NAME) const* const client_cas = ::SSL_CTX_get_client_CA_list(context);
     STACK_OF(X509_NAME) const* const cas = ::SSL_CTX_get0_CA_list(context);
     STACK_OF(X509)* chain = nullptr;
-    SSL_CTX_get_extra_chain_certs(context, &chain);
+    SSL_CTX_get_extra_chain_certs(context, static_cast<void*>(&chain));
     int (*status)(SSL*, void*) = nullptr;
     SSL_CTX_get_tlsext_status_cb(context, &status);
     return {word(anchors),

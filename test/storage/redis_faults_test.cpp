@@ -354,7 +354,7 @@ TEST_CASE("a slow server: what is late ends in time, and its answers are not tak
             gets.push_back(std::make_unique<pending_get>(io, *storage, std::to_string(i)));
         io.run_for(20s);
         CHECK(gets.back()->error == redis_errc::timed_out);
-        CHECK(storage->connection_stats().state == redis_state::open);
+        CHECK(test::eventually([&] { return storage->connection_stats().state == redis_state::open; }));
     }
 }
 

@@ -176,6 +176,7 @@ public:
     [[nodiscard]] std::vector<asio::awaitable<finding>> asking() const
     {
         std::vector<asio::awaitable<finding>> result;
+        result.reserve(questions_.size());
         for (auto const& question : questions_)
             result.push_back(ask(fleet_, question.number));
         return result;
