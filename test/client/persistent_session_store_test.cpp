@@ -30,6 +30,7 @@ using namespace std::chrono_literals;
 using test::key_of_host;
 using test::make_session;
 using test::same;
+using test::ticket_of;
 using testing::faulty_storage;
 using testing::storage_fault;
 using testing::storage_operation;
@@ -119,14 +120,6 @@ testing::fault_plan each_write(storage_fault fault)
 {
     return [fault](storage_operation operation, std::size_t)
     { return is_write(operation) ? fault : storage_fault::none; };
-}
-
-byte_view ticket_of(session const& s)
-{
-    unsigned char const* bytes = nullptr;
-    std::size_t size = 0;
-    ::SSL_SESSION_get0_ticket(s.native_handle(), &bytes, &size);
-    return {bytes, size};
 }
 
 bool is_aborted(std::exception_ptr const& e)

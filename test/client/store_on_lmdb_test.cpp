@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 using test::key_of_host;
 using test::make_session;
 using test::same;
+using test::ticket_of;
 
 TEST_SUITE_BEGIN("store_on_lmdb");
 
@@ -82,11 +83,10 @@ TEST_CASE_FIXTURE(fixture, "the file shows no host name and no ticket, unless it
         std::ifstream in{path + "/data.mdb", std::ios::binary};
         std::string const file{std::istreambuf_iterator<char>{in}, {}};
         CHECK_FALSE(file.empty());
-        unsigned char const* bytes = nullptr;
-        std::size_t size = 0;
-        ::SSL_SESSION_get0_ticket(ticket.native_handle(), &bytes, &size);
-        REQUIRE(size > 32);
-        for (std::string const& secret : {std::string{"secret.example"}, std::string{bytes, bytes + 32}})
+        auto const bytes = ticket_of(ticket);
+        REQUIRE(bytes.size() > 32);
+        for (std::string const& secret :
+             {std::string{"secret.example"}, std::string{bytes.begin(), bytes.begin() + 32}})
             CHECK((file.find(secret) != std::string::npos) == !sealed);
     }
 }

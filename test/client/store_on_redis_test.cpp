@@ -13,6 +13,7 @@ using namespace std::chrono_literals;
 using test::key_of_host;
 using test::make_session;
 using test::same;
+using test::ticket_of;
 
 TEST_SUITE_BEGIN("store_on_redis");
 
@@ -117,11 +118,9 @@ TEST_CASE_FIXTURE(fixture, "Redis is shown no host name and no ticket, and told 
     CHECK(name.find("secret") == std::string::npos);
     auto const record = server.command({"GET", name});
     CHECK(record.find("secret.example") == std::string::npos);
-    unsigned char const* bytes = nullptr;
-    std::size_t size = 0;
-    ::SSL_SESSION_get0_ticket(ticket.native_handle(), &bytes, &size);
-    REQUIRE(size > 32);
-    CHECK(record.find(std::string{bytes, bytes + 32}) == std::string::npos);
+    auto const bytes = ticket_of(ticket);
+    REQUIRE(bytes.size() > 32);
+    CHECK(record.find(std::string{bytes.begin(), bytes.begin() + 32}) == std::string::npos);
     auto const left = std::stoll(server.command({"PTTL", name}));
     CHECK(left > 0);
     CHECK(left <= std::chrono::milliseconds{5min}.count());

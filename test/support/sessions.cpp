@@ -89,4 +89,12 @@ session make_session(session_recipe const& recipe)
     return *std::move(made);
 }
 
+byte_view ticket_of(session const& s)
+{
+    unsigned char const* bytes = nullptr;
+    std::size_t size = 0;
+    ::SSL_SESSION_get0_ticket(s.native_handle(), &bytes, &size);
+    return {bytes, size};
+}
+
 } // namespace test

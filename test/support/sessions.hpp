@@ -26,4 +26,7 @@ struct session_recipe
 /// The same as OpenSSL holds it, still alive.
 [[nodiscard]] reprise::ssl_session_ptr make_live_session(session_recipe const& recipe = {});
 
+/// The ticket that the server has sealed; none for a session id. As long as the session lives.
+[[nodiscard]] reprise::byte_view ticket_of(reprise::session const& s);
+
 } // namespace test

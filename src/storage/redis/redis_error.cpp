@@ -57,9 +57,23 @@ public:
         case redis_errc::timed_out:
         case redis_errc::connection_lost:
         case redis_errc::bad_answer:
-        case redis_errc::server_error: return {value, *this};
-        default: return storage_condition::unchanged; // not sent, or refused
+        case redis_errc::server_error: break;
+        case redis_errc::circuit_open:
+        case redis_errc::queue_full:
+        case redis_errc::value_too_large: // not sent
+        case redis_errc::password_missing:
+        case redis_errc::password_refused:
+        case redis_errc::not_permitted:
+        case redis_errc::server_out_of_memory:
+        case redis_errc::server_loading:
+        case redis_errc::server_read_only:
+        case redis_errc::cluster_unsupported:
+        case redis_errc::database_refused:
+        case redis_errc::foreign_key:
+        case redis_errc::unknown_command:
+        case redis_errc::server_not_saving: return storage_condition::unchanged; // refused
         }
+        return {value, *this};
     }
 };
 
