@@ -219,8 +219,8 @@ asio::awaitable<outcome> fetch(connection& c, url const& u, bool keep_alive, boo
             if (!c.open)
                 co_await connect(c, u);
             result.handshake_time = steady::now() - start;
-            co_await http::async_write(c.stream, request);
-            co_await http::async_read(c.stream, c.buffer, response);
+            co_await http::async_write(c.stream, request, asio::use_awaitable);
+            co_await http::async_read(c.stream, c.buffer, response, asio::use_awaitable);
         }
         c.open = c.ever_connected = true;
         result.handshake = c.stream.handshake();

@@ -17,7 +17,7 @@ asio::awaitable<void> visit_twice(asio::ssl::context& tls, reprise::session_stor
     for (int i = 0; i < 2; ++i)
     {
         std::string line;
-        co_await asio::async_read_until(stream, asio::dynamic_buffer(line), '\n');
+        co_await asio::async_read_until(stream, asio::dynamic_buffer(line), '\n', asio::use_awaitable);
         std::cout << line;
         co_await stream.async_shutdown();
         if (i == 0)

@@ -15,7 +15,7 @@ asio::awaitable<void> greet(tcp::socket socket, reprise::session_cache cache)
     reprise::server_stream<> stream{std::move(socket), cache};
     co_await stream.async_handshake();
     std::string const greeting = stream.handshake().resumed() ? "welcome back\n" : "nice to meet you\n";
-    co_await asio::async_write(stream, asio::buffer(greeting));
+    co_await asio::async_write(stream, asio::buffer(greeting), asio::use_awaitable);
     co_await stream.async_shutdown();
 }
 

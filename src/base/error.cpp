@@ -17,7 +17,8 @@ public:
         switch (static_cast<errc>(value))
         {
         case errc::already_connected: return "the stream is connected: shut it down or close it first";
-        case errc::never_connected: return "the stream has no peer yet: call async_connect before async_reconnect";
+        case errc::never_connected:
+            return "the stream was never connected: call async_connect, or async_handshake, first";
         case errc::session_corrupt: return "not a serialised TLS session of a known version";
         case errc::id_context_missing: return "the session id context is empty: give it 1 to 32 bytes";
         case errc::id_context_too_long: return "the session id context is longer than 32 bytes";
@@ -41,6 +42,14 @@ public:
         case errc::proxy_authentication_required: return "the proxy wants (other) credentials";
         case errc::proxy_malformed: return "the proxy's answer is not one to CONNECT";
         case errc::proxy_failed: return "the proxy does not reach the peer (5xx)";
+        case errc::stream_closed: return "the stream is closed: connect it again first";
+        case errc::operation_in_progress:
+            return "the stream is connecting already: wait for that operation, or close the stream";
+        case errc::bad_host: return "the host is neither a DNS name nor an address";
+        case errc::bad_service: return "the service is neither a port from 1 to 65535 nor the name of one";
+        case errc::callback_threw: return "a function of the caller's threw an exception that is no system_error";
+        case errc::settings_lost:
+            return "settings made on native_handle() are lost with the connection: make them in client_options::on_ssl";
         }
         return "unknown reprise error";
     }
@@ -52,6 +61,17 @@ boost::system::error_category const& reprise_category() noexcept
 {
     static category const instance;
     return instance;
+}
+
+std::string detail::text_of(system_error const& e)
+{
+    std::string text = e.what();
+    auto const message = e.code().what(); // with which what() ends
+    if (text.ends_with(message))
+        text.resize(text.size() - message.size());
+    if (text.ends_with(": "))
+        text.resize(text.size() - 2);
+    return text;
 }
 
 } // namespace reprise

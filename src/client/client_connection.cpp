@@ -28,7 +28,6 @@
 #include <atomic>
 #include <cctype>
 #include <cerrno>
-#include <charconv>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -60,11 +59,26 @@ std::string lower_case(std::string text)
     return text;
 }
 
-bool is_address(std::string const& host)
+// Whether a certificate has to be valid for a name or an address that was set on these parameters.
+bool checks_a_name(X509_VERIFY_PARAM* param)
 {
-    error_code ec;
-    (void)asio::ip::make_address(host, ec);
-    return !ec;
+    char* const address = ::X509_VERIFY_PARAM_get1_ip_asc(param);
+    ::OPENSSL_free(address);
+    return address != nullptr || ::X509_VERIFY_PARAM_get0_host(param, 0) != nullptr;
+}
+
+// What `read` returns. An error of its is one of this option.
+template <class Read>
+std::string checked(char const* option, Read read)
+{
+    try
+    {
+        return read();
+    }
+    catch (system_error const& e)
+    {
+        throw system_error{errc::bad_option, std::string{option} + ": " + e.what()};
+    }
 }
 
 std::vector<unsigned char> alpn_wire_format(std::vector<std::string> const& protocols)
@@ -171,6 +185,14 @@ client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_s
                    "retry_options: at least 1 attempt, delays of at least 1 ms, the longest not below the first");
     require_option(!o.proxy || can_be_asked(*o.proxy),
                    "client_options::proxy: a host, a port, and an authorization of one line");
+    if (o.server_name && !o.server_name->empty())
+        server_name_option_ =
+            checked("client_options::server_name", [&] { return read_server_name_option(*o.server_name); });
+    else
+        server_name_option_ = o.server_name;
+    if (o.proxy)
+        checked("client_options::proxy",
+                [&] { return read_host(o.proxy->host).name + read_service(o.proxy->service); });
 }
 
 std::optional<std::chrono::milliseconds> client_connection::plan_retry(unsigned attempt, error_code why,
@@ -185,7 +207,52 @@ std::optional<std::chrono::milliseconds> client_connection::plan_retry(unsigned 
                               std::chrono::duration_cast<std::chrono::milliseconds>(elapsed), random);
 }
 
-ssl_ptr client_connection::begin(std::string const& host, std::string const& service)
+ssl_ptr client_connection::make_ssl()
+{
+    ssl_ptr ssl{::SSL_new(context_.get())};
+    require(ssl != nullptr, "SSL_new");
+    set_connection(ssl.get(), this);
+    ::SSL_set_connect_state(ssl.get());
+    if (options_.verify_peer)
+        ::SSL_set_verify(ssl.get(), ::SSL_get_verify_mode(ssl.get()) | SSL_VERIFY_PEER,
+                         ::SSL_get_verify_callback(ssl.get()));
+    if (auto const wire = alpn_wire_format(options_.alpn); !wire.empty())
+        require(::SSL_set_alpn_protos(ssl.get(), wire.data(), static_cast<unsigned>(wire.size())) == 0, "ALPN");
+    return ssl;
+}
+
+SSL* client_connection::prepare()
+{
+    if (!prepared_)
+        prepared_ = make_ssl();
+    return prepared_.get();
+}
+
+/* What the caller has set stays: a server name on an SSL of prepare(), and names that the certificate has to be valid for,
+   on that SSL or on the context. An option of the stream goes before both. */
+void client_connection::name_peer(SSL* ssl, host_name const& host) const
+{
+    auto const& option = server_name_option_;
+    auto const sni = option.value_or(host.address ? std::string{} : host.identity);
+    bool const is_named = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != nullptr;
+    if (!sni.empty() && (option || !is_named))
+        require(SSL_set_tlsext_host_name(ssl, sni.c_str()) == 1, "server name (SNI)");
+    if (!options_.verify_peer)
+        return;
+    X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
+    ::X509_VERIFY_PARAM_set_hostflags(param,
+                                      ::X509_VERIFY_PARAM_get_hostflags(param) | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    bool const is_set_by_option = option && !option->empty();
+    if (checks_a_name(param) && !is_set_by_option)
+        return;
+    if (!is_set_by_option && host.address)
+        require(::X509_VERIFY_PARAM_set1_ip_asc(param, host.identity.c_str()) == 1, "address to verify");
+    else
+        require(::SSL_set1_host(ssl, is_set_by_option ? option->c_str() : host.identity.c_str()) == 1,
+                "host name to verify");
+}
+
+ssl_ptr client_connection::begin(host_name const& host, std::string const& service)
 {
     offered_.reset();
     early_size_ = 0;
@@ -195,34 +262,16 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
     origin_ = {};
     info_ = {};
 
-    ssl_ptr ssl{::SSL_new(context_.get())};
-    require(ssl != nullptr, "SSL_new");
-    set_connection(ssl.get(), this);
-    ::SSL_set_connect_state(ssl.get());
-
-    bool const numeric = is_address(host);
-    std::string const server_name = options_.server_name.value_or(numeric ? "" : host);
-    if (!server_name.empty())
-        require(SSL_set_tlsext_host_name(ssl.get(), server_name.c_str()) == 1, "server name (SNI)");
-    if (options_.verify_peer)
-    {
-        X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl.get());
-        ::X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        if (server_name.empty() && numeric)
-            require(::X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) == 1, "address to verify");
-        else
-            require(::SSL_set1_host(ssl.get(), server_name.empty() ? host.c_str() : server_name.c_str()) == 1,
-                    "host name to verify");
-        ::SSL_set_verify(ssl.get(), ::SSL_get_verify_mode(ssl.get()) | SSL_VERIFY_PEER,
-                         ::SSL_get_verify_callback(ssl.get()));
-    }
-    if (auto const wire = alpn_wire_format(options_.alpn); !wire.empty())
-        require(::SSL_set_alpn_protos(ssl.get(), wire.data(), static_cast<unsigned>(wire.size())) == 0, "ALPN");
+    auto ssl = prepared_ ? std::move(prepared_) : make_ssl();
+    name_peer(ssl.get(), host);
+    if (options_.on_ssl)
+        options_.on_ssl(ssl.get());
+    char const* const sni = ::SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name);
 
     auto const policy = shared_->policy.read(context_.get());
-    key_ = {lower_case(host),
+    key_ = {host.name,
             service,
-            lower_case(server_name),
+            lower_case(sni != nullptr ? sni : ""),
             options_.alpn,
             route_,
             policy_of(ssl.get(), *shared_, *policy, options_),
@@ -242,6 +291,11 @@ ssl_ptr client_connection::begin(std::string const& host, std::string const& ser
     return ssl;
 }
 
+ssl_ptr client_connection::begin(std::string_view host, std::string_view service)
+{
+    return begin(read_host(host), read_service(service));
+}
+
 void client_connection::ask_for_tickets() noexcept
 {
     auto const wanted = keeps_ ? std::min(255u, store_->tickets_wanted(key_)) : 0u;
@@ -256,40 +310,41 @@ std::chrono::milliseconds client_connection::lookup_limit() const noexcept
 
 namespace {
 
-// What needs no name server. A resolver would ask a thread all the same.
-std::optional<resolved> known_already(std::string const& host, std::string const& service)
+// RFC 6761, 6.3: these names are loopback, whatever /etc/hosts or a name server say.
+bool is_localhost(std::string_view name) noexcept
 {
-    unsigned short port = 0;
-    auto const [end, bad] = std::from_chars(service.data(), service.data() + service.size(), port);
-    if (bad != std::errc{} || end != service.data() + service.size())
-        return std::nullopt;
-    // This name is loopback whatever /etc/hosts says (RFC 6761, 6.3).
-    if (host == "localhost")
-        return resolved{{}, {{asio::ip::address_v6::loopback(), port}, {asio::ip::address_v4::loopback(), port}}};
-    error_code ec;
-    auto const address = asio::ip::make_address(host, ec);
-    if (ec)
-        return std::nullopt;
-    return resolved{{}, {{address, port}}};
+    return name == "localhost" || name.ends_with(".localhost");
+}
+
+std::vector<asio::ip::tcp::endpoint> loopback(std::uint16_t port)
+{
+    return {{asio::ip::address_v6::loopback(), port}, {asio::ip::address_v4::loopback(), port}};
 }
 
 } // namespace
 
-asio::awaitable<resolved> resolve(std::string host, std::string service)
+asio::awaitable<resolved> resolve(host_name host, std::string service)
 {
-    if (auto known = known_already(host, service))
-        co_return *std::move(known);
+    auto const port = port_number(service);
+    bool const is_local = is_localhost(host.name);
+    // A resolver asks another thread, even where there is nothing to look up.
+    if (port && is_local)
+        co_return resolved{{}, loopback(*port)};
+    if (port && host.address)
+        co_return resolved{{}, {{*host.address, *port}}};
     asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
-    bool const is_local = host == "localhost"; // and the service has a name
-    std::string const name = is_local ? "127.0.0.1" : host;
+    bool const needs_name_server = !is_local && !host.address;
+    std::string const name = needs_name_server ? host.query : "127.0.0.1"; // else for the service alone
     auto const [ec, found] = co_await resolver.async_resolve(name, service, asio::as_tuple(asio::use_awaitable));
     resolved result{ec};
     for (auto const& entry : found)
         result.endpoints.push_back(entry.endpoint());
-    if (is_local && !ec)
-        result.endpoints.emplace(result.endpoints.begin(), asio::ip::address_v6::loopback(),
-                                 result.endpoints.front().port());
-    result.endpoints = in_turns(result.endpoints);
+    if (needs_name_server || result.endpoints.empty())
+        result.endpoints = in_turns(result.endpoints);
+    else if (is_local)
+        result.endpoints = loopback(result.endpoints.front().port());
+    else
+        result.endpoints = {{*host.address, result.endpoints.front().port()}};
     co_return result;
 }
 
@@ -552,6 +607,13 @@ void client_connection::capture_before_shutdown(SSL* ssl)
         keep(std::move(*ticket));
     else
         store_->note(key_, full_reason::not_resumable);
+}
+
+handshake_info const& client_connection::failed(std::string why)
+{
+    info_ = {};
+    info_.failure = std::move(why);
+    return info_;
 }
 
 void client_connection::count_failure(std::string const& host, error_code why) const noexcept

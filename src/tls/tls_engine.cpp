@@ -32,6 +32,19 @@ void forget_old_errors() noexcept
         ::ERR_clear_error();
 }
 
+// Sets a flag for the length of a scope.
+class set_meanwhile
+{
+public:
+    explicit set_meanwhile(bool& flag) noexcept : flag_(flag) { flag_ = true; }
+    set_meanwhile(set_meanwhile const&) = delete;
+    set_meanwhile& operator=(set_meanwhile const&) = delete;
+    ~set_meanwhile() { flag_ = false; }
+
+private:
+    bool& flag_;
+};
+
 } // namespace
 
 tls_engine::tls_engine(ssl_ptr ssl) : reads_early_(::SSL_is_server(ssl.get()) == 1), ssl_(std::move(ssl))
@@ -139,6 +152,7 @@ tls_result tls_engine::read(std::span<unsigned char> into)
     if (is_early_)
         if (auto const result = handshake(); result.status != tls_status::done)
             return result;
+    set_meanwhile const reading{is_reading_};
     forget_old_errors();
     int const result = ::SSL_read(ssl_.get(), into.data(), to_int(into.size()));
     return judge(result, result > 0 ? static_cast<std::size_t>(result) : 0);
@@ -147,6 +161,7 @@ tls_result tls_engine::read(std::span<unsigned char> into)
 tls_result tls_engine::peek()
 {
     unsigned char byte = 0;
+    set_meanwhile const reading{is_reading_};
     forget_old_errors();
     return judge(::SSL_peek(ssl_.get(), &byte, 1), 0);
 }
@@ -169,7 +184,10 @@ tls_result tls_engine::shut_down()
     forget_old_errors();
     int result = ::SSL_shutdown(ssl_.get());
     if (result == 0) // ours is sent, the peer's has not come
+    {
+        set_meanwhile const reading{is_reading_};
         result = ::SSL_shutdown(ssl_.get());
+    }
     return judge(result, 0);
 }
 
@@ -180,6 +198,7 @@ tls_result tls_engine::judge(int result, std::size_t size) const
     switch (::SSL_get_error(ssl_.get(), result))
     {
     case SSL_ERROR_WANT_READ: return {tls_status::needs_input};
+    case SSL_ERROR_WANT_WRITE: return {tls_status::needs_output};
     case SSL_ERROR_WANT_CLIENT_HELLO_CB: return {tls_status::paused};
     case SSL_ERROR_ZERO_RETURN: return {tls_status::closed};
     default: break;
@@ -204,6 +223,19 @@ void tls_engine::feed(std::size_t size) noexcept
     unread_ = {input_.get(), size};
     outgrown_ = size == input_size_;
     ++fed_;
+}
+
+void tls_engine::feed_copy(byte_view bytes)
+{
+    if (bytes.empty())
+        return;
+    if (bytes.size() > input_size_)
+    {
+        input_ = std::make_unique_for_overwrite<unsigned char[]>(bytes.size());
+        input_size_ = bytes.size();
+    }
+    std::memcpy(input_.get(), bytes.data(), bytes.size());
+    feed(bytes.size());
 }
 
 byte_view tls_engine::output() noexcept
@@ -251,6 +283,11 @@ try
 {
     auto& self = *static_cast<tls_engine*>(::BIO_get_data(bio));
     BIO_clear_retry_flags(bio);
+    if (self.is_reading_ && self.is_full())
+    {
+        BIO_set_retry_write(bio);
+        return -1;
+    }
     self.output_.insert(self.output_.end(), from, from + size);
     ++self.produced_;
     return size;

@@ -85,7 +85,7 @@ struct http_world
     {
         response = {};
         reprise::handshake_info info;
-        if (stream.native_handle() == nullptr)
+        if (stream.key().host.empty())
             info = co_await reprise::async_connect_and_request(stream, "localhost", w.port, request, buffer, response,
                                                                early);
         else

@@ -85,7 +85,7 @@ asio::awaitable<bool> visit_fast(early_world& w, client_side& stream, std::strin
     std::string const line = text + "\n";
     reprise::early_data const early{asio::buffer(line)};
     reprise::handshake_info info;
-    if (stream.native_handle() == nullptr)
+    if (stream.key().host.empty())
         info = co_await stream.async_connect("localhost", w.port, early);
     else
         info = co_await stream.async_reconnect(early);

@@ -28,6 +28,12 @@ constexpr auto as_tuple = asio::as_tuple(asio::use_awaitable);
 
 using local = asio::local::stream_protocol;
 using tls_stream = reprise::detail::tls_stream<local::socket>;
+using stream_ptr = std::shared_ptr<tls_stream>;
+
+tls_stream::holder held(stream_ptr const& stream)
+{
+    return {nullptr, stream};
+}
 
 // Two ends of one connection that has shaken hands.
 struct connection
@@ -40,8 +46,8 @@ struct connection
         reprise::ssl_ptr s{SSL_new(server_tls.native_handle())};
         SSL_set_connect_state(c.get());
         SSL_set_accept_state(s.get());
-        client.emplace(client_socket, std::move(c));
-        server.emplace(server_socket, std::move(s));
+        client = std::make_shared<tls_stream>(client_socket, std::move(c));
+        server = std::make_shared<tls_stream>(server_socket, std::move(s));
     }
 
     void run(std::function<asio::awaitable<void>()> test)
@@ -50,15 +56,16 @@ struct connection
                   [](connection& self, auto then) -> asio::awaitable<void>
                   {
                       using namespace asio::experimental::awaitable_operators;
-                      co_await (shake_hands(*self.client) && shake_hands(*self.server));
+                      co_await (shake_hands(self.client) && shake_hands(self.server));
                       co_await then();
                   }(*this, std::move(test)));
     }
 
-    static asio::awaitable<void> shake_hands(tls_stream& stream)
+    static asio::awaitable<void> shake_hands(stream_ptr const& stream)
     {
-        co_await stream.async_perform([](tls_engine& e) { return e.handshake(); }, asio::enable_terminal_cancellation{},
-                                      asio::use_awaitable);
+        co_await tls_stream::async_perform(
+            held(stream), [](tls_engine& e) { return e.handshake(); }, asio::enable_terminal_cancellation{},
+            asio::use_awaitable);
     }
 
     asio::io_context io;
@@ -66,27 +73,27 @@ struct connection
     asio::ssl::context client_tls = client_context();
     local::socket client_socket{io};
     local::socket server_socket{io};
-    std::optional<tls_stream> client;
-    std::optional<tls_stream> server;
+    stream_ptr client;
+    stream_ptr server;
 };
 
-auto shut_down(tls_stream& stream)
+auto shut_down(stream_ptr const& stream)
 {
-    return stream.async_perform([](tls_engine& e) { return e.shut_down(); }, asio::enable_terminal_cancellation{},
-                                as_tuple);
+    return tls_stream::async_perform(
+        held(stream), [](tls_engine& e) { return e.shut_down(); }, asio::enable_terminal_cancellation{}, as_tuple);
 }
 
-asio::awaitable<void> write_all(tls_stream& stream, std::string data)
+asio::awaitable<void> write_all(stream_ptr const& stream, std::string data)
 {
     for (std::size_t at = 0; at < data.size();)
-        at += co_await stream.async_write_some(asio::buffer(data) + at, asio::use_awaitable);
+        at += co_await tls_stream::async_write_some(held(stream), asio::buffer(data) + at, asio::use_awaitable);
 }
 
-asio::awaitable<std::string> read(tls_stream& stream, std::size_t size)
+asio::awaitable<std::string> read(stream_ptr const& stream, std::size_t size)
 {
     std::string data(size, '\0');
     for (std::size_t at = 0; at < size;)
-        at += co_await stream.async_read_some(asio::buffer(data) + at, asio::use_awaitable);
+        at += co_await tls_stream::async_read_some(held(stream), asio::buffer(data) + at, asio::use_awaitable);
     co_return data;
 }
 
@@ -132,8 +139,8 @@ TEST_CASE("both directions carry megabytes at the same time")
             using namespace asio::experimental::awaitable_operators;
             auto const up = noise(3'000'000, 1);
             auto const down = noise(3'000'000, 2);
-            auto const [at_server, at_client] = co_await ((write_all(*c.client, up) && read(*c.server, up.size())) &&
-                                                          (write_all(*c.server, down) && read(*c.client, down.size())));
+            auto const [at_server, at_client] = co_await ((write_all(c.client, up) && read(c.server, up.size())) &&
+                                                          (write_all(c.server, down) && read(c.client, down.size())));
             CHECK(at_server == up);
             CHECK(at_client == down);
         });
@@ -145,17 +152,17 @@ TEST_CASE("operations never complete from within the function that starts them")
     c.run(
         [&]() -> asio::awaitable<void>
         {
-            co_await write_all(*c.server, "abc");
+            co_await write_all(c.server, "abc");
             std::string first(1, ' ');
-            co_await c.client->async_read_some(asio::buffer(first), asio::use_awaitable);
+            co_await tls_stream::async_read_some(held(c.client), asio::buffer(first), asio::use_awaitable);
             std::string rest(2, ' '); // decrypted already
             called read_rest;
             called read_nothing;
-            c.client->async_read_some(asio::buffer(rest), read_rest.handler());
+            tls_stream::async_read_some(held(c.client), asio::buffer(rest), read_rest.handler());
             CHECK_FALSE(read_rest.ec);
             co_await settle();
             CHECK(read_rest.size == 2);
-            c.client->async_read_some(asio::mutable_buffer{}, read_nothing.handler());
+            tls_stream::async_read_some(held(c.client), asio::mutable_buffer{}, read_nothing.handler());
             CHECK_FALSE(read_nothing.ec);
             co_await settle();
             CHECK(read_nothing.ec == error_code{});
@@ -176,9 +183,9 @@ TEST_CASE("a cancelled read loses nothing, whenever it is cancelled")
                 std::array<char, 16> into{};
                 called reading;
                 asio::cancellation_signal cancel;
-                c.client->async_read_some(asio::buffer(into),
-                                          asio::bind_cancellation_slot(cancel.slot(), reading.handler()));
-                co_await write_all(*c.server, sent.substr(i, 1));
+                tls_stream::async_read_some(held(c.client), asio::buffer(into),
+                                            asio::bind_cancellation_slot(cancel.slot(), reading.handler()));
+                co_await write_all(c.server, sent.substr(i, 1));
                 for (std::size_t turns = i % 5; turns > 0; --turns) // before, while and after it arrives
                     co_await asio::post(asio::use_awaitable);
                 cancel.emit(asio::cancellation_type::total);
@@ -188,7 +195,7 @@ TEST_CASE("a cancelled read loses nothing, whenever it is cancelled")
                 received.append(into.data(), reading.size);
             }
             while (received.size() < sent.size())
-                received += co_await read(*c.client, 1);
+                received += co_await read(c.client, 1);
             CHECK(received == sent);
             CHECK(aborted > 0);
             CHECK(aborted < 200);
@@ -207,8 +214,8 @@ TEST_CASE("a cancelled write leaves the connection whole for reading")
             {
                 called write;
                 asio::cancellation_signal cancel;
-                c.client->async_write_some(asio::buffer(data),
-                                           asio::bind_cancellation_slot(cancel.slot(), write.handler()));
+                tls_stream::async_write_some(held(c.client), asio::buffer(data),
+                                             asio::bind_cancellation_slot(cancel.slot(), write.handler()));
                 co_await settle();
                 stuck = !write.ec;
                 cancel.emit(asio::cancellation_type::total); // of no effect: a part may be on its way
@@ -221,10 +228,10 @@ TEST_CASE("a cancelled write leaves the connection whole for reading")
             // What was written in part goes on with the next write.
             using namespace asio::experimental::awaitable_operators;
             std::string const received =
-                co_await (read(*c.server, data.size() * started + 3) && write_all(*c.client, "end"));
+                co_await (read(c.server, data.size() * started + 3) && write_all(c.client, "end"));
             CHECK(received.substr(received.size() - 3) == "end");
-            co_await write_all(*c.server, "x");
-            CHECK(co_await read(*c.client, 1) == "x");
+            co_await write_all(c.server, "x");
+            CHECK(co_await read(c.client, 1) == "x");
         });
 }
 
@@ -239,12 +246,13 @@ TEST_CASE("a shutdown beside a waiting read ends both")
                 std::string data(10, ' ');
                 called reading;
                 called shutdown;
-                c.client->async_read_some(asio::buffer(data), reading.handler());
-                c.client->async_perform([](tls_engine& e) { return e.shut_down(); },
-                                        asio::enable_terminal_cancellation{}, shutdown.handler());
-                CHECK(std::get<0>(co_await c.server->async_read_some(asio::buffer(data), as_tuple)) ==
+                tls_stream::async_read_some(held(c.client), asio::buffer(data), reading.handler());
+                tls_stream::async_perform(
+                    held(c.client), [](tls_engine& e) { return e.shut_down(); }, asio::enable_terminal_cancellation{},
+                    shutdown.handler());
+                CHECK(std::get<0>(co_await tls_stream::async_read_some(held(c.server), asio::buffer(data), as_tuple)) ==
                       asio::error::eof);
-                CHECK_FALSE(std::get<0>(co_await shut_down(*c.server)));
+                CHECK_FALSE(std::get<0>(co_await shut_down(c.server)));
                 co_await settle();
                 CHECK(reading.ec == error_code{asio::error::eof});
                 CHECK(shutdown.ec.has_value());
@@ -260,18 +268,18 @@ TEST_CASE("a KeyUpdate is answered beside a write that is stuck, and nothing is 
         {
             using namespace asio::experimental::awaitable_operators;
             auto const up = noise(2'000'000, 5);
-            asio::co_spawn(c.io, write_all(*c.client, up), asio::detached); // the server does not read yet
+            asio::co_spawn(c.io, write_all(c.client, up), asio::detached); // the server does not read yet
             std::string one(1, ' ');
             called read_one;
-            c.client->async_read_some(asio::buffer(one), read_one.handler());
+            tls_stream::async_read_some(held(c.client), asio::buffer(one), read_one.handler());
             co_await settle();
             REQUIRE(SSL_key_update(c.server->engine.native_handle(), SSL_KEY_UPDATE_REQUESTED) == 1);
-            co_await write_all(*c.server, "x");
+            co_await write_all(c.server, "x");
             co_await settle();
             CHECK(read_one.size == 1); // its answer follows the write
-            CHECK(co_await read(*c.server, up.size()) == up);
-            co_await write_all(*c.client, "y"); // under the new keys
-            CHECK(co_await read(*c.server, 1) == "y");
+            CHECK(co_await read(c.server, up.size()) == up);
+            co_await write_all(c.client, "y"); // under the new keys
+            CHECK(co_await read(c.server, 1) == "y");
         });
 }
 
@@ -287,8 +295,8 @@ TEST_CASE("what was read is delivered although an answer to it could not be sent
                 (void)e.write(reprise::as_bytes("answer"));
                 return reprise::detail::tls_result{.size = 7};
             };
-            CHECK(co_await c.client->async_perform(read_and_answer, asio::enable_total_cancellation{},
-                                                   asio::use_awaitable) == 7);
+            CHECK(co_await tls_stream::async_perform(held(c.client), read_and_answer, asio::enable_total_cancellation{},
+                                                     asio::use_awaitable) == 7);
         });
 }
 
@@ -300,7 +308,7 @@ TEST_CASE("the end of the transport without close_notify is a truncation")
         {
             c.server_socket.close();
             std::string data(1, ' ');
-            CHECK(std::get<0>(co_await c.client->async_read_some(asio::buffer(data), as_tuple)) ==
+            CHECK(std::get<0>(co_await tls_stream::async_read_some(held(c.client), asio::buffer(data), as_tuple)) ==
                   asio::ssl::error::stream_truncated);
         });
 }
@@ -314,7 +322,7 @@ TEST_CASE("bytes that are no record fail the read with OpenSSL's error")
             co_await asio::async_write(c.server_socket, asio::buffer("GET / HTTP/1.0\r\n\r\n", 18),
                                        asio::use_awaitable);
             std::string data(1, ' ');
-            auto const [ec, size] = co_await c.client->async_read_some(asio::buffer(data), as_tuple);
+            auto const [ec, size] = co_await tls_stream::async_read_some(held(c.client), asio::buffer(data), as_tuple);
             CHECK(ec.category() == asio::error::get_ssl_category());
             CHECK(size == 0);
         });

@@ -60,7 +60,7 @@ asio::awaitable<reprise::handshake_info> early_world::say(client_side& stream, s
     text += '\n';
     reprise::early_data const early{asio::buffer(text), options};
     reprise::handshake_info info; // not with ?:, of which GCC 12 destroys both ends
-    if (stream.native_handle() == nullptr)
+    if (stream.key().host.empty())
         info = co_await stream.async_connect("localhost", port, early);
     else
         info = co_await stream.async_reconnect(early);

@@ -60,8 +60,11 @@ inline std::vector<kind> const kinds = {
      TLS1_3_VERSION, false},
 };
 
-using server_side = reprise::server_stream<>;
-using client_side = reprise::client_stream<>;
+/// A socket whose operations, and those of the streams on it, are awaited where no token is given.
+using awaiting_socket = asio::use_awaitable_t<>::as_default_on_t<tcp::socket>;
+
+using server_side = reprise::server_stream<awaiting_socket>;
+using client_side = reprise::client_stream<awaiting_socket>;
 
 /// What a server does with a connection after the handshake.
 using conversation = std::function<asio::awaitable<void>(server_side&)>;

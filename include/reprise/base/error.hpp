@@ -5,6 +5,7 @@
 #include <boost/system/error_code.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <string>
 #include <type_traits>
 
 namespace reprise {
@@ -21,7 +22,8 @@ enum class errc
     /// The operation needs a closed stream and this one is open. Shut it down first.
     already_connected = 1,
 
-    /// The operation needs a peer: call async_connect before async_reconnect.
+    /// The operation needs a peer, and the stream never had one. Call async_connect before async_reconnect; at a server
+    /// call async_handshake before reading or writing.
     never_connected = 2,
 
     /// A serialised session did not decode: wrong version, truncated, or not a session at all.
@@ -85,6 +87,25 @@ enum class errc
 
     /// The proxy has answered CONNECT with 5xx: it does not reach the peer, or has trouble of its own.
     proxy_failed = 23,
+
+    /// The connection was shut down or closed at this end, so it carries nothing any more. Connect the stream again.
+    stream_closed = 24,
+
+    /// The stream is connecting or shaking hands already. Wait for that operation, or end it with `close`.
+    operation_in_progress = 25,
+
+    /// A host that is neither a DNS name nor an address; `what()` and `handshake_info::failure` say why, with the host.
+    bad_host = 26,
+
+    /// A service that is neither a port from 1 to 65535 nor the name of one; `what()` and `handshake_info::failure` name it.
+    bad_service = 27,
+
+    /// A function of the caller's (a connector, a selector, a hook) threw something else than a system_error.
+    callback_threw = 28,
+
+    /// Settings made on `native_handle()` before the first connection do not hold for the next one. Make them in
+    /// `client_options::on_ssl`, which is called for each connection.
+    settings_lost = 29,
 };
 
 /// The category of `errc`.
@@ -95,6 +116,12 @@ enum class errc
     return {static_cast<int>(e), reprise_category()};
 }
 
+namespace detail {
+
+/// What an exception says beside the message of its error code; empty if nothing.
+[[nodiscard]] std::string text_of(system_error const& e);
+
+} // namespace detail
 } // namespace reprise
 
 template <>

@@ -4,6 +4,7 @@
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_options.hpp>
 #include <reprise/client/early_data.hpp>
+#include <reprise/client/peer_name.hpp>
 #include <reprise/client/session_store.hpp>
 #include <reprise/tls/handshake_info.hpp>
 #include <reprise/tls/ssl_handles.hpp>
@@ -17,6 +18,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace reprise::detail {
@@ -46,8 +48,14 @@ public:
     /// Forget what became of the early data of the last connection.
     void begin_early() noexcept { early_reason_ = early_data_reason::not_asked; }
 
+    /// The SSL of the next `begin`, for settings of the caller's. It has what options say, and no peer yet.
+    [[nodiscard]] SSL* prepare();
+
     /// A new SSL for a connection to this peer: SNI, host check, ALPN; its session_key is fixed from here on.
-    [[nodiscard]] ssl_ptr begin(std::string const& host, std::string const& service);
+    [[nodiscard]] ssl_ptr begin(host_name const& host, std::string const& service);
+
+    /// The same, from what a caller says. @throws system_error `errc::bad_host`, `errc::bad_service`.
+    [[nodiscard]] ssl_ptr begin(std::string_view host, std::string_view service);
 
     /// Resume exactly this session, not one from the store.
     void offer_exactly(std::optional<session> ticket) { exact_ = std::move(ticket); }
@@ -107,6 +115,9 @@ public:
     /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
     void capture_before_shutdown(SSL* ssl);
 
+    /// Connecting or shaking hands has failed. @return What `info` is from here on.
+    handshake_info const& failed(std::string why);
+
     /// Connecting or shaking hands has failed for good.
     void count_failure(std::string const& host, error_code why) const noexcept;
 
@@ -117,6 +128,8 @@ public:
     void on_new_session(SSL_SESSION const* live);
 
 private:
+    [[nodiscard]] ssl_ptr make_ssl();
+    void name_peer(SSL* ssl, host_name const& host) const;
     void ask_for_tickets() noexcept;
     /// How long to wait for the store; zero for one that answers at once.
     [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
@@ -133,7 +146,9 @@ private:
     client_options options_;
     client_context* shared_; // the context's
     std::string route_;
-    std::optional<std::minstd_rand> random_; // for the waits between attempts
+    std::optional<std::string> server_name_option_; // as options_ has it, in its usual form
+    ssl_ptr prepared_;                              // of prepare(), until it is used
+    std::optional<std::minstd_rand> random_;        // for the waits between attempts
 
     // of the current connection
     session_key key_;
@@ -161,7 +176,7 @@ struct resolved
 };
 
 /// It owns what it uses, for a resolver cannot be interrupted (getaddrinfo(3)): after the deadline it is left to itself.
-[[nodiscard]] asio::awaitable<resolved> resolve(std::string host, std::string service);
+[[nodiscard]] asio::awaitable<resolved> resolve(host_name host, std::string service);
 
 /// Whether `candidate` may be offered at `now`: `full_reason::none`, or why not.
 [[nodiscard]] full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,

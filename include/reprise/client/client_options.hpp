@@ -9,6 +9,8 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <openssl/ssl.h>
+
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -30,9 +32,17 @@ struct client_options
     /// mode, which verifies nothing by default, and checks no name.
     bool verify_peer = true;
 
-    /// The name for SNI (RFC 6066, 3) and for the certificate check, if it is not the host that was connected to.
-    /// An empty name sends no SNI, and the certificate is checked against the host.
+    /// The DNS name for SNI (RFC 6066, 3) and for the certificate check, if it is not the host that was connected to.
+    /// An empty name sends no SNI, and the certificate is checked against the host. Without this option names that the
+    /// caller has set on the ssl::context or on the SSL stay as they are.
     std::optional<std::string> server_name{};
+
+    /// Called for the SSL of each connection, reconnects included, when the stream has set it up and before a session is
+    /// chosen: for groups, ciphers, versions, verification, a certificate, ex_data, all that has an SSL_set function. What
+    /// OpenSSL tells of these settings is a part of the session_key. A callback that is set here counts as one of the
+    /// context's: it needs policy_tag. What the hook throws ends the connection: a system_error with its code, anything else
+    /// with `errc::callback_threw`.
+    std::function<void(SSL*)> on_ssl{};
 
     /// Protocols to offer with ALPN, preferred first, each 1 to 255 bytes (RFC 7301). Empty leaves the context's own.
     std::vector<std::string> alpn{};

@@ -9,6 +9,7 @@
 #include <reprise/client/transport.hpp>
 #include <reprise/io/coalesce.hpp>
 #include <reprise/io/default_socket.hpp>
+#include <reprise/io/default_token.hpp>
 #include <reprise/io/initiate.hpp>
 #include <reprise/io/initiation.hpp>
 #include <reprise/io/lowest_socket.hpp>
@@ -68,46 +69,62 @@ namespace reprise {
 template <class NextLayer = default_socket>
 class client_stream
 {
+    template <class From>
+    static constexpr bool makes_next_layer =
+        !std::same_as<std::remove_cvref_t<From>, NextLayer> && std::constructible_from<NextLayer, From>;
+
 public:
     using next_layer_type = NextLayer;
     using executor_type = typename NextLayer::executor_type;
+
+    /// The completion token of an operation that is given none: that of the executor, else `use_awaitable`.
+    using default_token = detail::default_token_t<executor_type>;
+
+    /// The stream's type for another executor type, as Asio's I/O objects have it.
+    template <class Executor>
+    struct rebind_executor
+    {
+        using other = client_stream<typename NextLayer::template rebind_executor<Executor>::other>;
+    };
+
     using lowest_layer_type = std::remove_reference_t<decltype(detail::lowest_socket(std::declval<NextLayer&>()))>;
     using native_handle_type = SSL*;
 
-    /// A stream that keeps its sessions in `store`. @throws system_error `errc::bad_option`.
-    template <class Executor>
-        requires(std::constructible_from<NextLayer, Executor const&>)
-    client_stream(Executor const& ex, asio::ssl::context& tls, session_store& store, client_options options)
-        : client_stream(NextLayer{ex}, tls, store, std::move(options))
+    /// A stream that keeps its sessions in `store`. @param from An executor, or an execution context such as an io_context.
+    /// @throws system_error `errc::bad_option`.
+    template <class From>
+        requires(makes_next_layer<From>)
+    client_stream(From&& from, asio::ssl::context& tls, session_store& store, client_options options)
+        : client_stream(NextLayer{std::forward<From>(from)}, tls, store, std::move(options))
     {
     }
 
     /// The same on a next layer of the caller's, for `async_handshake` if it is connected already.
     client_stream(NextLayer next, asio::ssl::context& tls, session_store& store, client_options options)
-        : impl_(std::make_unique<impl>(std::move(next), tls, store.shared_from_this(), std::move(options)))
+        : impl_(std::make_shared<impl>(std::move(next), tls, store.shared_from_this(), std::move(options)))
     {
     }
 
     /// A stream that keeps no sessions.
-    template <class Executor>
-        requires(std::constructible_from<NextLayer, Executor const&>)
-    client_stream(Executor const& ex, asio::ssl::context& tls, client_options options)
-        : client_stream(NextLayer{ex}, tls, std::move(options))
+    template <class From>
+        requires(makes_next_layer<From>)
+    client_stream(From&& from, asio::ssl::context& tls, client_options options)
+        : client_stream(NextLayer{std::forward<From>(from)}, tls, std::move(options))
     {
     }
 
     client_stream(NextLayer next, asio::ssl::context& tls, client_options options)
-        : impl_(std::make_unique<impl>(std::move(next), tls, nullptr, std::move(options)))
+        : impl_(std::make_shared<impl>(std::move(next), tls, nullptr, std::move(options)))
     {
     }
 
     /// @name With default options
     /// Not default arguments: GCC 12 copies an aggregate temporary bit by bit where the same expression awaits.
     /// @{
-    template <class Executor>
-        requires(std::constructible_from<NextLayer, Executor const&>)
-    client_stream(Executor const& ex, asio::ssl::context& tls, session_store& store)
-        : client_stream(ex, tls, store, client_options{})
+    template <class From>
+        requires(makes_next_layer<From>)
+    client_stream(From&& from, asio::ssl::context& tls, session_store& store)
+        : client_stream(NextLayer{std::forward<From>(from)}, tls, store, client_options{})
     {
     }
 
@@ -116,9 +133,10 @@ public:
     {
     }
 
-    template <class Executor>
-        requires(std::constructible_from<NextLayer, Executor const&>)
-    client_stream(Executor const& ex, asio::ssl::context& tls) : client_stream(ex, tls, client_options{})
+    template <class From>
+        requires(makes_next_layer<From>)
+    client_stream(From&& from, asio::ssl::context& tls)
+        : client_stream(NextLayer{std::forward<From>(from)}, tls, client_options{})
     {
     }
 
@@ -126,8 +144,21 @@ public:
     /// @}
 
     client_stream(client_stream&&) noexcept = default;
-    client_stream& operator=(client_stream&&) noexcept = default;
-    ~client_stream() = default;
+
+    /// The connection of this stream is closed, as if the stream were destroyed.
+    client_stream& operator=(client_stream&& other) noexcept
+    {
+        client_stream taken{std::move(other)};
+        impl_.swap(taken.impl_);
+        return *this;
+    }
+
+    /// Closes the socket, without close_notify. Pending operations end with `asio::error::operation_aborted`.
+    ~client_stream()
+    {
+        if (impl_)
+            impl_->stop();
+    }
 
     [[nodiscard]] executor_type get_executor() noexcept { return impl_->next.get_executor(); }
     [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->next; }
@@ -136,10 +167,15 @@ public:
     /// The TCP socket at the bottom.
     [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return detail::lowest_socket(impl_->next); }
 
-    /// The SSL of the current or last connection; null before the first. It changes with each connect or reconnect.
-    [[nodiscard]] native_handle_type native_handle() noexcept
+    /** The SSL of the current or last connection; before the first one, the SSL of the connection to come. Never null.
+
+        Each connect or reconnect has another SSL. Settings that are made here before the first connection, such as
+        SSL_set_tlsext_host_name(3), hold for that connection alone: if a later one would go without them, it fails with
+        `errc::settings_lost`. Settings for all connections go into `client_options::on_ssl`.
+    */
+    [[nodiscard]] native_handle_type native_handle()
     {
-        return impl_->tls ? impl_->tls->engine.native_handle() : nullptr;
+        return impl_->tls ? impl_->tls->engine.native_handle() : impl_->connection.prepare();
     }
 
     /// How the last handshake went: resumed or not, and why not.
@@ -150,7 +186,7 @@ public:
     [[nodiscard]] session_key const& key() const noexcept { return impl_->connection.key(); }
 
     /// Whether the connection is alive, as far as can be told without waiting: the peer has neither closed nor reset it. What
-    /// has come is taken in: tickets go to the store, a close_notify counts; data stays for the next read.
+    /// has come, up to 64 KiB, is taken in: tickets go to the store, a close_notify counts; data stays for the next read.
     [[nodiscard]] bool is_open() { return impl_->look() != condition::closed; }
 
     /// Whether it is open and the peer has said nothing that waits to be read, as is due between two requests of HTTP/1.1
@@ -184,7 +220,8 @@ public:
         A peer that declines costs only time: the handshake runs in full and the operation succeeds. Of a store that is
         slow or broken the same holds (`handshake_info::reason` says so).
 
-        @param host Name or address. SNI and the certificate check follow it, unless the options say otherwise.
+        @param host DNS name, IPv4 address, or IPv6 address, which may have a zone. SNI and the certificate check follow it,
+            unless the options say otherwise. A final dot makes a name absolute for the resolver.
         @param service Port number or service name.
 
         @par Completion Signature
@@ -195,17 +232,19 @@ public:
         not put back: the peer may have seen it, and it should not be offered twice (RFC 8446, C.4).
 
         @par Errors
+        @li `errc::bad_host`, `errc::bad_service`; nothing is sent, and `handshake_info::failure` says what is wrong.
         @li `errc::already_connected`, if the stream is open; nothing is sent.
+        @li `errc::operation_in_progress`, if it is connecting; that operation goes on.
         @li `asio::error::timed_out` after `client_options::connect_timeout`; a store that is being asked then may add its
             `lookup_deadline`. With `client_options::retry` that is for each attempt.
         @li `errc::proxy_refused`, `proxy_authentication_required`, `proxy_malformed`, with `client_options::proxy`;
             `errc::bad_option` for a host or service that cannot be asked of it.
         @li Resolver, socket and OpenSSL errors, unchanged, in their own categories; the stream is closed.
     */
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_connect(std::string_view host, std::string_view service, Token&& token = {})
     {
-        return connect({std::string{host}, std::string{service}, {}}, {}, std::forward<Token>(token));
+        return connect(named{std::string{host}, std::string{service}}, {}, std::forward<Token>(token));
     }
 
     /** The same, and send these bytes: in the first flight if the session allows it, else after the handshake.
@@ -215,33 +254,33 @@ public:
         and the cipher suite. To a server that went down to TLS 1.2 the connection is made again, once, without early data.
         If the operation fails, the server may have processed the bytes all the same.
     */
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_connect(std::string_view host, std::string_view service, early_data early, Token&& token = {})
     {
-        return connect({std::string{host}, std::string{service}, {}}, {.early = early}, std::forward<Token>(token));
+        return connect(named{std::string{host}, std::string{service}}, {.early = early}, std::forward<Token>(token));
     }
 
     /// The same, and resume exactly this session, for protocols that demand it; the store is not asked.
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_connect(std::string_view host, std::string_view service, session exactly, Token&& token = {})
     {
-        return connect({std::string{host}, std::string{service}, {}}, {.exactly = std::move(exactly)},
+        return connect(named{std::string{host}, std::string{service}}, {.exactly = std::move(exactly)},
                        std::forward<Token>(token));
     }
 
     /// Both. Early data needs the server's acknowledgement of SNI in the session, for who knows where it comes from.
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_connect(std::string_view host, std::string_view service, session exactly, early_data early,
                        Token&& token = {})
     {
-        return connect({std::string{host}, std::string{service}, {}}, {.exactly = std::move(exactly), .early = early},
+        return connect(named{std::string{host}, std::string{service}}, {.exactly = std::move(exactly), .early = early},
                        std::forward<Token>(token));
     }
 
     /// The same to endpoints that the caller has resolved; the first one's port is the service. They race in this order; of
-    /// a proxy they are asked one after the other.
+    /// a proxy they are asked one after the other. Without an endpoint: `asio::error::not_found`, as asio::async_connect.
     template <class EndpointSequence,
-              asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+              asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
         requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
     auto async_connect(EndpointSequence const& endpoints, std::string_view host, Token&& token = {})
     {
@@ -250,7 +289,7 @@ public:
 
     /// The same with early data.
     template <class EndpointSequence,
-              asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+              asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
         requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
     auto async_connect(EndpointSequence const& endpoints, std::string_view host, early_data early, Token&& token = {})
     {
@@ -262,17 +301,17 @@ public:
         As async_connect, but without resolving and connecting; `host` and `service` name the peer for the certificate
         check and for the store. `async_reconnect` connects to them directly.
     */
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_handshake(std::string_view host, std::string_view service, Token&& token = {})
     {
-        return handshake_on_next_layer({std::string{host}, std::string{service}, {}}, {}, std::forward<Token>(token));
+        return handshake_on_next_layer(named{std::string{host}, std::string{service}}, {}, std::forward<Token>(token));
     }
 
     /// The same with early data. A connection that fails because of it cannot be made again here.
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_handshake(std::string_view host, std::string_view service, early_data early, Token&& token = {})
     {
-        return handshake_on_next_layer({std::string{host}, std::string{service}, {}}, {.early = early},
+        return handshake_on_next_layer(named{std::string{host}, std::string{service}}, {.early = early},
                                        std::forward<Token>(token));
     }
 
@@ -285,14 +324,14 @@ public:
         @li `errc::never_connected`, if there is no peer yet;
         @li `errc::already_connected`, if the connection is alive. Shut it down first.
     */
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_reconnect(Token&& token = {})
     {
         return reconnect({}, std::forward<Token>(token));
     }
 
     /// The same with early data: what `async_connect` says of it.
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_reconnect(early_data early, Token&& token = {})
     {
         return reconnect({.early = early}, std::forward<Token>(token));
@@ -310,11 +349,11 @@ public:
         @par Per-Operation Cancellation
         `terminal`. The socket is closed at once, and the operation fails with `asio::error::operation_aborted`.
     */
-    template <asio::completion_token_for<void(error_code)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code)> Token = default_token>
     auto async_shutdown(Token&& token = {})
     {
         return detail::initiate<void>(
-            any_executor(), [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
+            any_executor(), [self = impl_] { return self->shutdown(self); }, std::forward<Token>(token));
     }
 
     /** Wait for a ticket, if the connection has brought none yet, and close the socket, without close_notify.
@@ -325,11 +364,11 @@ public:
 
         Completion and cancellation as for async_shutdown.
     */
-    template <asio::completion_token_for<void(error_code)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code)> Token = default_token>
     auto async_close(Token&& token = {})
     {
         return detail::initiate<void>(
-            any_executor(), [self = impl_.get()] { return self->close_with_ticket(); }, std::forward<Token>(token));
+            any_executor(), [self = impl_] { return self->close_with_ticket(self); }, std::forward<Token>(token));
     }
 
     /// Close the socket at once, without close_notify. What had arrived stays in the store. Operations that are under way
@@ -337,34 +376,44 @@ public:
     void close() noexcept { impl_->stop(); }
 
     /// As AsyncReadStream. Tickets that come with the data go to the store. `errc::never_connected` before the first
-    /// connect. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not deliver, the next
+    /// connect, `errc::operation_in_progress` during one, `errc::stream_closed` after a shutdown or close. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not deliver, the next
     /// one does.
     template <class MutableBufferSequence,
-              asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
+              asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
-        return start([self = impl_.get()](auto handler, MutableBufferSequence const& into)
-                     { self->tls->async_read_some(into, std::move(handler)); }, buffers, std::forward<Token>(token));
+        auto begin = [](impl& self, auto held, auto handler, MutableBufferSequence const& into)
+        { tls_stream::async_read_some(std::move(held), into, std::move(handler)); };
+        return start(begin, buffers, std::forward<Token>(token));
     }
 
     /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
     template <class ConstBufferSequence,
-              asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
+              asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
-        return start([self = impl_.get()](auto handler, ConstBufferSequence const& from)
-                     { self->tls->async_write_some(self->joined(from), std::move(handler)); }, buffers,
-                     std::forward<Token>(token));
+        auto begin = [](impl& self, auto held, auto handler, ConstBufferSequence const& from)
+        { tls_stream::async_write_some(std::move(held), self.joined(from), std::move(handler)); };
+        return start(begin, buffers, std::forward<Token>(token));
     }
 
 private:
     using peer = detail::peer;
+    using tls_stream = detail::tls_stream<NextLayer>;
+
+    // A peer as the caller has named it.
+    struct named
+    {
+        std::string host;
+        std::string service;
+        std::optional<std::vector<asio::ip::tcp::endpoint>> endpoints{};
+    };
 
     enum class condition
     {
         closed,
         idle,
-        has_data, // for the next read
+        has_data, // for the next read, or so much of anything that it is not idle
     };
 
     // What one connection is to do beside shaking hands.
@@ -374,6 +423,7 @@ private:
         std::optional<early_data> early{};
     };
 
+    // Operations hold it, so that the stream may go first.
     struct impl
     {
         impl(NextLayer n, asio::ssl::context& context, std::shared_ptr<session_store> store, client_options options)
@@ -382,19 +432,24 @@ private:
         {
         }
 
+        using pointer = std::shared_ptr<impl>;
+
         detail::transport<NextLayer> way;
         NextLayer& next;
-        detail::client_connection connection;             // outlives each SSL, which points to it
-        std::optional<detail::tls_stream<NextLayer>> tls; // of the current connection
+        detail::client_connection connection; // outlives each SSL, which points to it
+        std::shared_ptr<tls_stream> tls;      // of the current connection
         detail::coalescer joined;
         std::optional<peer> to;
         bool open = false;
+        bool is_connecting = false;
 
         auto& socket() noexcept { return way.socket(); }
 
         void close() noexcept
         {
             way.close();
+            if (tls)
+                tls->close();
             open = false;
         }
 
@@ -402,7 +457,7 @@ private:
         void stop() noexcept
         {
             way.stop();
-            open = false;
+            close();
         }
 
         [[nodiscard]] condition look()
@@ -411,8 +466,9 @@ private:
                 return condition::closed;
             auto const fd = socket().native_handle();
             auto heard = detail::tls_status::needs_input;
+            constexpr std::size_t budget = 64 * 1024;
             if constexpr (detail::is_socket_layer<NextLayer>)
-                heard = tls->hear([fd](auto room) { return detail::receive_now(fd, room); });
+                heard = tls->hear([fd](auto room) { return detail::receive_now(fd, room); }, budget);
             if (heard == detail::tls_status::done)
                 return condition::has_data;
             return heard == detail::tls_status::needs_input && detail::is_alive(fd) ? condition::idle
@@ -422,43 +478,89 @@ private:
         using result = detail::outcome<handshake_info>;
         static constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
-        asio::awaitable<result> connect(peer next_peer, wishes w)
+        // Why reading or writing cannot begin.
+        [[nodiscard]] error_code why_not_usable() const
         {
-            if (look() != condition::closed)
-                co_return result{errc::already_connected};
-            close();
-            to = std::move(next_peer);
-            co_return co_await establish<true>(std::move(w));
+            if (is_connecting)
+                return errc::operation_in_progress;
+            if (!tls)
+                return errc::never_connected;
+            return open ? error_code{} : errc::stream_closed;
         }
 
-        asio::awaitable<result> reconnect(wishes w)
+        asio::awaitable<result> connect(pointer self, named whom, wishes w)
         {
-            if (!to)
-                co_return result{errc::never_connected};
-            if (look() != condition::closed)
-                co_return result{errc::already_connected};
-            close();
-            co_return co_await establish<true>(std::move(w));
+            if (auto refused = begin_connecting(&whom))
+                co_return std::move(*refused);
+            co_return co_await establish<true>(std::move(self), std::move(w));
         }
 
-        asio::awaitable<result> handshake_on_next_layer(peer next_peer, wishes w)
+        asio::awaitable<result> reconnect(pointer self, wishes w)
         {
+            if (auto refused = begin_connecting(nullptr))
+                co_return std::move(*refused);
+            co_return co_await establish<true>(std::move(self), std::move(w));
+        }
+
+        asio::awaitable<result> handshake_on_next_layer(pointer self, named whom, wishes w)
+        {
+            if (is_connecting)
+                co_return result{errc::operation_in_progress};
             if (open)
                 co_return result{errc::already_connected};
+            if (auto refused = take_peer(whom))
+                co_return std::move(*refused);
+            co_return co_await establish<false>(std::move(self), std::move(w));
+        }
+
+        // What forbids it; else the stream is closed, and `to` is set. @param whom Null for the peer of before.
+        [[nodiscard]] std::optional<result> begin_connecting(named* whom)
+        {
+            if (is_connecting)
+                return result{errc::operation_in_progress};
+            if (whom == nullptr && !to)
+                return result{errc::never_connected};
+            if (look() != condition::closed)
+                return result{errc::already_connected};
+            if (whom != nullptr)
+                if (auto refused = take_peer(*whom))
+                    return refused;
+            close();
+            return std::nullopt;
+        }
+
+        [[nodiscard]] std::optional<result> take_peer(named& whom)
+        try
+        {
+            peer next_peer{detail::read_host(whom.host), detail::read_service(whom.service), std::move(whom.endpoints)};
             to = std::move(next_peer);
-            co_return co_await establish<false>(std::move(w));
+            return std::nullopt;
+        }
+        catch (system_error const& e)
+        {
+            return result{e.code(), connection.failed(detail::text_of(e))};
         }
 
         // Until it succeeds, or there is no use in trying again.
         template <bool connects> // a next layer that the caller connects need not be a socket
-        asio::awaitable<result> establish(wishes w)
+        asio::awaitable<result> establish(pointer self, wishes w)
         {
+            struct connecting
+            {
+                explicit connecting(bool& f) noexcept : flag(f) { flag = true; }
+                connecting(connecting const&) = delete;
+                connecting& operator=(connecting const&) = delete;
+                ~connecting() { flag = false; }
+
+                bool& flag;
+            };
+            connecting const meanwhile{is_connecting};
             bool const once = !connects || w.exactly;
             way.begin();
             auto const begin = std::chrono::steady_clock::now();
             for (unsigned attempt = 1;; ++attempt)
             {
-                auto ended = co_await try_once<connects>(w);
+                auto ended = co_await try_once<connects>(self, w);
                 if (!ended.ec)
                     co_return ended;
                 auto const delay =
@@ -468,7 +570,7 @@ private:
                     ended.ec = co_await way.pause(*delay);
                 if (!delay || ended.ec)
                 {
-                    connection.count_failure(to->host, ended.ec);
+                    connection.count_failure(to->host.name, ended.ec);
                     co_return ended;
                 }
             }
@@ -476,7 +578,7 @@ private:
 
         // Everything from here to the end of the handshake, within the time limit.
         template <bool connects>
-        asio::awaitable<result> try_once(wishes w)
+        asio::awaitable<result> try_once(pointer self, wishes w)
         {
             connection.offer_exactly(std::move(w.exactly)); // of an earlier attempt nothing may be left
             connection.begin_early();
@@ -484,19 +586,24 @@ private:
             auto const limit = connection.options().connect_timeout;
             detail::watchdog const dog{ex, limit, [this] { close(); }};
             error_code ec;
+            std::string failure;
             try
             {
                 if constexpr (connects)
-                    ec = co_await connect_and_shake_hands(dog, end_of(limit), w.early);
+                    ec = co_await connect_and_shake_hands(self, dog, end_of(limit), w.early);
                 else
-                    ec = co_await shake_hands(w.early);
+                    ec = co_await shake_hands(self, w.early);
                 if (!ec && w.early && w.early->options().send_rest)
-                    ec = co_await write_rest(w.early->bytes() + connection.info().early_size);
+                    ec = co_await write_rest(self, w.early->bytes() + connection.info().early_size);
+            }
+            catch (system_error const& e) // cancelled, or from a function of the caller's
+            {
+                ec = e.code();
+                failure = detail::text_of(e);
             }
             catch (...)
             {
-                close();
-                throw;
+                ec = detail::current_error();
             }
             if (dog.has_barked())
                 ec = asio::error::timed_out;
@@ -506,7 +613,7 @@ private:
             if (open)
                 co_return result{{}, connection.info()};
             close();
-            co_return result{ec};
+            co_return result{ec, connection.failed(std::move(failure))};
         }
 
         static std::chrono::steady_clock::time_point end_of(std::chrono::milliseconds limit)
@@ -516,7 +623,7 @@ private:
         }
 
         // What is tried at most may make it fail: then it is tried again without.
-        asio::awaitable<error_code> connect_and_shake_hands(detail::watchdog const& dog,
+        asio::awaitable<error_code> connect_and_shake_hands(pointer self, detail::watchdog const& dog,
                                                             std::chrono::steady_clock::time_point end,
                                                             std::optional<early_data> early)
         {
@@ -524,7 +631,7 @@ private:
             {
                 if (auto const ec = co_await way.connect(*to, connection.options(), dog, end, fast_open))
                     co_return ec;
-                auto const ec = co_await shake_hands(early);
+                auto const ec = co_await shake_hands(self, early);
                 if (fast_open && is_refused(ec))
                     fast_open = false;
                 else if (ec && early && co_await may_do_without_early(ec))
@@ -544,7 +651,7 @@ private:
                    ec == asio::error::network_unreachable;
         }
 
-        asio::awaitable<error_code> shake_hands(std::optional<early_data> early)
+        asio::awaitable<error_code> shake_hands(pointer self, std::optional<early_data> early)
         {
             if (connection.options().no_delay)
             {
@@ -552,17 +659,17 @@ private:
                 socket().set_option(asio::ip::tcp::no_delay{true}, ignored);
             }
             // A handshake needs an SSL that has seen none before.
-            tls.emplace(next, connection.begin(to->host, to->service));
+            tls = std::make_shared<tls_stream>(next, connection.begin(to->host, to->service));
             co_await connection.choose_session(tls->engine.native_handle());
             auto bytes = early ? connection.plan_early(tls->engine.native_handle(), *early) : byte_view{};
-            auto const [ec, none] = co_await tls->async_perform(
-                [this, &bytes](detail::tls_engine& engine)
-                {
-                    if (auto const first = std::exchange(bytes, {}); !first.empty())
-                        connection.early_sent(engine.send_early(first) ? first.size() : 0);
-                    return engine.handshake();
-                },
-                asio::enable_terminal_cancellation{}, no_throw);
+            auto const step = [this, &bytes](detail::tls_engine& engine)
+            {
+                if (auto const first = std::exchange(bytes, {}); !first.empty())
+                    connection.early_sent(engine.send_early(first) ? first.size() : 0);
+                return engine.handshake();
+            };
+            auto const [ec, none] = co_await tls_stream::async_perform(held(std::move(self)), step,
+                                                                       asio::enable_terminal_cancellation{}, no_throw);
             if (!ec)
                 connection.handshake_done(tls->engine.native_handle());
             // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
@@ -587,36 +694,42 @@ private:
         // A server that has heard enough closes; what it has said before is still there when writing fails.
         asio::awaitable<void> hear_out()
         {
+            constexpr std::size_t longest_flight = 256 * 1024; // with the largest chain that OpenSSL takes by default
             auto& engine = tls->engine;
-            for (auto status = detail::tls_status::needs_input; status == detail::tls_status::needs_input;)
+            auto status = detail::tls_status::needs_input;
+            for (std::size_t total = 0; status == detail::tls_status::needs_input && total < longest_flight;)
             {
                 auto const room = engine.room();
                 auto const [ec, size] = co_await next.async_read_some(asio::buffer(room.data(), room.size()), no_throw);
                 if (ec)
                     co_return;
                 engine.feed(size);
+                total += size;
                 status = engine.handshake().status;
             }
         }
 
-        asio::awaitable<error_code> write_rest(asio::const_buffer rest)
+        asio::awaitable<error_code> write_rest(pointer self, asio::const_buffer rest)
         {
             error_code ec;
             for (std::size_t size = 0; rest.size() != 0 && !ec; rest += size)
-                std::tie(ec, size) = co_await tls->async_write_some(rest, no_throw);
+                std::tie(ec, size) = co_await tls_stream::async_write_some(held(self), rest, no_throw);
             co_return ec;
         }
 
-        asio::awaitable<detail::outcome<void>> close_with_ticket()
+        asio::awaitable<detail::outcome<void>> close_with_ticket(pointer self)
         {
             error_code ec;
             if (open && connection.awaits_ticket())
             {
                 detail::watchdog const dog{co_await asio::this_coro::executor, connection.options().shutdown_timeout,
                                            [this] { close(); }};
-                std::array<unsigned char, 512> dropped;
-                while (!ec && connection.awaits_ticket())
-                    std::tie(ec, std::ignore) = co_await tls->async_read_some(asio::buffer(dropped), no_throw);
+                constexpr std::size_t most_dropped = 1024 * 1024; // tickets come first
+                std::array<unsigned char, 4096> dropped;
+                for (std::size_t total = 0, size = 0; !ec && connection.awaits_ticket() && total < most_dropped;
+                     total += size)
+                    std::tie(ec, size) =
+                        co_await tls_stream::async_read_some(held(self), asio::buffer(dropped), no_throw);
                 if (dog.has_barked() || ec != asio::error::operation_aborted)
                     ec = {};
             }
@@ -624,70 +737,72 @@ private:
             co_return detail::outcome<void>{ec};
         }
 
-        asio::awaitable<detail::outcome<void>> shutdown()
+        asio::awaitable<detail::outcome<void>> shutdown(pointer self)
         {
             if (!open)
                 co_return detail::outcome<void>{};
             connection.capture_before_shutdown(tls->engine.native_handle());
-            co_return co_await detail::shut_down(
-                *tls, connection.options().shutdown_timeout, [this] { close(); },
+            co_return co_await detail::shut_down<NextLayer>(
+                held(std::move(self)), connection.options().shutdown_timeout, [this] { close(); },
                 [](detail::tls_engine& e) { return e.shut_down(); });
         }
+
+        [[nodiscard]] typename tls_stream::holder held(pointer self) const { return {std::move(self), tls}; }
     };
 
     // Reading or writing, which takes a connection.
-    template <class Start, class Buffers, class Token>
-    auto start(Start on_connection, Buffers const& buffers, Token&& token)
+    template <class Begin, class Buffers, class Token>
+    auto start(Begin begin, Buffers const& buffers, Token&& token)
     {
-        auto begin = [self = impl_.get(), on_connection = std::move(on_connection)](auto handler, Buffers const& b)
+        auto if_usable = [begin](auto handler, std::shared_ptr<impl> self, Buffers const& b)
         {
-            error_code const ec{errc::never_connected};
-            if (self->tls)
-                on_connection(std::move(handler), b);
+            auto& i = *self;
+            if (auto const ec = i.why_not_usable())
+                asio::post(i.next.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
             else
-                asio::post(self->next.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
+                begin(i, i.held(std::move(self)), std::move(handler), b);
         };
         return asio::async_initiate<Token, void(error_code, std::size_t)>(
-            detail::initiation{get_executor(), std::move(begin)}, token, buffers);
+            detail::initiation{get_executor(), std::move(if_usable)}, token, impl_, buffers);
     }
 
     [[nodiscard]] asio::any_io_executor any_executor() { return impl_->next.get_executor(); }
 
     template <class EndpointSequence>
-    static peer peer_at(EndpointSequence const& endpoints, std::string_view host)
+    static named peer_at(EndpointSequence const& endpoints, std::string_view host)
     {
-        peer to{std::string{host}, {}, {}};
+        std::vector<asio::ip::tcp::endpoint> all;
         for (auto const& endpoint : endpoints)
-            to.endpoints.push_back(static_cast<asio::ip::tcp::endpoint>(endpoint));
-        to.service = to.endpoints.empty() ? "" : std::to_string(to.endpoints.front().port());
-        return to;
+            all.push_back(static_cast<asio::ip::tcp::endpoint>(endpoint));
+        auto service = all.empty() ? std::string{"443"} : std::to_string(all.front().port());
+        return {std::string{host}, std::move(service), std::move(all)};
     }
 
     template <class Token>
-    auto connect(peer to, wishes w, Token&& token)
+    auto connect(named to, wishes w, Token&& token)
     {
         return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_.get(), to = std::move(to), w = std::move(w)]() mutable
-            { return self->connect(std::move(to), std::move(w)); }, std::forward<Token>(token));
+            any_executor(), [self = impl_, to = std::move(to), w = std::move(w)]() mutable
+            { return self->connect(self, std::move(to), std::move(w)); }, std::forward<Token>(token));
     }
 
     template <class Token>
     auto reconnect(wishes w, Token&& token)
     {
         return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_.get(), w = std::move(w)]() mutable { return self->reconnect(std::move(w)); },
+            any_executor(), [self = impl_, w = std::move(w)]() mutable { return self->reconnect(self, std::move(w)); },
             std::forward<Token>(token));
     }
 
     template <class Token>
-    auto handshake_on_next_layer(peer to, wishes w, Token&& token)
+    auto handshake_on_next_layer(named to, wishes w, Token&& token)
     {
         return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_.get(), to = std::move(to), w = std::move(w)]() mutable
-            { return self->handshake_on_next_layer(std::move(to), std::move(w)); }, std::forward<Token>(token));
+            any_executor(), [self = impl_, to = std::move(to), w = std::move(w)]() mutable
+            { return self->handshake_on_next_layer(self, std::move(to), std::move(w)); }, std::forward<Token>(token));
     }
 
-    std::unique_ptr<impl> impl_; // operations and OpenSSL hold its address, so that the stream can be moved
+    std::shared_ptr<impl> impl_; // also for moving: operations and OpenSSL hold its address
 };
 
 /// Closes the transport when a WebSocket on top has said goodbye: capture, close_notify, bounded wait.

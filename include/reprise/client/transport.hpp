@@ -4,9 +4,11 @@
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_connection.hpp>
 #include <reprise/client/client_options.hpp>
+#include <reprise/client/peer_name.hpp>
 #include <reprise/client/proxy_handshake.hpp>
 #include <reprise/io/connect_race.hpp>
 #include <reprise/io/fast_open.hpp>
+#include <reprise/io/initiate.hpp>
 #include <reprise/io/lowest_socket.hpp>
 #include <reprise/io/watchdog.hpp>
 #include <reprise/io/within.hpp>
@@ -38,9 +40,9 @@ namespace reprise::detail {
 /// Whom a stream talks to.
 struct peer
 {
-    std::string host;
-    std::string service;
-    std::vector<asio::ip::tcp::endpoint> endpoints{}; // empty: to be resolved
+    host_name host{};
+    std::string service{};
+    std::optional<std::vector<asio::ip::tcp::endpoint>> endpoints{}; ///< of the caller's; none: to be resolved
 };
 
 /// The layers below TLS: gets them to the peer, directly, through a proxy, or as the caller says.
@@ -66,6 +68,8 @@ public:
         socket().close(ignored);
         if (auto const race = race_.lock())
             race->abort();
+        if (auto const lookup = lookup_.lock())
+            lookup->cancel();
         wait_.cancel();
     }
 
@@ -85,6 +89,8 @@ public:
     {
         if (connect_as_told)
             co_return co_await ask_caller(to);
+        if (to.endpoints && to.endpoints->empty())
+            co_return asio::error::not_found;
         if (o.proxy)
             co_return co_await connect_through(*o.proxy, to, o, dog, end);
         auto [ec, endpoints] = co_await find(to, o, dog);
@@ -106,9 +112,11 @@ public:
 private:
     asio::awaitable<resolved> find(peer const& whom, client_options const& o, watchdog const& dog)
     {
-        if (!whom.endpoints.empty())
-            co_return resolved{{}, whom.endpoints};
-        auto found = co_await within(o.connect_timeout, resolve(whom.host, whom.service));
+        if (whom.endpoints)
+            co_return resolved{{}, *whom.endpoints};
+        constexpr std::chrono::milliseconds for_ever = std::chrono::hours{24 * 365};
+        auto const limit = o.connect_timeout.count() == 0 ? for_ever : o.connect_timeout;
+        auto found = co_await answer_within(limit, resolve(whom.host, whom.service), &lookup_);
         if (stopped_)
             co_return resolved{asio::error::operation_aborted};
         if (found.status != lookup_status::answered || dog.has_barked())
@@ -131,11 +139,14 @@ private:
         co_return ec;
     }
 
-    // It may wait for anything: it is cancelled when this is closed.
+    // A coroutine, so that an exception comes out of it and not out of the call.
+    asio::awaitable<void> call_connector(peer const& to) { co_await connect_as_told(next, to.host.name, to.service); }
+
+    // The connector may wait for anything: it is cancelled when this is closed.
     asio::awaitable<error_code> ask_caller(peer const& to)
     {
         auto const ex = co_await asio::this_coro::executor;
-        auto connecting = asio::co_spawn(ex, connect_as_told(next, to.host, to.service), asio::deferred);
+        auto connecting = asio::co_spawn(ex, call_connector(to), asio::deferred);
         wait_.expires_at(time_limit::max());
         auto both = asio::experimental::make_parallel_group(std::move(connecting), wait_.async_wait(asio::deferred));
         auto const [order, failure, closed] =
@@ -146,9 +157,9 @@ private:
         {
             std::rethrow_exception(failure);
         }
-        catch (system_error const& e)
+        catch (...)
         {
-            co_return e.code();
+            co_return current_error();
         }
     }
 
@@ -159,7 +170,7 @@ private:
         auto const requests = requests_for(proxy, to);
         if (requests.empty())
             co_return errc::bad_option;
-        peer const between{proxy.host, proxy.service};
+        peer const between{read_host(proxy.host), read_service(proxy.service)};
         auto const [not_found, endpoints] = co_await find(between, o, dog);
         error_code ec = not_found;
         for (auto at = requests.begin(); !not_found && at != requests.end(); ++at)
@@ -182,10 +193,11 @@ private:
             if (auto request = connect_request(proxy, host, service))
                 requests.push_back(std::move(*request));
         };
-        for (auto const& endpoint : to.endpoints)
-            add(endpoint.address().to_string(), std::to_string(endpoint.port()));
-        if (to.endpoints.empty())
-            add(to.host, to.service);
+        if (!to.endpoints)
+            add(to.host.identity, to.service);
+        else
+            for (auto const& endpoint : *to.endpoints)
+                add(endpoint.address().to_string(), std::to_string(endpoint.port()));
         return requests;
     }
 
@@ -203,6 +215,7 @@ private:
                 continue;
             (void)connect_fast_open(socket().native_handle()); // where it is refused, this is an ordinary connect
             std::tie(ec) = co_await socket().async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
+            ec = connect_result(socket(), ec);
             if (!ec || ec == asio::error::operation_aborted)
                 break;
         }
@@ -212,6 +225,7 @@ private:
     asio::steady_timer wait_; ///< for what has no socket
     bool stopped_ = false;
     std::weak_ptr<connect_race<socket_type>> race_;
+    wait_handle lookup_;             ///< of a host
     asio::ip::tcp::endpoint last_{}; ///< to which it was connected, of several
 };
 

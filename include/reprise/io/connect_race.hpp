@@ -4,8 +4,10 @@
 #include <reprise/base/error.hpp>
 #include <reprise/io/attempt_plan.hpp>
 
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -24,20 +26,47 @@ namespace reprise::detail {
 
 namespace asio = boost::asio;
 
-/// Several attempts to connect. Its handlers share it, so that they may run after the race is over.
+/** Whether a TCP socket is connected to itself.
+
+    The kernel connects a socket to itself if the port that it picks for this end is the port that it is to connect to, on this
+    machine, and nobody listens there (simultaneous open; RFC 9293, 3.5).
+*/
+template <class Socket>
+[[nodiscard]] bool is_connected_to_itself(Socket const& socket)
+{
+    error_code no_local;
+    error_code no_remote;
+    auto const local = socket.local_endpoint(no_local);
+    auto const remote = socket.remote_endpoint(no_remote);
+    return !no_local && !no_remote && local == remote;
+}
+
+/// How an attempt to connect has ended. A connection to itself says that nobody listens.
+template <class Socket>
+[[nodiscard]] error_code connect_result(Socket const& socket, error_code ec)
+{
+    return !ec && is_connected_to_itself(socket) ? error_code{asio::error::connection_refused} : ec;
+}
+
+/** Several attempts to connect. The handlers of the attempts share it, so that they may run after the race is over.
+
+    Everything runs on one executor, that of the operation that awaits `run`; the sockets keep their own.
+*/
 template <class Socket>
 class connect_race : public std::enable_shared_from_this<connect_race<Socket>>
 {
 public:
-    connect_race(asio::any_io_executor const& ex, std::vector<asio::ip::tcp::endpoint> endpoints)
-        : plan_(endpoints.size()), endpoints_(std::move(endpoints)), event_(ex)
+    using socket_executor = typename Socket::executor_type;
+
+    connect_race(asio::any_io_executor const& operation, socket_executor const& sockets,
+                 std::vector<asio::ip::tcp::endpoint> endpoints)
+        : executor_(operation), socket_executor_(sockets), plan_(endpoints.size()), endpoints_(std::move(endpoints)),
+          event_(operation)
     {
     }
 
-    /// @param make An unopened socket. @return Why there is no winner.
-    template <class Make>
-    asio::awaitable<error_code> run(std::chrono::milliseconds delay, std::chrono::steady_clock::time_point end,
-                                    Make make)
+    /// @return Why there is no winner.
+    asio::awaitable<error_code> run(std::chrono::milliseconds delay, std::chrono::steady_clock::time_point end)
     {
         for (auto step = plan_.next(); step != race_step::won; step = plan_.next())
         {
@@ -45,7 +74,7 @@ public:
                 co_return last_error_;
             if (step == race_step::start)
             {
-                start(make());
+                start();
                 next_start_ = std::chrono::steady_clock::now() + delay;
                 continue;
             }
@@ -89,22 +118,25 @@ public:
     }
 
 private:
-    void start(Socket socket)
+    void start()
     {
         auto const& endpoint = endpoints_[attempts_.size()];
-        auto const attempt = std::make_shared<Socket>(std::move(socket));
+        auto const attempt = std::make_shared<Socket>(socket_executor_);
         attempts_.push_back(attempt);
         plan_.started();
-        attempt->async_connect(endpoint,
-                               [self = this->shared_from_this(), attempt](error_code ec) { self->ended(attempt, ec); });
+        auto ended = [self = this->shared_from_this(), attempt](error_code ec) { self->ended(attempt, ec); };
+        attempt->async_connect(endpoint, asio::bind_executor(executor_, std::move(ended)));
     }
 
     void ended(std::shared_ptr<Socket> const& attempt, error_code ec)
     {
         if (is_over_)
             return;
+        ec = connect_result(*attempt, ec);
         if (ec)
         {
+            error_code ignored;
+            attempt->close(ignored);
             last_error_ = ec;
             plan_.failed();
         }
@@ -117,6 +149,8 @@ private:
         event_.cancel();
     }
 
+    asio::any_io_executor const executor_;
+    socket_executor const socket_executor_;
     attempt_plan plan_;
     std::vector<asio::ip::tcp::endpoint> endpoints_;
     asio::steady_timer event_;
@@ -148,7 +182,8 @@ private:
     @param delay How long an attempt is alone. @param end When to give up. @param current Refers to the race while there is
         one, for whoever wants to abort it.
 
-    It runs on the socket's executor. Cancelled, it ends with `operation_aborted`; other sockets than the winner are closed.
+    It runs on the awaiting coroutine's executor. Cancelled, it ends with `operation_aborted`; other sockets than the winner are
+    closed.
 */
 template <class Socket>
 asio::awaitable<error_code> connect_to_any(Socket& socket, std::vector<asio::ip::tcp::endpoint> endpoints,
@@ -159,13 +194,14 @@ asio::awaitable<error_code> connect_to_any(Socket& socket, std::vector<asio::ip:
     {
         error_code ignored;
         socket.close(ignored);
-        co_return std::get<0>(co_await socket.async_connect(endpoints.front(), asio::as_tuple(asio::use_awaitable)));
+        auto const [ec] = co_await socket.async_connect(endpoints.front(), asio::as_tuple(asio::use_awaitable));
+        co_return connect_result(socket, ec);
     }
-    auto const ex = socket.get_executor();
-    auto const race = std::make_shared<connect_race<Socket>>(ex, std::move(endpoints));
+    auto const ex = co_await asio::this_coro::executor;
+    auto const race = std::make_shared<connect_race<Socket>>(ex, socket.get_executor(), std::move(endpoints));
     current = race;
     race_end const closes{*race};
-    auto const ec = co_await race->run(delay, end, [ex] { return Socket{ex}; });
+    auto const ec = co_await race->run(delay, end);
     if (!ec)
         socket = race->take_winner();
     co_return ec;

@@ -20,6 +20,12 @@ public:
     void open()
     {
         shut_ = false;
+        wake();
+    }
+
+    /// Completes all waits, though the gate may be shut.
+    void wake()
+    {
         if (opened_)
             opened_->cancel();
     }

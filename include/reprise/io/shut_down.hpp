@@ -18,13 +18,13 @@ namespace reprise::detail {
 /// Exchange close_notify for at most `limit`, then close the socket. Nothing that the peer does about it is an error.
 /// @param step Shuts the engine down.
 template <class NextLayer, class Close, class Step>
-asio::awaitable<outcome<void>> shut_down(tls_stream<NextLayer>& tls, std::chrono::milliseconds limit, Close close,
-                                         Step step)
+asio::awaitable<outcome<void>> shut_down(typename tls_stream<NextLayer>::holder held, std::chrono::milliseconds limit,
+                                         Close close, Step step)
 {
     auto const ex = co_await asio::this_coro::executor;
     watchdog const dog{ex, limit, close};
-    auto const [ec, none] =
-        co_await tls.async_perform(step, asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
+    auto const [ec, none] = co_await tls_stream<NextLayer>::async_perform(
+        held, step, asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
     close();
     bool const cancelled = ec == asio::error::operation_aborted && !dog.has_barked();
     co_return outcome<void>{cancelled ? ec : error_code{}};

@@ -17,7 +17,9 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/error.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -63,11 +65,10 @@ template <class Buffer, class Sequence>
 
 /** TLS on top of a next layer: moves the ciphertext of an engine.
 
-    One read and one write may be under way at the same time, with a shutdown beside them; each direction of the next layer
+    One read and one write may be pending at the same time, with a shutdown beside them; each direction of the next layer
     is used by one of them at a time.
 
-    @par Object Lifetimes
-    The next layer and this object must outlive the operations.
+    Operations hold this object, and what they are told to hold beside it, until their handlers are called.
 
     @par Thread Safety
     Distinct objects: safe. Shared objects: unsafe.
@@ -82,8 +83,24 @@ public:
 
     tls_engine engine;
 
+    /// What an operation holds: the stream that it uses, and the owner of the next layer.
+    struct holder
+    {
+        std::shared_ptr<void> owner;
+        std::shared_ptr<tls_stream> stream;
+    };
+
+    /// Operations that are pending or begin end with `operation_aborted`. Those that use the next layer end when that does.
+    void close()
+    {
+        is_closed_ = true;
+        reading_.wake();
+        writing_.wake();
+    }
+
     /** Call `step`, again and again, until it has what it needs.
 
+        @param held Kept until the handler is called.
         @param step Called as `tls_result(tls_engine&)`; all output that it leaves is written before the operation
             completes or reads.
         @param filter Which types of cancellation are let through: `asio::enable_terminal_cancellation`, or
@@ -94,52 +111,62 @@ public:
         @code void(error_code, std::size_t) @endcode, with the size that the step reported.
     */
     template <class Step, class Filter, class Token>
-    auto async_perform(Step step, Filter filter, Token&& token)
+    static auto async_perform(holder held, Step step, Filter filter, Token&& token)
     {
-        auto start = [this](auto handler, Step s, Filter f)
-        { operation<Step, Filter, decltype(handler)>{*this, std::move(s), f, std::move(handler)}.start(); };
+        auto const ex = held.stream->next_.get_executor();
+        auto start = [](auto handler, holder h, Step s, Filter f)
+        { operation<Step, Filter, decltype(handler)>{std::move(h), std::move(s), f, std::move(handler)}.start(); };
         return asio::async_initiate<Token, void(error_code, std::size_t)>(
-            initiation{next_.get_executor(), std::move(start)}, token, std::move(step), filter);
+            detail::initiation{ex, std::move(start)}, token, std::move(held), std::move(step), filter);
     }
 
-    /** Take in what has come from the peer, without waiting. Nothing, while a read is under way.
+    /** Take in what has come from the peer, without waiting. Nothing, while a read is pending.
 
         @param receive Called as `std::size_t(std::span<unsigned char>)`: fills it with what there is, 0 bytes if nothing.
-        @return `done` if there is plaintext to be read, which stays; `needs_input`, `closed` or `failed`.
+        @param budget About how many bytes to take in: a peer that never stops sending must not keep the caller.
+        @return `needs_input` if nothing more has come, `closed` or `failed`; `done` if there is plaintext to be read, which
+            stays, or if the peer has sent more than the budget.
     */
     template <class Receive>
-    [[nodiscard]] tls_status hear(Receive receive)
+    [[nodiscard]] tls_status hear(Receive receive, std::size_t budget)
     {
         if (reading_.is_shut())
             return tls_status::needs_input;
         for (;;)
         {
             auto const status = engine.peek().status;
+            if (status == tls_status::needs_output)
+                return tls_status::done;
             if (status != tls_status::needs_input)
                 return status;
+            if (budget == 0)
+                return tls_status::done;
             auto const size = receive(engine.room());
             if (size == 0)
                 return status;
             engine.feed(size);
+            budget -= std::min(budget, size);
         }
     }
 
     /// As AsyncReadStream. Any type of cancellation: what it does not deliver stays for the next read.
     template <class MutableBufferSequence, class Token>
-    auto async_read_some(MutableBufferSequence const& buffers, Token&& token)
+    static auto async_read_some(holder held, MutableBufferSequence const& buffers, Token&& token)
     {
         auto const into = first_of<asio::mutable_buffer>(buffers);
-        return async_perform([into](tls_engine& e) { return e.read(to_span(into)); }, asio::enable_total_cancellation{},
-                             std::forward<Token>(token));
+        return async_perform(
+            std::move(held), [into](tls_engine& e) { return e.read(to_span(into)); }, asio::enable_total_cancellation{},
+            std::forward<Token>(token));
     }
 
     /// As AsyncWriteStream.
     template <class ConstBufferSequence, class Token>
-    auto async_write_some(ConstBufferSequence const& buffers, Token&& token)
+    static auto async_write_some(holder held, ConstBufferSequence const& buffers, Token&& token)
     {
         auto const from = first_of<asio::const_buffer>(buffers);
-        return async_perform([from](tls_engine& e) { return e.write(to_span(from)); },
-                             asio::enable_terminal_cancellation{}, std::forward<Token>(token));
+        return async_perform(
+            std::move(held), [from](tls_engine& e) { return e.write(to_span(from)); },
+            asio::enable_terminal_cancellation{}, std::forward<Token>(token));
     }
 
 private:
@@ -152,19 +179,20 @@ private:
         using allocator_type = asio::associated_allocator_t<Handler>;
         using cancellation_slot_type = asio::cancellation_slot;
 
-        operation(tls_stream& s, Step step, Filter filter, Handler handler)
-            : stream_(&s), cancelled_(asio::get_associated_cancellation_slot(handler), filter, filter),
+        operation(holder held, Step step, Filter filter, Handler handler)
+            : held_(std::move(held)), cancelled_(asio::get_associated_cancellation_slot(handler), filter, filter),
               step_(std::move(step)), handler_(std::move(handler))
         {
         }
 
         [[nodiscard]] executor_type get_executor() const noexcept
         {
-            return asio::get_associated_executor(handler_, stream_->next_.get_executor());
+            return asio::get_associated_executor(handler_, stream().next_.get_executor());
         }
         [[nodiscard]] allocator_type get_allocator() const noexcept { return asio::get_associated_allocator(handler_); }
         [[nodiscard]] cancellation_slot_type get_cancellation_slot() const noexcept { return cancelled_.slot(); }
 
+        /// @pre The stream is not closed.
         void start()
         {
             call_step();
@@ -176,16 +204,16 @@ private:
         {
             if (doing_ == activity::writing)
             {
-                stream_->engine.sent(size);
-                stream_->writing_.open();
+                stream().engine.sent(size);
+                stream().writing_.open();
                 if (ec)
                     return stop(ec);
             }
             else
             {
                 if (!ec)
-                    stream_->engine.feed(size);
-                stream_->reading_.open();
+                    stream().engine.feed(size);
+                stream().reading_.open();
                 if (ec)
                     return stop(ec == asio::error::eof ? error_code{asio::ssl::error::stream_truncated} : ec);
             }
@@ -210,33 +238,51 @@ private:
             writing,
         };
 
+        [[nodiscard]] tls_stream& stream() const noexcept { return *held_.stream; }
+
         void call_step()
         {
-            auto& engine = stream_->engine;
+            auto& engine = stream().engine;
             auto const produced = engine.produced();
             fed_ = engine.fed();
             result_ = step_(engine);
             owes_ |= engine.produced() != produced;
         }
 
-        /* What another operation has left to be written is that one's business: to wait for it here would keep the peer
-           from being read, which may be what the peer waits for. A read leaves its own (the answer to a KeyUpdate) to
-           a write that is under way. */
+        // Whether the step can go on by now: another operation may have fed the engine, or written its output.
+        [[nodiscard]] bool may_go_on() const
+        {
+            auto const& engine = stream().engine;
+            return (result_.status == tls_status::needs_input && fed_ != engine.fed()) ||
+                   (result_.status == tls_status::needs_output && !engine.is_full());
+        }
+
+        [[nodiscard]] bool is_waiting() const noexcept
+        {
+            return result_.status == tls_status::needs_input || result_.status == tls_status::needs_output;
+        }
+
+        /* Do not wait for output of another operation: the peer may be waiting for us to read, and both ends would
+           deadlock. A read leaves its own output (the answer to a KeyUpdate) to a write that is pending, until there is so
+           much of it that the engine reads no further. */
         [[nodiscard]] bool must_write(byte_view output)
         {
-            owes_ = owes_ && !output.empty() && !(is_total && stream_->writing_.is_shut());
+            if (result_.status == tls_status::needs_output)
+                return true;
+            owes_ = owes_ && !output.empty() && !(is_total && stream().writing_.is_shut());
             return owes_;
         }
 
         void go_on(bool is_first)
         {
-            auto& s = *stream_;
-            // Whoever has fed the engine: it may be what this operation waits for.
-            if (result_.status == tls_status::needs_input && fed_ != s.engine.fed())
+            auto& s = stream();
+            if (s.is_closed_)
+                return stop(asio::error::operation_aborted);
+            if (may_go_on())
                 call_step();
             auto const output = s.engine.output();
             bool const writes = must_write(output);
-            bool const is_over = !writes && result_.status != tls_status::needs_input;
+            bool const is_over = !writes && !is_waiting();
             if (is_over && is_first) // not from within the function that starts it
                 return asio::post(s.next_.get_executor(),
                                   asio::append(std::move(handler_), error_of(result_), result_.size));
@@ -258,13 +304,17 @@ private:
         // End early, for this reason unless there is a better one. What was read is delivered all the same.
         void stop(error_code reason)
         {
-            bool const has_result = is_total && result_.status != tls_status::needs_input;
+            bool const has_result = is_total && !is_waiting();
             complete(has_result || result_.status == tls_status::failed ? error_of(result_) : reason);
         }
 
-        void complete(error_code ec) { std::move(handler_)(ec, ec ? 0 : result_.size); }
+        void complete(error_code ec)
+        {
+            held_ = {}; // before the handler is called, as all that an operation holds
+            std::move(handler_)(ec, ec ? 0 : result_.size);
+        }
 
-        tls_stream* stream_;
+        holder held_;
         asio::cancellation_state cancelled_;
         Step step_;
         Handler handler_;
@@ -277,6 +327,7 @@ private:
     NextLayer& next_;
     gate reading_;
     gate writing_;
+    bool is_closed_ = false;
 };
 
 } // namespace reprise::detail

@@ -72,11 +72,17 @@ asio::awaitable<void> answer_to(std::shared_ptr<pending_lookup<T>> asker, asio::
     asker->answered.cancel();
 }
 
+/// Ends a wait from outside: cancelling the timer makes it throw `operation_aborted`. Expired when nobody waits.
+using wait_handle = std::weak_ptr<asio::steady_timer>;
+
 template <class T>
-asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::awaitable<T> question)
+asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::awaitable<T> question,
+                                         wait_handle* handle = nullptr)
 {
     auto const ex = co_await asio::this_coro::executor;
     auto const state = std::make_shared<pending_lookup<T>>(ex);
+    if (handle != nullptr)
+        *handle = std::shared_ptr<asio::steady_timer>{state, &state->answered};
     // Asio uses the slot until the handler has run, so that is how long the signal is held.
     asio::co_spawn(ex, answer_to(state, std::move(question)),
                    asio::bind_cancellation_slot(state->abandon.slot(), [state](std::exception_ptr) {}));

@@ -4,6 +4,7 @@
 #include <reprise/base/error.hpp>
 #include <reprise/io/coalesce.hpp>
 #include <reprise/io/default_socket.hpp>
+#include <reprise/io/default_token.hpp>
 #include <reprise/io/initiate.hpp>
 #include <reprise/io/initiation.hpp>
 #include <reprise/io/lowest_socket.hpp>
@@ -16,15 +17,19 @@
 #include <reprise/server/session_cache.hpp>
 #include <reprise/tls/handshake_info.hpp>
 
+#include <boost/asio/append.hpp>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace boost::beast {
 enum class role_type;
@@ -55,13 +60,24 @@ class server_stream
 public:
     using next_layer_type = NextLayer;
     using executor_type = typename NextLayer::executor_type;
+
+    /// The completion token of an operation that is given none: that of the executor, else `use_awaitable`.
+    using default_token = detail::default_token_t<executor_type>;
+
+    /// The stream's type for another executor type, as Asio's I/O objects have it.
+    template <class Executor>
+    struct rebind_executor
+    {
+        using other = server_stream<typename NextLayer::template rebind_executor<Executor>::other>;
+    };
+
     using lowest_layer_type = std::remove_reference_t<decltype(detail::lowest_socket(std::declval<NextLayer&>()))>;
     using native_handle_type = SSL*;
 
     /// A stream on an accepted connection. With `server_options::select_host` the cache is only the start: it supplies
     /// OpenSSL's callbacks and its built-in ticket key.
     server_stream(NextLayer next, session_cache const& cache, server_options options)
-        : impl_(std::make_unique<impl>(std::move(next), cache, std::move(options)))
+        : impl_(std::make_shared<impl>(std::move(next), cache, std::move(options)))
     {
     }
 
@@ -72,8 +88,21 @@ public:
     }
 
     server_stream(server_stream&&) noexcept = default;
-    server_stream& operator=(server_stream&&) noexcept = default;
-    ~server_stream() = default;
+
+    /// The connection of this stream is closed, as if the stream were destroyed.
+    server_stream& operator=(server_stream&& other) noexcept
+    {
+        server_stream taken{std::move(other)};
+        impl_.swap(taken.impl_);
+        return *this;
+    }
+
+    /// Closes the socket, without close_notify. Pending operations end with `asio::error::operation_aborted`.
+    ~server_stream()
+    {
+        if (impl_)
+            impl_->close();
+    }
 
     [[nodiscard]] executor_type get_executor() noexcept { return impl_->next.get_executor(); }
     [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->next; }
@@ -111,13 +140,34 @@ public:
             asked then may add its `lookup_deadline`.
         @li `errc::unknown_host`, if the selector knows no such host.
         @li `asio::ssl::error::stream_truncated`, if the client closed during the handshake.
+        @li `errc::operation_in_progress`, `errc::already_connected`, `errc::stream_closed`, if a handshake is pending, is
+            complete, or has failed.
         @li Socket and OpenSSL errors, unchanged; `http request` for plain HTTP on the TLS port. The alert was sent.
     */
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_handshake(Token&& token = {})
     {
         return detail::initiate<handshake_info>(
-            get_executor(), [self = impl_.get()] { return self->handshake(); }, std::forward<Token>(token));
+            get_executor(), [self = impl_] { return self->handshake(self); }, std::forward<Token>(token));
+    }
+
+    /** Accept a TLS connection of which the first bytes have been read already, for example by `beast::async_detect_ssl`.
+
+        @param first What the caller has read from the next layer; all of it is taken, and copied before the function
+            returns. The ClientHello may continue in the socket.
+
+        Everything else is as for async_handshake without the bytes.
+    */
+    template <class ConstBufferSequence,
+              asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+        requires(asio::is_const_buffer_sequence<ConstBufferSequence>::value)
+    auto async_handshake(ConstBufferSequence const& first, Token&& token = {})
+    {
+        std::vector<unsigned char> bytes(asio::buffer_size(first));
+        asio::buffer_copy(asio::buffer(bytes), first);
+        return detail::initiate<handshake_info>(
+            get_executor(), [self = impl_, bytes = std::move(bytes)]() mutable
+            { return self->handshake(self, std::move(bytes)); }, std::forward<Token>(token));
     }
 
     /** Complete a handshake that `is_early`; at once, if it is not.
@@ -132,11 +182,11 @@ public:
         @li `asio::error::timed_out` after `server_options::handshake_timeout`; the socket is closed.
         @li Socket and OpenSSL errors, unchanged.
     */
-    template <asio::completion_token_for<void(error_code)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code)> Token = default_token>
     auto async_finish_handshake(Token&& token = {})
     {
         return detail::initiate<void>(
-            get_executor(), [self = impl_.get()] { return self->finish_handshake(); }, std::forward<Token>(token));
+            get_executor(), [self = impl_] { return self->finish_handshake(self); }, std::forward<Token>(token));
     }
 
     /** Send close_notify, wait for the peer's, close the socket; bounded by `server_options::shutdown_timeout`.
@@ -146,37 +196,56 @@ public:
         @par Completion Signature
         @code void(error_code) @endcode
     */
-    template <asio::completion_token_for<void(error_code)> Token = asio::use_awaitable_t<>>
+    template <asio::completion_token_for<void(error_code)> Token = default_token>
     auto async_shutdown(Token&& token = {})
     {
         return detail::initiate<void>(
-            get_executor(), [self = impl_.get()] { return self->shutdown(); }, std::forward<Token>(token));
+            get_executor(), [self = impl_] { return self->shutdown(self); }, std::forward<Token>(token));
     }
 
-    /// Close the socket at once, without close_notify.
+    /// Close the socket at once, without close_notify. Pending operations end with `asio::error::operation_aborted`.
     void close() noexcept { impl_->close(); }
 
-    /// As AsyncReadStream. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not
+    /// As AsyncReadStream. `errc::never_connected` before the handshake, `errc::operation_in_progress` during it,
+    /// `errc::stream_closed` after a shutdown or close, or a handshake that failed. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not
     /// deliver, the next one does.
     template <class MutableBufferSequence,
-              asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
+              asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
-        return impl_->async_read_some(buffers, std::forward<Token>(token));
+        auto begin = [](impl& self, auto held, auto handler, MutableBufferSequence const& into)
+        {
+            auto const first = detail::first_of<asio::mutable_buffer>(into);
+            tls_stream::async_perform(
+                std::move(held),
+                self.completing([first](detail::tls_engine& e) { return e.read(detail::to_span(first)); }),
+                asio::enable_total_cancellation{}, std::move(handler));
+        };
+        return start(begin, buffers, std::forward<Token>(token));
     }
 
     /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
     template <class ConstBufferSequence,
-              asio::completion_token_for<void(error_code, std::size_t)> Token = asio::use_awaitable_t<>>
+              asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
     {
-        auto start = [self = impl_.get()](auto handler, ConstBufferSequence const& from)
-        { self->tls.async_write_some(self->joined(from), std::move(handler)); };
-        return asio::async_initiate<Token, void(error_code, std::size_t)>(
-            detail::initiation{get_executor(), std::move(start)}, token, buffers);
+        auto begin = [](impl& self, auto held, auto handler, ConstBufferSequence const& from)
+        { tls_stream::async_write_some(std::move(held), self.joined(from), std::move(handler)); };
+        return start(begin, buffers, std::forward<Token>(token));
     }
 
 private:
+    using tls_stream = detail::tls_stream<NextLayer>;
+
+    enum class phase
+    {
+        fresh,
+        shaking_hands,
+        open,
+        closed,
+    };
+
+    // Operations hold it, so that the stream may go first.
     struct impl
     {
         impl(NextLayer n, session_cache const& cache, server_options o)
@@ -184,24 +253,52 @@ private:
         {
         }
 
+        using pointer = std::shared_ptr<impl>;
+
         server_options options;
         NextLayer next;
         detail::acceptor accept; // outlives the SSL, which points to it
-        detail::tls_stream<NextLayer> tls;
+        tls_stream tls;
         detail::coalescer joined;
+        phase at = phase::fresh;
 
         auto& socket() noexcept { return detail::lowest_socket(next); }
 
         void close() noexcept
         {
+            at = phase::closed;
             error_code ignored;
             socket().close(ignored);
+            tls.close();
+        }
+
+        [[nodiscard]] static typename tls_stream::holder held(pointer self)
+        {
+            auto* const tls = &self->tls;
+            return {nullptr, std::shared_ptr<tls_stream>{std::move(self), tls}};
+        }
+
+        // Why reading or writing cannot begin.
+        [[nodiscard]] error_code why_not_usable() const
+        {
+            switch (at)
+            {
+            case phase::fresh: return errc::never_connected;
+            case phase::shaking_hands: return errc::operation_in_progress;
+            case phase::open: return {};
+            case phase::closed: break;
+            }
+            return errc::stream_closed;
         }
 
         using result = detail::outcome<handshake_info>;
 
-        asio::awaitable<result> handshake()
+        asio::awaitable<result> handshake(pointer self, std::vector<unsigned char> first = {})
         {
+            if (at != phase::fresh)
+                co_return result{at == phase::open ? error_code{errc::already_connected} : why_not_usable()};
+            at = phase::shaking_hands;
+            tls.engine.feed_copy(first);
             if (options.no_delay)
             {
                 error_code ignored; // an optimisation; not every socket is TCP
@@ -210,20 +307,23 @@ private:
             auto const ex = co_await asio::this_coro::executor;
             detail::watchdog const dog{ex, options.handshake_timeout, [this] { close(); }};
             accept.begin(options.select_host != nullptr);
-            auto ec = co_await shake_hands();
+            auto ec = co_await shake_hands(self);
             if (dog.has_barked())
                 ec = asio::error::timed_out;
             accept.end(ec);
+            if (at == phase::shaking_hands)
+                at = ec ? phase::closed : phase::open;
             co_return result{ec, accept.info()};
         }
 
-        asio::awaitable<error_code> shake_hands()
+        asio::awaitable<error_code> shake_hands(pointer self)
         {
             for (;;)
             {
-                auto const [ec, none] = co_await tls.async_perform(
-                    [this](detail::tls_engine& engine) { return accept.shake_hands(engine, next.get_executor()); },
-                    asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
+                auto const advance = [this](detail::tls_engine& engine)
+                { return accept.shake_hands(engine, next.get_executor()); };
+                auto const [ec, none] = co_await tls_stream::async_perform(
+                    held(self), advance, asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
                 auto const step = accept.next();
                 if (step == detail::accept_step::done)
                     // In TLS 1.3 only tickets are left to be written. A client that has closed meanwhile does not want
@@ -261,36 +361,50 @@ private:
             };
         }
 
-        template <class MutableBufferSequence, class Token>
-        auto async_read_some(MutableBufferSequence const& buffers, Token&& token)
+        asio::awaitable<detail::outcome<void>> finish_handshake(pointer self)
         {
-            auto const into = detail::first_of<asio::mutable_buffer>(buffers);
-            return tls.async_perform(
-                completing([into](detail::tls_engine& e) { return e.read(detail::to_span(into)); }),
-                asio::enable_total_cancellation{}, std::forward<Token>(token));
-        }
-
-        asio::awaitable<detail::outcome<void>> finish_handshake()
-        {
+            if (auto const ec = why_not_usable())
+                co_return detail::outcome<void>{ec};
             if (!tls.engine.is_early())
                 co_return detail::outcome<void>{};
             auto const ex = co_await asio::this_coro::executor;
             detail::watchdog const dog{ex, options.handshake_timeout, [this] { close(); }};
-            auto const [ec, none] =
-                co_await tls.async_perform(completing([](detail::tls_engine& e) { return e.finish(); }),
-                                           asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
+            auto const finish = completing([](detail::tls_engine& e) { return e.finish(); });
+            auto const [ec, none] = co_await tls_stream::async_perform(
+                held(self), finish, asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
             co_return detail::outcome<void>{dog.has_barked() ? asio::error::timed_out : ec};
         }
 
-        asio::awaitable<detail::outcome<void>> shutdown()
+        asio::awaitable<detail::outcome<void>> shutdown(pointer self)
         {
-            return detail::shut_down(
-                tls, options.shutdown_timeout, [this] { close(); },
-                completing([](detail::tls_engine& e) { return e.shut_down(); }));
+            if (at == phase::closed)
+            {
+                close(); // a handshake that has failed leaves the socket open
+                co_return detail::outcome<void>{};
+            }
+            auto const shut_down = completing([](detail::tls_engine& e) { return e.shut_down(); });
+            co_return co_await detail::shut_down<NextLayer>(
+                held(self), options.shutdown_timeout, [this] { close(); }, shut_down);
         }
     };
 
-    std::unique_ptr<impl> impl_; // operations and OpenSSL hold its address, so that the stream can be moved
+    // Reading or writing, which takes a connection.
+    template <class Begin, class Buffers, class Token>
+    auto start(Begin begin, Buffers const& buffers, Token&& token)
+    {
+        auto if_usable = [begin](auto handler, std::shared_ptr<impl> self, Buffers const& b)
+        {
+            auto& i = *self;
+            if (auto const ec = i.why_not_usable())
+                asio::post(i.next.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
+            else
+                begin(i, impl::held(std::move(self)), std::move(handler), b);
+        };
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            detail::initiation{get_executor(), std::move(if_usable)}, token, impl_, buffers);
+    }
+
+    std::shared_ptr<impl> impl_; // also for moving: operations and OpenSSL hold its address
 };
 
 /// Closes the transport when a WebSocket on top has said goodbye.

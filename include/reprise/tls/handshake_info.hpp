@@ -102,6 +102,9 @@ struct handshake_info
     /// On a client: how many bytes the server has accepted early. A server reads them.
     std::size_t early_size = 0;
 
+    /// Of a handshake that failed: what its error code does not say, for example which host is none. Empty otherwise.
+    std::string failure{};
+
     [[nodiscard]] bool resumed() const noexcept { return kind == handshake_kind::resumed; }
 };
 

@@ -15,9 +15,10 @@ namespace reprise::detail {
 enum class tls_status
 {
     done,
-    needs_input, ///< feed ciphertext and call again
-    paused,      ///< the ClientHello callback wants to be asked again (SSL_CTX_set_client_hello_cb(3))
-    closed,      ///< the peer has sent close_notify
+    needs_input,  ///< feed ciphertext and call again
+    needs_output, ///< write some of `output()` and call again: too much is waiting to be written
+    paused,       ///< the ClientHello callback wants to be asked again (SSL_CTX_set_client_hello_cb(3))
+    closed,       ///< the peer has sent close_notify
     failed,
 };
 
@@ -91,6 +92,9 @@ public:
     /// That many bytes have been read into `room()`.
     void feed(std::size_t size) noexcept;
 
+    /// Bytes that were read from the peer by somebody else, before anything else was fed. No bytes change nothing.
+    void feed_copy(byte_view bytes);
+
     /// Changes with each `feed`.
     [[nodiscard]] std::size_t fed() const noexcept { return fed_; }
 
@@ -99,6 +103,9 @@ public:
 
     /// What is to be written to the peer next; empty if nothing. It stays where it is until it is `sent`.
     [[nodiscard]] byte_view output() noexcept;
+
+    /// Whether reading produces no more output (answers to KeyUpdate) until some is written.
+    [[nodiscard]] bool is_full() const noexcept { return unsent_.size() + output_.size() >= most_unsent_answers; }
 
     /// That many bytes of `output()` have been written.
     void sent(std::size_t size) noexcept
@@ -117,6 +124,9 @@ private:
     static int on_write(BIO* bio, char const* from, int size) noexcept;
     static long on_control(BIO* bio, int command, long number, void* pointer) noexcept;
 
+    // A peer that asks for answers and reads none (RFC 8446, 4.6.3) must not fill the memory. An answer takes 27 bytes.
+    static constexpr std::size_t most_unsent_answers = 16384;
+
     [[nodiscard]] tls_result judge(int result, std::size_t size) const;
     [[nodiscard]] tls_result read_early(std::span<unsigned char> into);
     [[nodiscard]] tls_result put_early_aside();
@@ -133,7 +143,8 @@ private:
     std::size_t produced_ = 0;
     std::vector<unsigned char> aside_; // early data that nobody has read yet
     std::size_t aside_read_ = 0;
-    bool reads_early_; // SSL_read_early_data(3) has not said that it is over
+    bool is_reading_ = false; // so that output is answers to the peer
+    bool reads_early_;        // SSL_read_early_data(3) has not said that it is over
     bool is_early_ = false;
     ssl_ptr ssl_; // goes first: it points to the rest
 };
