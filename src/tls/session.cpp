@@ -4,6 +4,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
 
 #include <algorithm>
 #include <ctime>
@@ -107,10 +108,23 @@ time_point not_after(X509 const* certificate)
 
 } // namespace
 
+namespace {
+
+/* Whether the certificates' dates were checked against the clock. If not, they must not forbid a resumption either: a full
+   handshake would succeed. */
+bool checks_dates(SSL const* ssl)
+{
+    auto const flags = ::X509_VERIFY_PARAM_get_flags(::SSL_get0_param(const_cast<SSL*>(ssl)));
+    return (::SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0 &&
+           (flags & (X509_V_FLAG_NO_CHECK_TIME | X509_V_FLAG_USE_CHECK_TIME)) == 0;
+}
+
+} // namespace
+
 session_origin session_origin::of_full_handshake(SSL const* ssl, time_point now)
 {
     session_origin result{now, time_point::max(), ::SSL_get_verify_result(ssl), chain_of(ssl)};
-    STACK_OF(X509) const* chain = ::SSL_get0_verified_chain(ssl);
+    STACK_OF(X509) const* chain = checks_dates(ssl) ? ::SSL_get0_verified_chain(ssl) : nullptr;
     for (int i = 0; i < sk_X509_num(chain); ++i)
         result.chain_expiry = std::min(result.chain_expiry, not_after(sk_X509_value(chain, i)));
     return result;

@@ -33,7 +33,7 @@ std::string first_flight(asio::ssl::context& tls)
 
 asio::awaitable<tcp::socket> connected(world& w)
 {
-    tcp::socket socket{w.io};
+    tcp::socket socket{executor_of(w.io)};
     co_await socket.async_connect(w.srv.endpoint(), asio::use_awaitable);
     co_return socket;
 }
@@ -64,7 +64,7 @@ TEST_CASE("a certificate that nobody vouches for, and one for another host, are 
             [&]() -> asio::awaitable<void>
             {
                 asio::ssl::context stranger{asio::ssl::context::tls_client};
-                client_side first{w.io.get_executor(), stranger, *w.store};
+                client_side first{executor_of(w.io), stranger, *w.store};
                 auto const [ec, info] = co_await first.async_connect("localhost", w.srv.port(), as_tuple);
                 CHECK(reason_of(ec) == SSL_R_CERTIFICATE_VERIFY_FAILED);
 
@@ -173,9 +173,9 @@ TEST_CASE("a client whose bytes arrive one by one resumes, every kind")
     {
         CAPTURE(std::string{k.name});
         world w{{.of = k}};
-        tcp::acceptor between{w.io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
+        tcp::acceptor between{executor_of(w.io), tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
         asio::co_spawn(
-            w.io,
+            executor_of(w.io),
             [&]() -> asio::awaitable<void>
             {
                 for (;;)
@@ -188,8 +188,9 @@ TEST_CASE("a client whose bytes arrive one by one resumes, every kind")
                     server.set_option(tcp::no_delay{true});
                     auto client2 = second_handle(client);
                     auto server2 = second_handle(server);
-                    asio::co_spawn(w.io, trickle(std::move(client), std::move(server), 1), asio::detached);
-                    asio::co_spawn(w.io, trickle(std::move(server2), std::move(client2), 16384), asio::detached);
+                    asio::co_spawn(executor_of(w.io), trickle(std::move(client), std::move(server), 1), asio::detached);
+                    asio::co_spawn(executor_of(w.io), trickle(std::move(server2), std::move(client2), 16384),
+                                   asio::detached);
                 }
             },
             asio::detached);
@@ -268,8 +269,8 @@ TEST_CASE("a client that writes and closes without reading its tickets is not a 
                     stream.close();
                 }
                 for (int i = 0; i < 100 && heard.empty(); ++i)
-                    co_await asio::post(w.io, asio::use_awaitable);
-                asio::steady_timer grace{w.io, 20ms};
+                    co_await asio::post(executor_of(w.io), asio::use_awaitable);
+                asio::steady_timer grace{executor_of(w.io), 20ms};
                 co_await grace.async_wait(asio::use_awaitable);
             });
         CHECK(w.srv.handshakes.size() == 1);
@@ -284,7 +285,7 @@ TEST_CASE("an address that nobody listens on, and a name that nobody knows, are 
     w.run(
         [&]() -> asio::awaitable<void>
         {
-            tcp::acceptor gone{w.io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
+            tcp::acceptor gone{executor_of(w.io), tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
             auto const port = std::to_string(gone.local_endpoint().port());
             gone.close();
             auto stream = w.stream();

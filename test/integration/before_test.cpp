@@ -39,11 +39,11 @@ TEST_CASE("under TLS 1.3 it keeps what cannot be resumed, and says nothing")
     w.run(
         [&]() -> asio::awaitable<void>
         {
-            plain_stream first{w.io, w.client_tls};
+            plain_stream first{executor_of(w.io), w.client_tls};
             auto const kept = co_await connect_and_keep(first, w.srv.endpoint());
             CHECK(SSL_SESSION_is_resumable(kept.get()) == 0);
             co_await read_to_the_end(first);
-            plain_stream second{w.io, w.client_tls};
+            plain_stream second{executor_of(w.io), w.client_tls};
             co_await connect_and_keep(second, w.srv.endpoint(), kept.get());
             CHECK(SSL_session_reused(second.native_handle()) == 0);
             co_await read_to_the_end(second);
@@ -65,21 +65,21 @@ TEST_CASE("under TLS 1.2 it works, until a connection ends without close_notify"
     w.run(
         [&]() -> asio::awaitable<void>
         {
-            plain_stream first{w.io, w.client_tls};
+            plain_stream first{executor_of(w.io), w.client_tls};
             auto const kept = co_await connect_and_keep(first, w.srv.endpoint());
             CHECK((co_await read_to_the_end(first)) == asio::error::eof);
             SSL_shutdown(first.native_handle());
 
             truncate = true;
             {
-                plain_stream second{w.io, w.client_tls};
+                plain_stream second{executor_of(w.io), w.client_tls};
                 co_await connect_and_keep(second, w.srv.endpoint(), kept.get());
                 CHECK(SSL_session_reused(second.native_handle()) == 1);
                 CHECK((co_await read_to_the_end(second)) == asio::ssl::error::stream_truncated);
             }
             CHECK(SSL_SESSION_is_resumable(kept.get()) == 0);
 
-            plain_stream third{w.io, w.client_tls};
+            plain_stream third{executor_of(w.io), w.client_tls};
             co_await connect_and_keep(third, w.srv.endpoint(), kept.get());
             CHECK(SSL_session_reused(third.native_handle()) == 0);
             co_await read_to_the_end(third);

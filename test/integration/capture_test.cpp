@@ -231,7 +231,7 @@ TEST_CASE("nothing is kept of a handshake that was not verified")
     w.run(
         [&]() -> asio::awaitable<void>
         {
-            client_side stream{w.io.get_executor(), stranger, *w.store};
+            client_side stream{executor_of(w.io), stranger, *w.store};
             auto const [ec, info] =
                 co_await stream.async_connect("localhost", w.srv.port(), asio::as_tuple(asio::use_awaitable));
             CHECK(ERR_GET_REASON(static_cast<unsigned long>(ec.value())) == SSL_R_CERTIFICATE_VERIFY_FAILED);

@@ -190,7 +190,7 @@ TEST_CASE("small buffers read early data in pieces, and what follows the handsha
 TEST_CASE("a first flight that comes byte by byte is the same first flight")
 {
     early_world w{kinds[2]};
-    tcp::acceptor acceptor{w.inner().io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
+    tcp::acceptor acceptor{executor_of(w.inner().io), tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
     std::string heard;
     bool was_early = false;
     auto const serve = [&]() -> asio::awaitable<void>
@@ -365,7 +365,7 @@ TEST_CASE("the chosen host decides, not the one that the stream began with")
     auto const store = reprise::memory_session_store::make();
     auto const visit = [&](std::string host) -> asio::awaitable<reprise::handshake_info>
     {
-        client_side stream{io.get_executor(), tls, *store};
+        client_side stream{executor_of(io), tls, *store};
         std::vector const to{srv.endpoint()};
         early_data const early{asio::buffer("line\n", 5)};
         auto info = co_await stream.async_connect(to, host, early);

@@ -54,7 +54,7 @@ public:
     {
         std::string const request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         reprise::early_data const early{asio::buffer(request)};
-        client_side stream{io.get_executor(), tls_, *tickets_};
+        client_side stream{executor_of(io), tls_, *tickets_};
         auto info = co_await stream.async_connect("localhost", tap->port(), early);
         page.clear();
         (void)co_await asio::async_read(stream, asio::dynamic_buffer(page), asio::transfer_all(),

@@ -244,7 +244,7 @@ TEST_CASE("a connection that cannot be made fails, and says why")
     asio::io_context io;
     auto tls = client_context();
     auto const store = reprise::memory_session_store::make();
-    client_side stream{io.get_executor(), tls, *store};
+    client_side stream{executor_of(io), tls, *store};
     auto const get = make(verb::get);
     auto const test = [&]() -> asio::awaitable<void>
     {

@@ -151,7 +151,7 @@ struct client_world
 {
     client_world() { set_versions(tls, TLS1_3_VERSION, TLS1_3_VERSION); }
 
-    [[nodiscard]] client_side stream() { return {io.get_executor(), tls, *store, options}; }
+    [[nodiscard]] client_side stream() { return {executor_of(io), tls, *store, options}; }
     void run(std::function<asio::awaitable<void>()> test) { test::run(io, test()); }
 
     asio::io_context io;

@@ -307,7 +307,7 @@ public:
         reprise::handshake_info info;
         auto const test = [&]() -> asio::awaitable<void>
         {
-            client_side stream{io.get_executor(), client_tls_, *store_};
+            client_side stream{executor_of(io), client_tls_, *store_};
             co_await say(stream, server_a_, "first\n");
             text = std::string(size - 1, 'x') + "\n";
             info = co_await say(stream, server_b_, text);

@@ -231,7 +231,7 @@ TEST_CASE("a session_store that throws or hangs costs a resumption, never a conn
             w.run(
                 [&]() -> asio::awaitable<void>
                 {
-                    client_side stream{w.io.get_executor(), w.client_tls, *store, options};
+                    client_side stream{executor_of(w.io), w.client_tls, *store, options};
                     co_await w.visit(stream);
                     store->reads = f;
                     auto const info = co_await w.visit(stream);
@@ -270,12 +270,12 @@ TEST_CASE("a handshake that fails says why, although the store cannot forget the
         w.run(
             [&]() -> asio::awaitable<void>
             {
-                client_side stream{w.io.get_executor(), w.client_tls, *store, options};
+                client_side stream{executor_of(w.io), w.client_tls, *store, options};
                 co_await w.visit(stream);
                 auto const at = w.srv.endpoint();
                 w.srv.stop();
-                tcp::acceptor other{w.io, at};
-                asio::co_spawn(w.io, talk_nonsense_once(other), asio::detached);
+                tcp::acceptor other{executor_of(w.io), at};
+                asio::co_spawn(executor_of(w.io), talk_nonsense_once(other), asio::detached);
                 auto const [ec, info] = co_await stream.async_reconnect(asio::as_tuple(asio::use_awaitable));
                 CHECK(ec.category() == asio::error::get_ssl_category());
                 CHECK(store->removals == 1);
@@ -295,9 +295,9 @@ TEST_CASE("a session that was asked for exactly needs no store, not even to fail
             REQUIRE(session.has_value());
             auto const at = w.srv.endpoint();
             w.srv.stop();
-            tcp::acceptor other{w.io, at};
-            asio::co_spawn(w.io, talk_nonsense_once(other), asio::detached);
-            client_side plain{w.io.get_executor(), w.client_tls};
+            tcp::acceptor other{executor_of(w.io), at};
+            asio::co_spawn(executor_of(w.io), talk_nonsense_once(other), asio::detached);
+            client_side plain{executor_of(w.io), w.client_tls};
             auto const [ec, info] = co_await plain.async_connect("localhost", std::to_string(at.port()), *session,
                                                                  asio::as_tuple(asio::use_awaitable));
             CHECK(ec.category() == asio::error::get_ssl_category());
@@ -309,7 +309,7 @@ namespace {
 // Answers when it is told to, whatever else happens.
 struct deaf_store : reprise::session_store
 {
-    explicit deaf_store(asio::io_context& io) : gate(io, asio::steady_timer::time_point::max()) {}
+    explicit deaf_store(asio::io_context& io) : gate(executor_of(io), asio::steady_timer::time_point::max()) {}
 
     asio::steady_timer gate;
     int answers = 0;
@@ -331,7 +331,7 @@ struct deaf_store : reprise::session_store
 // The same for a server.
 struct deaf_storage : remote_storage
 {
-    explicit deaf_storage(asio::io_context& io) : gate(io, asio::steady_timer::time_point::max()) {}
+    explicit deaf_storage(asio::io_context& io) : gate(executor_of(io), asio::steady_timer::time_point::max()) {}
 
     asio::steady_timer gate;
     int answers = 0;
@@ -357,7 +357,7 @@ TEST_CASE("a store that answers after its stream has gone is still there to answ
     w.run(
         [&]() -> asio::awaitable<void>
         {
-            client_side stream{w.io.get_executor(), w.client_tls, *store, options};
+            client_side stream{executor_of(w.io), w.client_tls, *store, options};
             CHECK((co_await w.visit(stream)).reason == full_reason::lookup_late);
         });
     store.reset();
@@ -385,7 +385,7 @@ TEST_CASE("a storage that answers after its cache has gone is still there to ans
                 {.id_context = "test/v1", .tickets = false, .storage = std::move(storage), .lookup_deadline = 5ms}}};
         auto const visit_twice = [&]() -> asio::awaitable<void>
         {
-            client_side stream{io.get_executor(), tls, *store};
+            client_side stream{executor_of(io), tls, *store};
             for (int i = 0; i < 2; ++i)
             {
                 co_await stream.async_connect("localhost", srv.port());

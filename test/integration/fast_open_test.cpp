@@ -2,19 +2,13 @@
 // TCP Fast Open, in a network of the test's own where the system lets it have one.
 
 #include "support/early.hpp"
+#include "support/own_network.hpp"
 
 #include <reprise/io/fast_open.hpp>
 
-#include <fstream>
-#include <thread>
-
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 using namespace test;
 using reprise::early_data_status;
@@ -22,28 +16,6 @@ using reprise::early_data_status;
 TEST_SUITE_BEGIN("fast_open");
 
 namespace {
-
-// This thread gets a network that has nothing but loopback. False if that is not allowed.
-bool enter_own_network()
-{
-    if (::unshare(CLONE_NEWNET) != 0)
-        return false;
-    int const fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ifreq request{};
-    request.ifr_name[0] = 'l';
-    request.ifr_name[1] = 'o';
-    request.ifr_flags = IFF_UP;
-    bool const is_up = ::ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-    ::close(fd);
-    return is_up;
-}
-
-bool allow_fast_open()
-{
-    std::ofstream setting{"/proc/sys/net/ipv4/tcp_fastopen"};
-    setting << 3 << std::flush;
-    return setting.good();
-}
 
 // Whether the first flight went with the first packet and was taken.
 bool was_fast(client_side& stream)
@@ -55,28 +27,9 @@ bool was_fast(client_side& stream)
     return (info.tcpi_options & syn_data) != 0;
 }
 
-// On a thread of its own, whose network it may change. What it returns: whether that was allowed.
-bool in_own_network(std::function<void()> const& test)
+bool with_fast_open(std::function<void()> const& test)
 {
-    bool allowed = false;
-    std::exception_ptr failure;
-    std::jthread{[&]
-                 {
-                     allowed = enter_own_network() && allow_fast_open();
-                     try
-                     {
-                         if (allowed)
-                             test();
-                     }
-                     catch (...)
-                     {
-                         failure = std::current_exception();
-                     }
-                 }}
-        .join();
-    if (failure)
-        std::rethrow_exception(failure);
-    return allowed;
+    return in_own_network("tcp_fastopen", "3", test);
 }
 
 asio::awaitable<bool> visit_fast(early_world& w, client_side& stream, std::string const& text,
@@ -103,7 +56,7 @@ asio::awaitable<bool> visit_fast(early_world& w, client_side& stream, std::strin
 
 TEST_CASE("with a cookie of the server's, request and ClientHello go with the first packet")
 {
-    bool const allowed = in_own_network(
+    bool const allowed = with_fast_open(
         []
         {
             early_world w{kinds[2]};
@@ -142,14 +95,14 @@ TEST_CASE("a server that is gone refuses, whether there is a cookie or not")
             });
     };
     test();
-    (void)in_own_network(test);
+    (void)with_fast_open(test);
 }
 
 TEST_CASE(
     "where the server or the system does not have it, connections are made as ever, and the next address is tried")
 {
     early_world w{kinds[2]};
-    tcp::acceptor closed{w.inner().io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
+    tcp::acceptor closed{executor_of(w.inner().io), tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
     auto const nobody = closed.local_endpoint();
     closed.close();
     w.run(

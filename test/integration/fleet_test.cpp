@@ -28,11 +28,11 @@ class balancer
 {
 public:
     balancer(asio::io_context& io, std::vector<std::string> const& ports)
-        : acceptor_(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})
+        : acceptor_(executor_of(io), tcp::endpoint{asio::ip::address_v4::loopback(), 0})
     {
         for (auto const& port : ports)
             servers_.emplace_back(asio::ip::address_v4::loopback(), static_cast<unsigned short>(std::stoi(port)));
-        asio::co_spawn(io, serve(), asio::detached);
+        asio::co_spawn(executor_of(io), serve(), asio::detached);
     }
 
     [[nodiscard]] std::string port() const { return std::to_string(acceptor_.local_endpoint().port()); }
@@ -95,7 +95,7 @@ struct fleet
         balance.emplace(io, std::vector<std::string>{servers[0]->port, servers[1]->port});
     }
 
-    client_side stream() { return {io.get_executor(), client_tls, *store}; }
+    client_side stream() { return {executor_of(io), client_tls, *store}; }
 
     kind of;
     credentials certificates;
@@ -205,7 +205,7 @@ TEST_CASE("no request fails while Redis dies and comes back, and while a server 
             [&]() -> asio::awaitable<void>
             {
                 for (int clients = 0; clients < 4; ++clients)
-                    asio::co_spawn(f.io, reconnect_on(f, l), asio::detached);
+                    asio::co_spawn(executor_of(f.io), reconnect_on(f, l), asio::detached);
                 CHECK(co_await more(l.resumed, 20));
 
                 f.redis.signal(SIGSTOP); // it hangs

@@ -54,7 +54,7 @@ TEST_CASE("Beast HTTP works over a client_stream on a beast::tcp_stream, and rec
         w.run(
             [&]() -> asio::awaitable<void>
             {
-                reprise::client_stream<beast::tcp_stream> stream{w.io.get_executor(), w.client_tls, *w.store};
+                reprise::client_stream<beast::tcp_stream> stream{executor_of(w.io), w.client_tls, *w.store};
                 (void)co_await stream.async_connect("localhost", w.srv.port());
                 for (bool const resumed : {false, true, true})
                 {
@@ -89,7 +89,7 @@ TEST_CASE("a WebSocket on top closes the transport in order, and the next one re
             {
                 for (bool const resumed : {false, true})
                 {
-                    websocket::stream<client_side> ws{w.io.get_executor(), w.client_tls, *w.store};
+                    websocket::stream<client_side> ws{executor_of(w.io), w.client_tls, *w.store};
                     auto const info = co_await ws.next_layer().async_connect("localhost", w.srv.port());
                     CHECK(info.resumed() == resumed);
                     co_await ws.async_handshake("localhost", "/", awaiting);

@@ -19,7 +19,10 @@ constexpr auto as_tuple = asio::as_tuple(asio::use_awaitable);
 // Accepts TCP and says nothing, for a peer that never shakes hands.
 struct silent_peer
 {
-    explicit silent_peer(asio::io_context& io) : acceptor(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}) {}
+    explicit silent_peer(asio::io_context& io)
+        : acceptor(executor_of(io), tcp::endpoint{asio::ip::address_v4::loopback(), 0})
+    {
+    }
 
     [[nodiscard]] std::string port() const { return std::to_string(acceptor.local_endpoint().port()); }
 
@@ -138,7 +141,7 @@ TEST_CASE("a connect that is cancelled fails with operation_aborted, is closed, 
             for (auto const type : {asio::cancellation_type::terminal, asio::cancellation_type::all})
             {
                 asio::cancellation_signal cancel;
-                asio::steady_timer soon{w.io, 5ms};
+                asio::steady_timer soon{executor_of(w.io), 5ms};
                 soon.async_wait([&](error_code) { cancel.emit(type); });
                 auto const [ec, info] = co_await stream.async_connect(
                     "127.0.0.1", silent.port(), asio::bind_cancellation_slot(cancel.slot(), as_tuple));
@@ -158,7 +161,7 @@ TEST_CASE("a coroutine that is cancelled takes the operation that it awaits with
         [&]() -> asio::awaitable<void>
         {
             auto stream = w.stream();
-            asio::steady_timer soon{w.io, 5ms};
+            asio::steady_timer soon{executor_of(w.io), 5ms};
             auto const won =
                 co_await (stream.async_connect("127.0.0.1", silent.port()) || soon.async_wait(asio::use_awaitable));
             CHECK(won.index() == 1);
@@ -197,7 +200,7 @@ TEST_CASE("a shutdown that is cancelled closes at once and keeps the session")
             auto stream = w.stream();
             (void)co_await stream.async_connect("localhost", w.srv.port());
             asio::cancellation_signal cancel;
-            asio::steady_timer soon{w.io, 5ms};
+            asio::steady_timer soon{executor_of(w.io), 5ms};
             soon.async_wait([&](error_code) { cancel.emit(asio::cancellation_type::terminal); });
             auto const [ec] = co_await stream.async_shutdown(asio::bind_cancellation_slot(cancel.slot(), as_tuple));
             CHECK(ec == asio::error::operation_aborted);
@@ -212,7 +215,7 @@ TEST_CASE("shaking hands on a socket of the caller's, which async_reconnect then
     w.run(
         [&]() -> asio::awaitable<void>
         {
-            awaiting_socket socket{w.io.get_executor()};
+            awaiting_socket socket{executor_of(w.io)};
             co_await socket.async_connect(w.srv.endpoint());
             client_side stream{std::move(socket), w.client_tls, *w.store};
             CHECK_FALSE((co_await stream.async_handshake("localhost", w.srv.port())).resumed());
@@ -262,7 +265,7 @@ TEST_CASE("context, cache and store may go in any order")
         run(io,
             [&]() -> asio::awaitable<void>
             {
-                client_side stream{io.get_executor(), client_tls, *store};
+                client_side stream{executor_of(io), client_tls, *store};
                 store.reset(); // the stream shares it
                 (void)co_await stream.async_connect("localhost", srv.port());
                 co_await read_all(stream);

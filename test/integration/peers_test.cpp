@@ -24,7 +24,7 @@ std::vector<answer> three_visits(kind const& k, std::string const& port)
     run(io,
         [&]() -> asio::awaitable<void>
         {
-            client_side stream{io.get_executor(), tls, *store};
+            client_side stream{executor_of(io), tls, *store};
             for (int i = 0; i < 3; ++i)
                 answers.push_back(co_await get(stream, port));
         }());

@@ -40,7 +40,7 @@ struct clients
 
     reprise::handshake_info visit(asio::ssl::context& tls, reprise::client_options options)
     {
-        client_side stream{w.io.get_executor(), tls, *w.store, std::move(options)};
+        client_side stream{executor_of(w.io), tls, *w.store, std::move(options)};
         reprise::handshake_info info;
         w.io.restart();
         w.run([&]() -> asio::awaitable<void> { info = co_await w.visit(stream); });
@@ -180,7 +180,7 @@ struct servers
 
     void visit(server& srv)
     {
-        client_side stream{io.get_executor(), client_tls, *store};
+        client_side stream{executor_of(io), client_tls, *store};
         io.restart();
         run(io, talk(stream, srv.port()));
     }

@@ -30,21 +30,21 @@ constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 // A port on which nobody listens.
 tcp::endpoint refusing(asio::io_context& io)
 {
-    tcp::acceptor const holder{io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
+    tcp::acceptor const holder{executor_of(io), tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
     return holder.local_endpoint();
 }
 
 // One that takes no connection: its backlog is full.
 struct silent
 {
-    explicit silent(asio::io_context& io) : acceptor(io)
+    explicit silent(asio::io_context& io) : acceptor(executor_of(io))
     {
         acceptor.open(tcp::v4());
         acceptor.bind({asio::ip::address_v4::loopback(), 0});
         acceptor.listen(0);
         for (int i = 0; i < 4; ++i)
         {
-            waiting.emplace_back(io);
+            waiting.emplace_back(executor_of(io));
             waiting.back().async_connect(acceptor.local_endpoint(), [](error_code) {});
         }
     }
@@ -95,7 +95,7 @@ TEST_CASE("an address that has worked is tried first the next time")
             co_await w.visit(stream);
             // Somebody who would be found there now is not asked.
             error_code ec;
-            tcp::acceptor six{w.io};
+            tcp::acceptor six{executor_of(w.io)};
             six.open(tcp::v6(), ec);
             if (!ec)
                 six.bind({asio::ip::address_v6::loopback(), w.srv.endpoint().port()}, ec);
@@ -224,7 +224,6 @@ TEST_CASE("a race that is cancelled at any step leaves no socket behind")
         {
             for (int steps = 0; steps < 40; ++steps)
             {
-                CAPTURE(steps);
                 auto stream = w.stream();
                 auto const before = files();
                 asio::cancellation_signal cancel;
@@ -237,8 +236,8 @@ TEST_CASE("a race that is cancelled at any step leaves no socket behind")
                 cancel.emit(asio::cancellation_type::terminal);
                 while (!ended)
                     co_await asio::post(asio::use_awaitable);
-                CHECK(*ended == asio::error::operation_aborted);
-                CHECK(files() == before);
+                CHECK_MESSAGE(*ended == asio::error::operation_aborted, "after ", steps, " steps");
+                CHECK_MESSAGE(files() == before, "after ", steps, " steps");
             }
         });
 }
@@ -305,7 +304,7 @@ namespace {
 class slow_store final : public reprise::session_store
 {
 public:
-    explicit slow_store(asio::io_context& io) : answer(io, asio::steady_timer::time_point::max()) {}
+    explicit slow_store(asio::io_context& io) : answer(executor_of(io), asio::steady_timer::time_point::max()) {}
 
     void capture(reprise::session_key const&, reprise::session) noexcept override {}
     asio::awaitable<reprise::lease> take(reprise::session_key) override
@@ -336,7 +335,7 @@ TEST_CASE("what was closed while the store was asked goes no further")
     w.run(
         [&]() -> asio::awaitable<void>
         {
-            client_side stream{w.io.get_executor(), w.client_tls, *store, options};
+            client_side stream{executor_of(w.io), w.client_tls, *store, options};
             std::optional<error_code> ended;
             stream.async_connect("localhost", w.srv.port(), [&](error_code ec, auto const&) { ended = ec; });
             while (!store->is_asked)
@@ -454,9 +453,9 @@ namespace {
 // A proxy that answers as it is told, and connects if that was yes.
 struct proxy
 {
-    explicit proxy(asio::io_context& io) : acceptor(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})
+    explicit proxy(asio::io_context& io) : acceptor(executor_of(io), tcp::endpoint{asio::ip::address_v4::loopback(), 0})
     {
-        asio::co_spawn(io, serve(), asio::detached);
+        asio::co_spawn(executor_of(io), serve(), asio::detached);
     }
 
     [[nodiscard]] reprise::http_proxy options() const

@@ -30,7 +30,7 @@ struct names
             store->sessions.push_front(*last);
         reprise::client_options options;
         options.server_name = sni;
-        client_side stream{io.get_executor(), client_tls, *store, options};
+        client_side stream{executor_of(io), client_tls, *store, options};
         std::vector const endpoints{to};
         auto const info = co_await stream.async_connect(endpoints, "a.test");
         co_await read_all(stream);
@@ -91,7 +91,7 @@ TEST_CASE("nor is one of a plain asio::ssl::stream on a context with a cache")
         CAPTURE(std::string{k.name});
         names n{k};
         reprise::session_cache const cache{n.tls, {.id_context = "names/v1"}};
-        tcp::acceptor acceptor{n.io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
+        tcp::acceptor acceptor{executor_of(n.io), tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
         std::vector<bool> resumed;
         auto const answer = [&](tcp::socket socket) -> asio::awaitable<void>
         {
@@ -101,7 +101,7 @@ TEST_CASE("nor is one of a plain asio::ssl::stream on a context with a cache")
             co_await asio::async_write(stream, asio::buffer("!", 1), asio::use_awaitable);
             (void)co_await stream.async_shutdown(asio::as_tuple(asio::use_awaitable));
         };
-        asio::co_spawn(n.io, accept_each(acceptor, answer), asio::detached);
+        asio::co_spawn(executor_of(n.io), accept_each(acceptor, answer), asio::detached);
         run(n.io,
             [&]() -> asio::awaitable<void>
             {

@@ -20,7 +20,7 @@ namespace {
 
 struct visitor
 {
-    explicit visitor(asio::io_context& io) : stream{io.get_executor(), tls, *store} {}
+    explicit visitor(asio::io_context& io) : stream{executor_of(io), tls, *store} {}
 
     asio::awaitable<void> send(std::string_view text)
     {

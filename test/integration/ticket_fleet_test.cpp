@@ -246,7 +246,7 @@ std::uint64_t warm_up(ticket_fleet& f)
     run(io,
         [&]() -> asio::awaitable<void>
         {
-            client_side stream{io.get_executor(), tls, *store};
+            client_side stream{executor_of(io), tls, *store};
             for (std::size_t in_a_row = 0; in_a_row < 2 * server_count; ++requests)
             {
                 auto const a = co_await get(stream, f.balance->port());
@@ -360,7 +360,7 @@ TEST_CASE("a server whose Redis cannot be reached says so, and serves without ti
     run(io,
         [&]() -> asio::awaitable<void>
         {
-            client_side stream{io.get_executor(), tls, *store};
+            client_side stream{executor_of(io), tls, *store};
             auto const first = co_await get(stream, srv.port);
             CHECK_FALSE(first.info.resumed());
             auto const second = co_await get(stream, srv.port);

@@ -429,7 +429,7 @@ TEST_CASE("a plain asio::ssl::stream seals with the rotating keys as well")
         auto client_tls = client_context();
         set_versions(client_tls, k.version, k.version);
         auto const store = reprise::memory_session_store::make();
-        tcp::acceptor acceptor{io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
+        tcp::acceptor acceptor{executor_of(io), tcp::endpoint{asio::ip::address_v4::loopback(), 0}};
         auto const serve = [&](int count) -> asio::awaitable<void>
         {
             for (int i = 0; i < count; ++i)
@@ -440,10 +440,10 @@ TEST_CASE("a plain asio::ssl::stream seals with the rotating keys as well")
                 (void)co_await stream.async_shutdown(asio::as_tuple(asio::use_awaitable));
             }
         };
-        asio::co_spawn(io, serve(4), asio::detached);
+        asio::co_spawn(executor_of(io), serve(4), asio::detached);
         auto const test = [&]() -> asio::awaitable<void>
         {
-            client_side stream{io.get_executor(), client_tls, *store};
+            client_side stream{executor_of(io), client_tls, *store};
             auto const visit = [&]() -> asio::awaitable<bool>
             {
                 auto const info =

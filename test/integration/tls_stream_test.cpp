@@ -71,8 +71,8 @@ struct connection
     asio::io_context io;
     asio::ssl::context server_tls = server_context();
     asio::ssl::context client_tls = client_context();
-    local::socket client_socket{io};
-    local::socket server_socket{io};
+    local::socket client_socket{executor_of(io)};
+    local::socket server_socket{executor_of(io)};
     stream_ptr client;
     stream_ptr server;
 };
@@ -128,6 +128,13 @@ asio::awaitable<void> settle()
         co_await asio::post(asio::use_awaitable);
 }
 
+// Wait until the operation has ended; the test's time limit bounds it.
+asio::awaitable<void> ended(called const& operation)
+{
+    while (!operation.ec)
+        co_await asio::post(asio::use_awaitable);
+}
+
 } // namespace
 
 TEST_CASE("both directions carry megabytes at the same time")
@@ -160,11 +167,11 @@ TEST_CASE("operations never complete from within the function that starts them")
             called read_nothing;
             tls_stream::async_read_some(held(c.client), asio::buffer(rest), read_rest.handler());
             CHECK_FALSE(read_rest.ec);
-            co_await settle();
+            co_await ended(read_rest);
             CHECK(read_rest.size == 2);
             tls_stream::async_read_some(held(c.client), asio::mutable_buffer{}, read_nothing.handler());
             CHECK_FALSE(read_nothing.ec);
-            co_await settle();
+            co_await ended(read_nothing);
             CHECK(read_nothing.ec == error_code{});
         });
 }
@@ -189,8 +196,7 @@ TEST_CASE("a cancelled read loses nothing, whenever it is cancelled")
                 for (std::size_t turns = i % 5; turns > 0; --turns) // before, while and after it arrives
                     co_await asio::post(asio::use_awaitable);
                 cancel.emit(asio::cancellation_type::total);
-                co_await settle();
-                REQUIRE(reading.ec);
+                co_await ended(reading);
                 aborted += *reading.ec == asio::error::operation_aborted ? 1 : 0;
                 received.append(into.data(), reading.size);
             }
@@ -253,7 +259,8 @@ TEST_CASE("a shutdown beside a waiting read ends both")
                 CHECK(std::get<0>(co_await tls_stream::async_read_some(held(c.server), asio::buffer(data), as_tuple)) ==
                       asio::error::eof);
                 CHECK_FALSE(std::get<0>(co_await shut_down(c.server)));
-                co_await settle();
+                co_await ended(reading);
+                co_await ended(shutdown);
                 CHECK(reading.ec == error_code{asio::error::eof});
                 CHECK(shutdown.ec.has_value());
             });
@@ -268,18 +275,88 @@ TEST_CASE("a KeyUpdate is answered beside a write that is stuck, and nothing is 
         {
             using namespace asio::experimental::awaitable_operators;
             auto const up = noise(2'000'000, 5);
-            asio::co_spawn(c.io, write_all(c.client, up), asio::detached); // the server does not read yet
+            asio::co_spawn(executor_of(c.io), write_all(c.client, up), asio::detached); // the server does not read yet
             std::string one(1, ' ');
             called read_one;
             tls_stream::async_read_some(held(c.client), asio::buffer(one), read_one.handler());
             co_await settle();
             REQUIRE(SSL_key_update(c.server->engine.native_handle(), SSL_KEY_UPDATE_REQUESTED) == 1);
             co_await write_all(c.server, "x");
-            co_await settle();
+            co_await ended(read_one);
             CHECK(read_one.size == 1); // its answer follows the write
             CHECK(co_await read(c.server, up.size()) == up);
             co_await write_all(c.client, "y"); // under the new keys
             CHECK(co_await read(c.server, 1) == "y");
+        });
+}
+
+TEST_CASE("answers to KeyUpdates that nobody reads take a bounded amount of memory, and none is lost")
+{
+    connection c;
+    c.run(
+        [&]() -> asio::awaitable<void>
+        {
+            auto const up = noise(2'000'000, 6);
+            asio::co_spawn(executor_of(c.io), write_all(c.client, up), asio::detached); // the server does not read yet
+            std::string one(1, ' ');
+            called read_one;
+            tls_stream::async_read_some(held(c.client), asio::buffer(one), read_one.handler());
+            asio::steady_timer limit{executor_of(c.io), 10s};
+            bool stuck = false;
+            auto const ask = [&]() -> asio::awaitable<void>
+            {
+                auto const key_update = [](tls_engine& e)
+                {
+                    CHECK(SSL_key_update(e.native_handle(), SSL_KEY_UPDATE_REQUESTED) == 1);
+                    return e.handshake();
+                };
+                for (int i = 0; i < 100'000 && !stuck; ++i)
+                    co_await tls_stream::async_perform(held(c.server), key_update, asio::enable_terminal_cancellation{},
+                                                       asio::use_awaitable);
+            };
+            // The client reads no further, so the server cannot write any more: its operation hangs.
+            asio::co_spawn(executor_of(c.io), ask(), asio::detached);
+            while (!c.client->engine.is_full())
+                co_await asio::post(asio::use_awaitable);
+            for (int i = 0; i < 1000; ++i)
+                co_await asio::post(asio::use_awaitable);
+            CHECK(c.client->engine.output().size() < 64 * 1024);
+            CHECK_FALSE(read_one.ec);
+            stuck = true;
+            CHECK(co_await read(c.server, up.size()) == up);
+            co_await write_all(c.server, "x");
+            co_await ended(read_one);
+            CHECK(one == "x");
+            co_await write_all(c.client, "y");
+            CHECK(co_await read(c.server, 1) == "y");
+        });
+}
+
+TEST_CASE("hearing what has come ends, though the peer never stops sending")
+{
+    connection c;
+    c.run(
+        [&]() -> asio::awaitable<void>
+        {
+            co_await write_all(c.server, "x");
+            CHECK(co_await read(c.client, 1) == "x"); // and the tickets before it
+            std::size_t given = 0;
+            auto const key_updates = [&](std::span<unsigned char> room)
+            {
+                auto& server = c.server->engine;
+                CHECK(SSL_key_update(server.native_handle(), SSL_KEY_UPDATE_NOT_REQUESTED) == 1);
+                CHECK(server.handshake().status == reprise::detail::tls_status::done);
+                auto const output = server.output();
+                REQUIRE(output.size() <= room.size());
+                std::ranges::copy(output, room.begin());
+                server.sent(output.size());
+                given += output.size();
+                return output.size();
+            };
+            constexpr std::size_t budget = 10'000;
+            CHECK(c.client->hear(key_updates, budget) == reprise::detail::tls_status::done);
+            CHECK(given >= budget);
+            CHECK(given < 2 * budget);
         });
 }
 

@@ -64,7 +64,7 @@ struct scene
 
     reprise::handshake_info visit(asio::ssl::context& tls, reprise::client_options o = {})
     {
-        client_side stream{io.get_executor(), tls, *store, std::move(o)};
+        client_side stream{executor_of(io), tls, *store, std::move(o)};
         reprise::handshake_info info;
         io.restart();
         run(io,
@@ -149,7 +149,7 @@ TEST_CASE("a revocation list that arrives in a running process counts from then 
 {
     scene s{kinds[2]};
     auto const store = reprise::memory_session_store::make();
-    client_side stream{s.io.get_executor(), s.client_tls, *store};
+    client_side stream{executor_of(s.io), s.client_tls, *store};
     run(s.io,
         [&]() -> asio::awaitable<void>
         {
@@ -177,7 +177,7 @@ TEST_CASE("a session of another name is not offered, though its server is the sa
         s.store->sessions = {old};
         reprise::client_options o;
         o.server_name = "a.test";
-        client_side stream{s.io.get_executor(), s.client_tls, *s.store, o};
+        client_side stream{executor_of(s.io), s.client_tls, *s.store, o};
         s.io.restart();
         run(s.io,
             [&]() -> asio::awaitable<void>
@@ -244,7 +244,7 @@ TEST_CASE("a directory of certificates cannot be read, so that what it has vouch
         {
             reprise::client_options o;
             o.policy_tag = "test";
-            client_side stream{s.io.get_executor(), tls, *store, o};
+            client_side stream{executor_of(s.io), tls, *store, o};
             std::pair<error_code, reprise::handshake_info> result;
             s.io.restart();
             run(s.io,

@@ -85,7 +85,7 @@ TEST_CASE("each tenant shows its own certificate and resumes its own sessions")
         run(io,
             [&]() -> asio::awaitable<void>
             {
-                client_side stream{io.get_executor(), client_tls, *store};
+                client_side stream{executor_of(io), client_tls, *store};
                 std::vector const endpoints{srv.endpoint()};
                 for (bool const resumed : {false, true})
                     for (std::string const host : {"a.test", "b.test"})
@@ -118,7 +118,7 @@ TEST_CASE("a session of one tenant, offered to another, is a full handshake with
         run(io,
             [&]() -> asio::awaitable<void>
             {
-                client_side stream{io.get_executor(), client_tls, *store};
+                client_side stream{executor_of(io), client_tls, *store};
                 std::vector const endpoints{srv.endpoint()};
                 (void)co_await stream.async_connect(endpoints, "a.test");
                 co_await read_all(stream);
@@ -135,7 +135,7 @@ TEST_CASE("a session of one tenant, offered to another, is a full handshake with
                 options.server_name = "b.test";
                 options.verify_peer = false; // else it would see that the session was made with another name
                 attacker.set_verify_mode(asio::ssl::verify_none);
-                client_side other{io.get_executor(), attacker, *store, options};
+                client_side other{executor_of(io), attacker, *store, options};
                 auto const info = co_await other.async_connect("127.0.0.1", srv.port(), *taken);
                 CHECK_FALSE(info.resumed());
                 CHECK(info.reason == full_reason::declined);
@@ -213,7 +213,7 @@ TEST_CASE(
         // What came of the handshake, and whether there was an answer: in TLS 1.3 a client hears later that it is not wanted.
         auto const visit = [&](asio::ssl::context& tls, char const* host)
         {
-            client_side stream{io.get_executor(), tls, *tickets};
+            client_side stream{executor_of(io), tls, *tickets};
             bool answered = false;
             io.restart();
             run(io,
@@ -257,7 +257,7 @@ TEST_CASE("an unknown name, and a selector that throws, refuse the connection wi
     run(io,
         [&]() -> asio::awaitable<void>
         {
-            client_side stream{io.get_executor(), client_tls, *store};
+            client_side stream{executor_of(io), client_tls, *store};
             std::vector const endpoints{srv.endpoint()};
             for (std::string const host : {"c.test", "throws.test"})
             {
@@ -281,7 +281,7 @@ TEST_CASE("a selector that hangs is ended by the handshake timeout, and may answ
     asio::io_context io;
     tenants hosts{kinds[2]};
     auto const answered = std::make_shared<bool>(false);
-    auto const slow = std::make_shared<asio::steady_timer>(io, asio::steady_timer::time_point::max());
+    auto const slow = std::make_shared<asio::steady_timer>(executor_of(io), asio::steady_timer::time_point::max());
     reprise::virtual_host_selector const hang = [&](reprise::client_hello const& hello)
     { return answer_late(slow, answered, hosts.a, hello); };
     server srv{io, hosts.cache, {.handshake_timeout = 20ms, .select_host = hang}};
@@ -289,17 +289,17 @@ TEST_CASE("a selector that hangs is ended by the handshake timeout, and may answ
     run(io,
         [&]() -> asio::awaitable<void>
         {
-            client_side stream{io.get_executor(), client_tls};
+            client_side stream{executor_of(io), client_tls};
             std::vector const endpoints{srv.endpoint()};
             auto const [ec, info] =
                 co_await stream.async_connect(endpoints, "a.test", asio::as_tuple(asio::use_awaitable));
             CHECK(ec);
             while (srv.failures.empty())
-                co_await asio::post(io, asio::use_awaitable);
+                co_await asio::post(executor_of(io), asio::use_awaitable);
             CHECK(srv.failures.at(0) == asio::error::timed_out);
             slow->cancel();
             while (!*answered)
-                co_await asio::post(io, asio::use_awaitable);
+                co_await asio::post(executor_of(io), asio::use_awaitable);
         }());
     CHECK(*answered);
     CHECK(hosts.cache.stats().failed == 1);

@@ -40,7 +40,7 @@ public:
 
     [[nodiscard]] client_side stream(reprise::client_options options = {})
     {
-        return {world_.io.get_executor(), world_.client_tls, *tickets, std::move(options)};
+        return {executor_of(world_.io), world_.client_tls, *tickets, std::move(options)};
     }
 
     /// Connect with `text` and a newline as early data, read the answer to its end, shut down.

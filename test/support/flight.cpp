@@ -44,9 +44,9 @@ asio::awaitable<void> pump(tcp::socket& from, tcp::socket& to, Seen const& seen)
 } // namespace
 
 recorder::recorder(asio::io_context& io, std::string const& server_port)
-    : server_(loopback(server_port)), acceptor_(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})
+    : server_(loopback(server_port)), acceptor_(executor_of(io), tcp::endpoint{asio::ip::address_v4::loopback(), 0})
 {
-    asio::co_spawn(io, accept(), asio::detached); // its failures end connections, which tests see
+    asio::co_spawn(executor_of(io), accept(), asio::detached); // its failures end connections, which tests see
 }
 
 asio::awaitable<void> recorder::accept()

@@ -67,10 +67,10 @@ asio::awaitable<void> pass_all(tcp::socket& from, tcp::socket& to)
 } // namespace
 
 gate::gate(asio::io_context& io, unsigned short server_port)
-    : acceptor_(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0}),
+    : acceptor_(executor_of(io), tcp::endpoint{asio::ip::address_v4::loopback(), 0}),
       server_(asio::ip::address_v4::loopback(), server_port)
 {
-    asio::co_spawn(io, serve(), asio::detached);
+    asio::co_spawn(executor_of(io), serve(), asio::detached);
 }
 
 void gate::open()

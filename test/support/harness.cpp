@@ -3,6 +3,12 @@
 
 #include "support/accept_each.hpp"
 
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/strand.hpp>
+
+#include <cstdlib>
+#include <thread>
+
 namespace test {
 
 reprise::testing::certificate_authority const& authority()
@@ -34,18 +40,59 @@ void set_versions(asio::ssl::context& tls, int lowest, int highest)
     REQUIRE(SSL_CTX_set_max_proto_version(tls.native_handle(), highest) == 1);
 }
 
+namespace {
+
+bool uses_strand()
+{
+    static bool const result = std::getenv("REPRISE_TEST_STRAND") != nullptr;
+    return result;
+}
+
+class strand_service final : public asio::execution_context::service
+{
+public:
+    using key_type = strand_service;
+    static asio::execution_context::id id;
+
+    explicit strand_service(asio::execution_context& context)
+        : service(context), strand(asio::make_strand(static_cast<asio::io_context&>(context)))
+    {
+    }
+
+    asio::strand<asio::io_context::executor_type> strand;
+
+private:
+    void shutdown() override {}
+};
+
+asio::execution_context::id strand_service::id;
+
+} // namespace
+
+asio::any_io_executor executor_of(asio::io_context& io)
+{
+    return uses_strand() ? asio::any_io_executor{asio::use_service<strand_service>(io).strand} : io.get_executor();
+}
+
 void run(asio::io_context& io, asio::awaitable<void> test, std::chrono::seconds limit)
 {
     std::exception_ptr failure;
     bool done = false;
-    asio::co_spawn(io, std::move(test),
+    asio::co_spawn(executor_of(io), std::move(test),
                    [&](std::exception_ptr e)
                    {
                        failure = e;
                        done = true;
                        io.stop();
                    });
-    io.run_for(limit);
+    {
+        std::jthread const second{[&]
+                                  {
+                                      if (uses_strand())
+                                          io.run_for(limit);
+                                  }};
+        io.run_for(limit);
+    }
     if (failure)
         std::rethrow_exception(failure);
     REQUIRE_MESSAGE(done, "the test did not end in time");
@@ -53,9 +100,9 @@ void run(asio::io_context& io, asio::awaitable<void> test, std::chrono::seconds 
 
 server::server(asio::io_context& io, reprise::session_cache cache, reprise::server_options options, conversation talk)
     : cache_(std::move(cache)), options_(std::move(options)), talk_(std::move(talk)),
-      acceptor_(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})
+      acceptor_(executor_of(io), tcp::endpoint{asio::ip::address_v4::loopback(), 0})
 {
-    asio::co_spawn(io, serve(), asio::detached);
+    asio::co_spawn(executor_of(io), serve(), asio::detached);
 }
 
 asio::awaitable<void> server::serve()
@@ -123,7 +170,7 @@ world::world(setup s)
 
 client_side world::stream(reprise::client_options options)
 {
-    return {io.get_executor(), client_tls, *store, std::move(options)};
+    return {executor_of(io), client_tls, *store, std::move(options)};
 }
 
 asio::awaitable<reprise::handshake_info> world::visit(client_side& stream)

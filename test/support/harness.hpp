@@ -37,7 +37,12 @@ asio::ssl::context client_context();
 
 void set_versions(asio::ssl::context& tls, int lowest, int highest);
 
-/// Run to the end on one thread. A test that hangs fails: nothing may take longer than the limit.
+/** Where everything of a test on this context runs: the context's own executor, or, where the environment variable
+    REPRISE_TEST_STRAND is set, one strand for all. `run` has two threads then.
+*/
+asio::any_io_executor executor_of(asio::io_context& io);
+
+/// Run to the end. A test that hangs fails: nothing may take longer than the limit.
 void run(asio::io_context& io, asio::awaitable<void> test, std::chrono::seconds limit = 20s);
 
 /// One kind of resumption, and how a server is set up for it.

@@ -19,9 +19,10 @@ constexpr auto as_tuple = asio::as_tuple(asio::use_awaitable);
 
 } // namespace
 
-upstream::upstream(asio::io_context& io) : acceptor_(io, tcp::endpoint{asio::ip::address_v4::loopback(), 0})
+upstream::upstream(asio::io_context& io)
+    : acceptor_(executor_of(io), tcp::endpoint{asio::ip::address_v4::loopback(), 0})
 {
-    asio::co_spawn(io, serve(), asio::detached);
+    asio::co_spawn(executor_of(io), serve(), asio::detached);
 }
 
 asio::awaitable<void> upstream::serve()

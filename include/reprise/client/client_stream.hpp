@@ -382,7 +382,7 @@ public:
               asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
     {
-        auto begin = [](impl& self, auto held, auto handler, MutableBufferSequence const& into)
+        auto begin = [](impl&, auto held, auto handler, MutableBufferSequence const& into)
         { tls_stream::async_read_some(std::move(held), into, std::move(handler)); };
         return start(begin, buffers, std::forward<Token>(token));
     }
@@ -421,6 +421,7 @@ private:
     {
         std::optional<session> exactly{};
         std::optional<early_data> early{};
+        unsigned stops = 0; // of the stream, when the operation was asked for
     };
 
     // Operations hold it, so that the stream may go first.
@@ -490,20 +491,22 @@ private:
 
         asio::awaitable<result> connect(pointer self, named whom, wishes w)
         {
-            if (auto refused = begin_connecting(&whom))
+            if (auto refused = begin_connecting(&whom, w.stops))
                 co_return std::move(*refused);
             co_return co_await establish<true>(std::move(self), std::move(w));
         }
 
         asio::awaitable<result> reconnect(pointer self, wishes w)
         {
-            if (auto refused = begin_connecting(nullptr))
+            if (auto refused = begin_connecting(nullptr, w.stops))
                 co_return std::move(*refused);
             co_return co_await establish<true>(std::move(self), std::move(w));
         }
 
         asio::awaitable<result> handshake_on_next_layer(pointer self, named whom, wishes w)
         {
+            if (w.stops != way.stops())
+                co_return result{asio::error::operation_aborted};
             if (is_connecting)
                 co_return result{errc::operation_in_progress};
             if (open)
@@ -514,8 +517,10 @@ private:
         }
 
         // What forbids it; else the stream is closed, and `to` is set. @param whom Null for the peer of before.
-        [[nodiscard]] std::optional<result> begin_connecting(named* whom)
+        [[nodiscard]] std::optional<result> begin_connecting(named* whom, unsigned stops)
         {
+            if (stops != way.stops()) // before the operation took its first step
+                return result{asio::error::operation_aborted};
             if (is_connecting)
                 return result{errc::operation_in_progress};
             if (whom == nullptr && !to)
@@ -556,7 +561,7 @@ private:
             };
             connecting const meanwhile{is_connecting};
             bool const once = !connects || w.exactly;
-            way.begin();
+            way.begin(w.stops);
             auto const begin = std::chrono::steady_clock::now();
             for (unsigned attempt = 1;; ++attempt)
             {
@@ -781,6 +786,7 @@ private:
     template <class Token>
     auto connect(named to, wishes w, Token&& token)
     {
+        w.stops = impl_->way.stops();
         return detail::initiate<handshake_info>(
             any_executor(), [self = impl_, to = std::move(to), w = std::move(w)]() mutable
             { return self->connect(self, std::move(to), std::move(w)); }, std::forward<Token>(token));
@@ -789,6 +795,7 @@ private:
     template <class Token>
     auto reconnect(wishes w, Token&& token)
     {
+        w.stops = impl_->way.stops();
         return detail::initiate<handshake_info>(
             any_executor(), [self = impl_, w = std::move(w)]() mutable { return self->reconnect(self, std::move(w)); },
             std::forward<Token>(token));
@@ -797,6 +804,7 @@ private:
     template <class Token>
     auto handshake_on_next_layer(named to, wishes w, Token&& token)
     {
+        w.stops = impl_->way.stops();
         return detail::initiate<handshake_info>(
             any_executor(), [self = impl_, to = std::move(to), w = std::move(w)]() mutable
             { return self->handshake_on_next_layer(self, std::move(to), std::move(w)); }, std::forward<Token>(token));

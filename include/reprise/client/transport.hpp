@@ -76,12 +76,16 @@ public:
     /// The same for good, until `begin`.
     void stop() noexcept
     {
-        stopped_ = true;
+        ++stops_;
         close();
     }
 
-    void begin() noexcept { stopped_ = false; }
-    [[nodiscard]] bool is_stopped() const noexcept { return stopped_; }
+    /// How often it was stopped.
+    [[nodiscard]] unsigned stops() const noexcept { return stops_; }
+
+    /// @param asked The number of stops when the operation that begins was asked for: a stop since then counts.
+    void begin(unsigned asked) noexcept { began_at_ = asked; }
+    [[nodiscard]] bool is_stopped() const noexcept { return stops_ != began_at_; }
 
     /// @param dog Closes this. @param end When it does.
     asio::awaitable<error_code> connect(peer const& to, client_options const& o, watchdog const& dog, time_limit end,
@@ -106,7 +110,7 @@ public:
     {
         wait_.expires_after(delay);
         auto const [ec] = co_await wait_.async_wait(asio::as_tuple(asio::use_awaitable));
-        co_return stopped_ ? error_code{asio::error::operation_aborted} : ec;
+        co_return is_stopped() ? error_code{asio::error::operation_aborted} : ec;
     }
 
 private:
@@ -117,7 +121,7 @@ private:
         constexpr std::chrono::milliseconds for_ever = std::chrono::hours{24 * 365};
         auto const limit = o.connect_timeout.count() == 0 ? for_ever : o.connect_timeout;
         auto found = co_await answer_within(limit, resolve(whom.host, whom.service), &lookup_);
-        if (stopped_)
+        if (is_stopped())
             co_return resolved{asio::error::operation_aborted};
         if (found.status != lookup_status::answered || dog.has_barked())
             co_return resolved{asio::error::timed_out};
@@ -207,7 +211,7 @@ private:
         error_code ec = asio::error::not_found;
         for (auto const& endpoint : endpoints)
         {
-            if (stopped_)
+            if (is_stopped())
                 co_return asio::error::operation_aborted;
             close();
             socket().open(endpoint.protocol(), ec);
@@ -223,7 +227,8 @@ private:
     }
 
     asio::steady_timer wait_; ///< for what has no socket
-    bool stopped_ = false;
+    unsigned stops_ = 0;
+    unsigned began_at_ = 0;
     std::weak_ptr<connect_race<socket_type>> race_;
     wait_handle lookup_;             ///< of a host
     asio::ip::tcp::endpoint last_{}; ///< to which it was connected, of several

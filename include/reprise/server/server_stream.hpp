@@ -148,7 +148,8 @@ public:
     auto async_handshake(Token&& token = {})
     {
         return detail::initiate<handshake_info>(
-            get_executor(), [self = impl_] { return self->handshake(self); }, std::forward<Token>(token));
+            get_executor(), [self = impl_, at = impl_->at] { return self->handshake(self, at); },
+            std::forward<Token>(token));
     }
 
     /** Accept a TLS connection of which the first bytes have been read already, for example by `beast::async_detect_ssl`.
@@ -166,8 +167,8 @@ public:
         std::vector<unsigned char> bytes(asio::buffer_size(first));
         asio::buffer_copy(asio::buffer(bytes), first);
         return detail::initiate<handshake_info>(
-            get_executor(), [self = impl_, bytes = std::move(bytes)]() mutable
-            { return self->handshake(self, std::move(bytes)); }, std::forward<Token>(token));
+            get_executor(), [self = impl_, at = impl_->at, bytes = std::move(bytes)]() mutable
+            { return self->handshake(self, at, std::move(bytes)); }, std::forward<Token>(token));
     }
 
     /** Complete a handshake that `is_early`; at once, if it is not.
@@ -293,8 +294,11 @@ private:
 
         using result = detail::outcome<handshake_info>;
 
-        asio::awaitable<result> handshake(pointer self, std::vector<unsigned char> first = {})
+        // @param asked The phase when the operation was asked for.
+        asio::awaitable<result> handshake(pointer self, phase asked, std::vector<unsigned char> first = {})
         {
+            if (asked == phase::fresh && at == phase::closed)
+                co_return result{asio::error::operation_aborted};
             if (at != phase::fresh)
                 co_return result{at == phase::open ? error_code{errc::already_connected} : why_not_usable()};
             at = phase::shaking_hands;
@@ -334,8 +338,16 @@ private:
                 if (ec)
                     co_return accept.explain(ec);
                 if (step == detail::accept_step::choose_host)
-                    accept.use_host(co_await detail::within(options.handshake_timeout,
-                                                            detail::ask(options.select_host, accept.hello())));
+                {
+                    auto chosen = co_await detail::within(options.handshake_timeout,
+                                                          detail::ask(options.select_host, accept.hello()));
+                    if (chosen.status == detail::lookup_status::late)
+                    {
+                        close();
+                        co_return asio::error::timed_out;
+                    }
+                    accept.use_host(chosen);
+                }
                 else if (step == detail::accept_step::learn_keys)
                 {
                     co_await accept.learn_keys();

@@ -37,7 +37,8 @@ struct session_origin
     /// When the peer's certificate was last verified, in a full handshake.
     time_point verified_at{};
 
-    /// The earliest notAfter of the verified chain; `time_point::max()` if there was no certificate to verify.
+    /// The earliest notAfter of the verified chain; `time_point::max()` if there was no certificate to verify, or if its dates
+    /// were not checked.
     time_point chain_expiry = time_point::max();
 
     /// The result of that verification, an `X509_V_` value; `X509_V_OK` is 0 (SSL_get_verify_result(3)).
