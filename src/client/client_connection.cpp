@@ -516,25 +516,40 @@ bool client_connection::may_do_without_early(SSL const* ssl) const noexcept
     return early_size_ != 0 && has_turned_early_data_down(ssl) && ::SSL_get_verify_result(ssl) == X509_V_OK;
 }
 
-void client_connection::on_new_session(SSL_SESSION const* live)
+void client_connection::on_new_session(SSL_SESSION const* live) noexcept
+try
 {
     if (!keeps_)
         return;
     if (!verified_)
     {
-        unverified_.emplace_back(::SSL_SESSION_dup(live));
+        if (ssl_session_ptr copy{::SSL_SESSION_dup(live)})
+            unverified_.push_back(std::move(copy));
         return;
     }
-    if (auto ticket = session::snapshot(live, origin_))
-        keep(std::move(*ticket));
+    keep(live);
+}
+catch (...)
+{
+    store_->note(key_, full_reason::not_resumable);
 }
 
-void client_connection::keep(session ticket)
+bool client_connection::keep(SSL_SESSION const* live) noexcept
+try
 {
+    auto ticket = session::snapshot(live, origin_);
+    if (!ticket)
+        return false;
     captured_ = true;
     if (options_.observer)
-        options_.observer->on_session(key_.host, ticket.protocol());
-    store_->capture(key_, std::move(ticket));
+        options_.observer->on_session(key_.host, ticket->protocol());
+    store_->capture(key_, std::move(*ticket));
+    return true;
+}
+catch (...) // a session that there is no memory for costs the next connection a full handshake, and this one nothing
+{
+    store_->note(key_, full_reason::not_resumable);
+    return false;
 }
 
 void client_connection::handshake_done(SSL* ssl)
@@ -553,8 +568,7 @@ void client_connection::handshake_done(SSL* ssl)
                                                                 : resumption_kind::tls12_session_id;
         // OpenSSL does not tell of a TLS 1.2 ticket that was renewed while resuming.
         if (keeps_ && info_.protocol == tls_version::tls12 && !same_ticket(current, offered_->native_handle()))
-            if (auto renewed = session::snapshot(current, origin_))
-                keep(std::move(*renewed));
+            keep(current);
     }
     else
     {
@@ -584,8 +598,8 @@ void client_connection::handshake_done(SSL* ssl)
     if (options_.observer)
         options_.observer->on_handshake(key_.host, info_);
     for (auto const& live : std::exchange(unverified_, {}))
-        if (auto ticket = keeps_ ? session::snapshot(live.get(), origin_) : std::nullopt)
-            keep(std::move(*ticket));
+        if (keeps_)
+            keep(live.get());
 }
 
 bool client_connection::handshake_failed(bool has_sent) noexcept
@@ -603,9 +617,7 @@ void client_connection::capture_before_shutdown(SSL* ssl)
 {
     if (!keeps_ || !verified_ || captured_ || info_.resumed())
         return;
-    if (auto ticket = session::snapshot(::SSL_get_session(ssl), origin_))
-        keep(std::move(*ticket));
-    else
+    if (!keep(::SSL_get_session(ssl)))
         store_->note(key_, full_reason::not_resumable);
 }
 

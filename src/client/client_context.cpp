@@ -17,7 +17,9 @@ namespace reprise::detail {
 
 namespace {
 
-void free_client_context(void*, void* data, CRYPTO_EX_DATA*, int, long, void*)
+// What OpenSSL calls. Nothing may be thrown through it.
+
+void free_client_context(void*, void* data, CRYPTO_EX_DATA*, int, long, void*) noexcept
 {
     delete static_cast<client_context*>(data);
 }
@@ -40,7 +42,7 @@ client_connection* connection_of(SSL const* ssl) noexcept
     return static_cast<client_connection*>(::SSL_get_ex_data(ssl, connection_index()));
 }
 
-int on_new_session(SSL* ssl, SSL_SESSION* live)
+int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
 {
     if (auto* const connection = connection_of(ssl))
         connection->on_new_session(live);
@@ -50,7 +52,7 @@ int on_new_session(SSL* ssl, SSL_SESSION* live)
 }
 
 int add_ticket_request(SSL* ssl, unsigned, unsigned, unsigned char const** out, std::size_t* size, X509*, std::size_t,
-                       int*, void*)
+                       int*, void*) noexcept
 {
     auto const* const connection = connection_of(ssl);
     auto const request = connection != nullptr ? connection->ticket_request() : byte_view{};
@@ -60,7 +62,7 @@ int add_ticket_request(SSL* ssl, unsigned, unsigned, unsigned char const** out, 
 }
 
 // The server says how many it will send. They are taken as they come.
-int ignore_answer(SSL*, unsigned, unsigned, unsigned char const*, std::size_t, X509*, std::size_t, int*, void*)
+int ignore_answer(SSL*, unsigned, unsigned, unsigned char const*, std::size_t, X509*, std::size_t, int*, void*) noexcept
 {
     return 1;
 }

@@ -96,17 +96,23 @@ void acceptor::begin(bool has_hosts)
     has_hosts_ = has_hosts;
 }
 
-tls_result acceptor::shake_hands(tls_engine& engine, asio::any_io_executor const& ex)
+tls_result acceptor::shake_hands(tls_engine& engine, asio::any_io_executor const& ex) noexcept
+try
 {
     // To stop where early data could come costs a handshake 2 %. Of other hosts nobody knows yet.
     bool const may_be_early = has_hosts_ || core().options.early_data.max_bytes != 0;
-    auto const result = may_be_early ? engine.accept() : engine.handshake();
+    auto result = may_be_early ? engine.accept() : engine.handshake();
+    result.no_memory = result.no_memory || (no_memory_ && result.status == tls_status::failed);
     store_new_sessions(ex);
     if (core().tickets)
         core().tickets->begin_refresh(ex);
     if (result.status == tls_status::done)
         finish();
     return result;
+}
+catch (...) // it runs in a handler of the transport's, which has nobody to throw to
+{
+    return {.status = tls_status::failed, .no_memory = true};
 }
 
 accept_step acceptor::next() const noexcept
@@ -480,16 +486,22 @@ void acceptor::on_new_session(SSL_SESSION const* live)
         new_sessions_.push_back(std::move(*made));
 }
 
-void acceptor::store_new_sessions(asio::any_io_executor const& ex)
+void acceptor::store_new_sessions(asio::any_io_executor const& ex) noexcept
 {
     for (auto const& made : new_sessions_)
-        core().store(ex, made);
+        try
+        {
+            core().store(ex, made);
+        }
+        catch (...) // a session that there is no memory for costs the next connection a full handshake
+        {
+            core().dropped.fetch_add(1, std::memory_order_relaxed);
+        }
     new_sessions_.clear();
 }
 
 void acceptor::finish()
 {
-    phase_ = phase::over;
     info_ = describe_handshake(ssl_);
     if (info_.resumed())
     {
@@ -511,6 +523,7 @@ void acceptor::finish()
     if (info_.early_data == early_data_status::rejected && !early_judgement_)
         core().count_early_rejection(info_.early_reason);
     core().count(info_);
+    phase_ = phase::over;
 }
 
 void acceptor::end(error_code why) noexcept

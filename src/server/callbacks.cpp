@@ -29,7 +29,7 @@ struct attachment
     new_session_callback previous;
 };
 
-void free_attachment(void*, void* data, CRYPTO_EX_DATA*, int, long, void*)
+void free_attachment(void*, void* data, CRYPTO_EX_DATA*, int, long, void*) noexcept
 {
     delete static_cast<attachment*>(data);
 }
@@ -94,8 +94,10 @@ try
         bind_to_name(ssl, *core);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
-catch (std::exception const&)
+catch (...) // without what it says nothing can be decided
 {
+    if (auto* const a = acceptor_of(ssl))
+        a->on_no_memory();
     *alert = SSL_AD_INTERNAL_ERROR;
     return SSL_CLIENT_HELLO_ERROR;
 }
@@ -107,6 +109,14 @@ SSL_SESSION* on_get_session(SSL* ssl, unsigned char const* id, int size, int* co
     return a != nullptr ? a->on_get_session({id, static_cast<std::size_t>(size)}) : nullptr;
 }
 
+// A session that there is no memory for.
+void count_loss(SSL* ssl) noexcept
+{
+    auto* const a = acceptor_of(ssl);
+    if (auto* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl)))
+        core->dropped.fetch_add(1, std::memory_order_relaxed);
+}
+
 int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
 try
 {
@@ -116,8 +126,9 @@ try
         return attached->previous(ssl, live);
     return 0;
 }
-catch (std::exception const&)
+catch (...)
 {
+    count_loss(ssl);
     return 0;
 }
 
@@ -146,10 +157,13 @@ std::chrono::seconds ticket_lifetime(SSL* ssl, cache_core const& core, session_o
 
 int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
                   int seal) noexcept
+try
 {
     auto const* const a = acceptor_of(ssl);
     auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
     if (core == nullptr || !core->tickets)
+        return 0;
+    if (a != nullptr && seal != 0 && !a->has_ticket())
         return 0;
     auto const& policy = a != nullptr ? a->policy() : core->default_policy;
     auto const now = core->options.now();
@@ -166,25 +180,42 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
     std::memcpy(iv_field.data(), iv, iv_field.size());
     return core->tickets->open(policy, name_field, iv_field, cipher, mac, now);
 }
+catch (...) // as if there were no key
+{
+    return 0;
+}
 
-int on_ticket_sealing(SSL* ssl, void*) noexcept
+// Whether the session that is to be sealed has got all that its ticket carries.
+bool complete_session(SSL* ssl, cache_core const& core) noexcept
 try
+{
+    auto const origin = origin_of(ssl, core);
+    ticket_appdata const appdata{origin.verified_at.time_since_epoch().count(),
+                                 origin.chain_expiry.time_since_epoch().count(), origin.verify_result};
+    SSL_SESSION* const made = ::SSL_get_session(ssl);
+    ::SSL_SESSION_set_time(made, static_cast<long>(issue_time(core.options.now(), std::time(nullptr))));
+    ::SSL_SESSION_set_timeout(made, static_cast<long>(ticket_lifetime(ssl, core, origin).count()));
+    return ::SSL_SESSION_set1_ticket_appdata(made, &appdata, sizeof appdata) == 1;
+}
+catch (...)
+{
+    return false;
+}
+
+// 0 would end the handshake. Of a session that could not be completed there is no ticket; that of a plain stream has one,
+// which opens as corrupt.
+int on_ticket_sealing(SSL* ssl, void*) noexcept
 {
     auto* const a = acceptor_of(ssl);
     auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
     if (core == nullptr)
         return 1;
-    auto const origin = origin_of(ssl, *core);
-    ticket_appdata const appdata{origin.verified_at.time_since_epoch().count(),
-                                 origin.chain_expiry.time_since_epoch().count(), origin.verify_result};
-    SSL_SESSION* const made = ::SSL_get_session(ssl);
-    ::SSL_SESSION_set_time(made, static_cast<long>(issue_time(core->options.now(), std::time(nullptr))));
-    ::SSL_SESSION_set_timeout(made, static_cast<long>(ticket_lifetime(ssl, *core, origin).count()));
-    return ::SSL_SESSION_set1_ticket_appdata(made, &appdata, sizeof appdata);
-}
-catch (std::exception const&)
-{
-    return 0;
+    bool const is_complete = complete_session(ssl, *core);
+    if (a != nullptr)
+        a->on_ticket_sealing(is_complete);
+    if (!is_complete)
+        count_loss(ssl);
+    return 1;
 }
 
 // The key is there and the ticket does not open: its key was derived under another policy, or somebody has changed it.
@@ -222,7 +253,7 @@ try
         ::SSL_SESSION_get_protocol_version(opened) == TLS1_3_VERSION || status == SSL_TICKET_SUCCESS_RENEW;
     return renew ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
 }
-catch (std::exception const&)
+catch (...)
 {
     return SSL_TICKET_RETURN_IGNORE_RENEW;
 }

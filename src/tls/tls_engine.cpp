@@ -104,7 +104,7 @@ try
 }
 catch (std::bad_alloc const&)
 {
-    return {tls_status::failed};
+    return {.status = tls_status::failed, .no_memory = true};
 }
 
 tls_result tls_engine::accept()
@@ -191,10 +191,10 @@ tls_result tls_engine::shut_down()
     return judge(result, 0);
 }
 
-tls_result tls_engine::judge(int result, std::size_t size) const
+tls_result tls_engine::judge(int result, std::size_t size) noexcept
 {
     if (result > 0)
-        return {tls_status::done, size, {}};
+        return {tls_status::done, size};
     switch (::SSL_get_error(ssl_.get(), result))
     {
     case SSL_ERROR_WANT_READ: return {tls_status::needs_input};
@@ -203,9 +203,10 @@ tls_result tls_engine::judge(int result, std::size_t size) const
     case SSL_ERROR_ZERO_RETURN: return {tls_status::closed};
     default: break;
     }
-    tls_result const failure{tls_status::failed, 0, ::ERR_get_error()};
+    auto const error = ::ERR_get_error();
     ::ERR_clear_error();
-    return failure;
+    bool const no_memory = no_memory_ || (error != 0 && ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE);
+    return {tls_status::failed, 0, error, no_memory};
 }
 
 std::span<unsigned char> tls_engine::room()
@@ -292,8 +293,9 @@ try
     ++self.produced_;
     return size;
 }
-catch (std::exception const&)
+catch (...) // through OpenSSL nothing is thrown: the BIO has failed, and the connection with it
 {
+    static_cast<tls_engine*>(::BIO_get_data(bio))->no_memory_ = true;
     return -1;
 }
 

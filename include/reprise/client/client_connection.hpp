@@ -124,8 +124,8 @@ public:
     /// The peer's close_notify has been read.
     [[nodiscard]] static bool peer_said_goodbye(SSL const* ssl) noexcept;
 
-    /// Called by OpenSSL for each session that arrives.
-    void on_new_session(SSL_SESSION const* live);
+    /// Called by OpenSSL for each session that arrives. One that there is no memory for is not kept.
+    void on_new_session(SSL_SESSION const* live) noexcept;
 
 private:
     [[nodiscard]] ssl_ptr make_ssl();
@@ -139,7 +139,8 @@ private:
     /// Offer this session if every rule allows it; else note why not.
     void offer(SSL* ssl, session const& candidate);
 
-    void keep(session ticket);
+    /// Hand a copy of a session to the store. False, if it cannot be resumed or there is no memory for it.
+    bool keep(SSL_SESSION const* live) noexcept;
 
     ssl_ctx_ptr context_;
     std::shared_ptr<session_store> store_;

@@ -35,7 +35,9 @@ namespace asio = boost::asio;
     {
     case tls_status::closed: return asio::error::eof;
     case tls_status::failed:
-        if (result.error == 0) // the SSL ran out of memory, or somebody else has used it up
+        if (result.no_memory)
+            return asio::error::no_memory;
+        if (result.error == 0) // somebody else has used the SSL up
             return asio::ssl::error::unspecified_system_error;
         return {static_cast<int>(result.error), asio::error::get_ssl_category()};
     default: return {};

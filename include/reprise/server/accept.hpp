@@ -82,11 +82,11 @@ public:
     void begin(bool has_hosts);
 
     /// Go on with the handshake, and hand the sessions that were made to the storage, behind it, on `ex`.
-    [[nodiscard]] tls_result shake_hands(tls_engine& engine, asio::any_io_executor const& ex);
+    [[nodiscard]] tls_result shake_hands(tls_engine& engine, asio::any_io_executor const& ex) noexcept;
 
     /// After early data, any step of the engine's may complete the handshake and make new sessions, to be stored.
     [[nodiscard]] bool has_new_sessions() const noexcept { return !new_sessions_.empty(); }
-    void store_new_sessions(asio::any_io_executor const& ex);
+    void store_new_sessions(asio::any_io_executor const& ex) noexcept;
 
     [[nodiscard]] accept_step next() const noexcept;
 
@@ -120,6 +120,9 @@ public:
     [[nodiscard]] full_reason check_policy(SSL_SESSION* candidate, session_origin const& origin) const;
     void on_ticket(full_reason judgement, session_origin const& origin) noexcept;
     void on_session_offered(SSL_SESSION const* offered) noexcept;
+    void on_ticket_sealing(bool is_complete) noexcept { has_ticket_ = is_complete; }
+    [[nodiscard]] bool has_ticket() const noexcept { return has_ticket_; }
+    void on_no_memory() noexcept { no_memory_ = true; }
     [[nodiscard]] bool allows_early_data() noexcept;
 
     /// How many tickets follow a full handshake, if the client has said how many it wants and is heard.
@@ -169,7 +172,9 @@ private:
     std::optional<session_origin> origin_; // of the session that was accepted, or of this full handshake
     bool is_fresh_ = false;                // origin_ is of this full handshake
     bool opened_ticket_ = false;
-    bool tickets_ = false; // this connection has them
+    bool tickets_ = false;   // this connection has them
+    bool has_ticket_ = true; // the session that is being sealed is complete
+    bool no_memory_ = false; // to read the ClientHello
     std::array<unsigned char, 32> policy_{};
     std::array<unsigned char, 32> id_context_{}; // of the policy and the server name
     std::optional<strike> strike_;

@@ -141,7 +141,7 @@ struct session_cache_stats
 
     std::uint64_t lookups = 0;        ///< times the storage was asked
     std::uint64_t stored = 0;         ///< sessions handed to the storage or to OpenSSL's table
-    std::uint64_t dropped = 0;        ///< sessions not handed over: too many writes were pending
+    std::uint64_t dropped = 0;        ///< sessions not handed over: too many writes were pending, or no memory was left
     std::uint64_t storage_errors = 0; ///< reads and writes that the storage failed
     std::uint64_t expired = 0;        ///< dropped by the storage or the table when their time had come
     std::uint64_t evicted = 0;        ///< dropped early, for lack of room

@@ -27,6 +27,7 @@ struct tls_result
     tls_status status = tls_status::done;
     std::size_t size = 0;    ///< bytes of plaintext that were read or written
     unsigned long error = 0; ///< of a failure: the first in OpenSSL's queue, or 0 if it left none (ERR_get_error(3))
+    bool no_memory = false;  ///< the failure is a lack of memory, here or in OpenSSL
 };
 
 /** One TLS connection without its transport: ciphertext in and out, plaintext in and out.
@@ -127,7 +128,7 @@ private:
     // A peer that asks for answers and reads none (RFC 8446, 4.6.3) must not fill the memory. An answer takes 27 bytes.
     static constexpr std::size_t most_unsent_answers = 16384;
 
-    [[nodiscard]] tls_result judge(int result, std::size_t size) const;
+    [[nodiscard]] tls_result judge(int result, std::size_t size) noexcept;
     [[nodiscard]] tls_result read_early(std::span<unsigned char> into);
     [[nodiscard]] tls_result put_early_aside();
 
@@ -141,6 +142,7 @@ private:
     bool has_sent_ = false;
     std::vector<unsigned char> output_;
     std::size_t produced_ = 0;
+    bool no_memory_ = false;           // output was lost
     std::vector<unsigned char> aside_; // early data that nobody has read yet
     std::size_t aside_read_ = 0;
     bool is_reading_ = false; // so that output is answers to the peer

@@ -54,22 +54,27 @@ asio::awaitable<fetched> ask(asio::awaitable<ticket_key_set> question)
     co_return result;
 }
 
-std::string text_of(std::exception_ptr const& error)
+std::string text_of(std::exception_ptr const& error) noexcept
+try
 {
-    if (!error)
-        return {};
-    try
-    {
+    if (error)
         std::rethrow_exception(error);
-    }
-    catch (std::exception const& e)
+    return {};
+}
+catch (std::exception const& e)
+{
+    try
     {
         return e.what();
     }
-    catch (...)
+    catch (std::bad_alloc const&)
     {
-        return "an exception of an unknown type";
+        return "no memory"; // short enough to need none
     }
+}
+catch (...)
+{
+    return "of unknown type";
 }
 
 bool is_refusal(std::exception_ptr const& error)
@@ -186,10 +191,14 @@ bool ticket_keeper::may_ask(time_point now) const noexcept
            now - last >= std::min<std::chrono::milliseconds>(shortest_pause, source_->refresh_every());
 }
 
-void ticket_keeper::begin_refresh(asio::any_io_executor const& ex)
+void ticket_keeper::begin_refresh(asio::any_io_executor const& ex) noexcept
+try
 {
     if (!source_->is_immediate() && is_due(context_.now()))
         join_or_begin(ex);
+}
+catch (...) // for lack of memory. The keys that there are go on, and the next handshake tries again
+{
 }
 
 asio::awaitable<void> ticket_keeper::refresh(std::shared_ptr<ticket_keeper> self)
@@ -213,8 +222,16 @@ std::shared_ptr<ticket_keeper::flight> ticket_keeper::join_or_begin(asio::any_io
         is_flying_ = true;
         last_refresh_ = context_.now();
     }
-    // The deadline's timer and the source's answer may come on two threads.
-    asio::co_spawn(asio::make_strand(ex), fly(shared_from_this(), f), asio::detached);
+    try
+    {
+        // The deadline's timer and the source's answer may come on two threads.
+        asio::co_spawn(asio::make_strand(ex), fly(shared_from_this(), f), asio::detached);
+    }
+    catch (...)
+    {
+        land(f, std::current_exception());
+        throw;
+    }
     return f;
 }
 
@@ -247,7 +264,7 @@ asio::awaitable<void> ticket_keeper::fly(std::shared_ptr<ticket_keeper> self, st
     }
 }
 
-void ticket_keeper::land(std::shared_ptr<flight> const& f, std::exception_ptr error)
+void ticket_keeper::land(std::shared_ptr<flight> const& f, std::exception_ptr error) noexcept
 {
     auto const now = context_.now();
     {

@@ -71,7 +71,7 @@ public:
     [[nodiscard]] bool may_ask(time_point now) const noexcept;
 
     /// Ask the source, in the background of `ex`, if that is due and it is not being asked.
-    void begin_refresh(asio::any_io_executor const& ex);
+    void begin_refresh(asio::any_io_executor const& ex) noexcept;
 
     /// The same, and wait for it. Throws what went wrong. May be abandoned: the question goes on.
     static asio::awaitable<void> refresh(std::shared_ptr<ticket_keeper> self);
@@ -89,7 +89,7 @@ private:
 
     static asio::awaitable<void> fly(std::shared_ptr<ticket_keeper> self, std::shared_ptr<flight> f);
     std::shared_ptr<flight> join_or_begin(asio::any_io_executor const& ex);
-    void land(std::shared_ptr<flight> const& f, std::exception_ptr error);
+    void land(std::shared_ptr<flight> const& f, std::exception_ptr error) noexcept;
     [[nodiscard]] bool is_due(time_point now) const noexcept;
     void keep_up(time_point now) noexcept;
     void step_to(ticket_key_set next, time_point now); // with the lock

@@ -1,0 +1,116 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/allocations.hpp"
+
+#include <openssl/crypto.h>
+
+#include <cstdlib>
+#include <new>
+
+namespace {
+
+constexpr std::size_t never = 0;
+
+thread_local std::size_t until_failure[2] = {never, never}; // by test::allocator
+thread_local bool failed = false;
+
+bool fails(test::allocator whose) noexcept
+{
+    auto& rest = until_failure[static_cast<std::size_t>(whose)];
+    bool const result = rest != never && --rest == never;
+    failed = failed || result;
+    return result;
+}
+
+void* allocate(std::size_t size)
+{
+    if (!fails(test::allocator::ours))
+        if (void* const made = std::malloc(size != 0 ? size : 1))
+            return made;
+    throw std::bad_alloc{};
+}
+
+void* openssl_malloc(std::size_t size, char const*, int)
+{
+    return fails(test::allocator::openssls) ? nullptr : std::malloc(size);
+}
+
+void* openssl_realloc(void* p, std::size_t size, char const*, int)
+{
+    if (size == 0)
+    {
+        std::free(p);
+        return nullptr;
+    }
+    return fails(test::allocator::openssls) ? nullptr : std::realloc(p, size);
+}
+
+void openssl_free(void* p, char const*, int)
+{
+    std::free(p);
+}
+
+// Before OpenSSL's first allocation; later it refuses.
+[[maybe_unused]] int const replaced = ::CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
+
+} // namespace
+
+void* operator new(std::size_t size)
+{
+    return allocate(size);
+}
+
+void* operator new[](std::size_t size)
+{
+    return allocate(size);
+}
+
+void operator delete(void* p) noexcept
+{
+    std::free(p);
+}
+
+void operator delete[](void* p) noexcept
+{
+    std::free(p);
+}
+
+void operator delete(void* p, std::size_t) noexcept
+{
+    std::free(p);
+}
+
+void operator delete[](void* p, std::size_t) noexcept
+{
+    std::free(p);
+}
+
+namespace test {
+
+failing_allocation::failing_allocation(allocator whose, std::size_t n) noexcept
+{
+    failed = false;
+    until_failure[static_cast<std::size_t>(whose)] = n;
+}
+
+failing_allocation::~failing_allocation()
+{
+    until_failure[0] = until_failure[1] = never;
+}
+
+bool failing_allocation::has_failed() const noexcept
+{
+    return failed;
+}
+
+undisturbed::undisturbed() noexcept : interrupted_{until_failure[0], until_failure[1]}
+{
+    until_failure[0] = until_failure[1] = never;
+}
+
+undisturbed::~undisturbed()
+{
+    until_failure[0] = interrupted_[0];
+    until_failure[1] = interrupted_[1];
+}
+
+} // namespace test
