@@ -3,6 +3,7 @@
 
 #include <reprise/base/locked_bytes.hpp>
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <cstddef>
@@ -23,6 +24,13 @@ struct evp_deleter
 
 template <class T>
 using evp_ptr = std::unique_ptr<T, evp_deleter>;
+
+/// A text of OpenSSL's that is the caller's to free.
+struct openssl_text_deleter
+{
+    void operator()(char* text) const noexcept { ::OPENSSL_free(text); }
+};
+using openssl_text = std::unique_ptr<char, openssl_text_deleter>;
 
 /// For calls that can lack nothing but memory: algorithms that are there, keys of the right size.
 /// @throws std::bad_alloc, unless `ok`. OpenSSL's error queue is then empty.

@@ -1,9 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/openssl.hpp"
 #include "base/require_option.hpp"
 #include "client/address_order.hpp"
 #include "client/client_context.hpp"
 #include "client/early_offer.hpp"
 #include "client/retry_plan.hpp"
+#include "tls/client_offer.hpp"
 #include "tls/verify_again.hpp"
 #include "tls/versions.hpp"
 
@@ -100,27 +102,16 @@ void add_number(std::string& to, std::uint64_t value)
         to += static_cast<char>(value >> i);
 }
 
-bool crosses_contexts(context_policy const& read, client_options const& o) noexcept
+// OpenSSL counts names from 0, and clears them for a null.
+void clear_names(X509_VERIFY_PARAM* param) noexcept
 {
-    return read.offer && !o.policy_tag.empty();
+    ::X509_VERIFY_PARAM_set1_host(param, nullptr, 0);
 }
 
-/* The context's policy, who vouches for what of it cannot be read, and what a stream sets on top. Of what cannot be read
-   nobody knows whether it is equal elsewhere, unless the caller says so; then nothing crosses to another context. */
-std::string policy_of(SSL* ssl, client_context const& context, context_policy const& read, client_options const& o)
+bool is_only_name(X509_VERIFY_PARAM* param, std::string const& name)
 {
-    std::string policy;
-    policy.reserve(192);
-    policy.append(read.verification.begin(), read.verification.end());
-    if (read.offer)
-        policy.append(read.offer->begin(), read.offer->end());
-    if (crosses_contexts(read, o))
-        policy.append("t").append(o.policy_tag);
-    else
-        policy.append("c").append(context.id.begin(), context.id.end());
-    add_number(policy, o.verify_peer ? 1 : 0);
-    add_number(policy, static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
-    return policy;
+    char const* const first = ::X509_VERIFY_PARAM_get0_host(param, 0);
+    return first != nullptr && name == first && ::X509_VERIFY_PARAM_get0_host(param, 1) == nullptr;
 }
 
 /* Whether the server has said that it does not take early data. One that went down to TLS 1.2 has, and takes what comes for
@@ -216,8 +207,6 @@ ssl_ptr client_connection::make_ssl()
     if (options_.verify_peer)
         ::SSL_set_verify(ssl.get(), ::SSL_get_verify_mode(ssl.get()) | SSL_VERIFY_PEER,
                          ::SSL_get_verify_callback(ssl.get()));
-    if (auto const wire = alpn_wire_format(options_.alpn); !wire.empty())
-        require(::SSL_set_alpn_protos(ssl.get(), wire.data(), static_cast<unsigned>(wire.size())) == 0, "ALPN");
     return ssl;
 }
 
@@ -228,15 +217,22 @@ SSL* client_connection::prepare()
     return prepared_.get();
 }
 
-/* What the caller has set stays: a server name on an SSL of prepare(), and names that the certificate has to be valid for,
-   on that SSL or on the context. An option of the stream goes before both. */
+std::string client_connection::default_server_name(host_name const& host) const
+{
+    return server_name_option_.value_or(host.address ? std::string{} : host.identity);
+}
+
+/* What the caller has set stays: a server name on the SSL, and names that the certificate has to be valid for, on the SSL or on
+   the context. An option of the stream goes before both. */
 void client_connection::name_peer(SSL* ssl, host_name const& host) const
 {
     auto const& option = server_name_option_;
-    auto const sni = option.value_or(host.address ? std::string{} : host.identity);
+    auto const sni = default_server_name(host);
     bool const is_named = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != nullptr;
     if (!sni.empty() && (option || !is_named))
         require(SSL_set_tlsext_host_name(ssl, sni.c_str()) == 1, "server name (SNI)");
+    if (auto const wire = alpn_wire_format(options_.alpn); !wire.empty())
+        require(::SSL_set_alpn_protos(ssl, wire.data(), static_cast<unsigned>(wire.size())) == 0, "ALPN");
     if (!options_.verify_peer)
         return;
     X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
@@ -252,6 +248,60 @@ void client_connection::name_peer(SSL* ssl, host_name const& host) const
                 "host name to verify");
 }
 
+/* What a stream does by itself, done by hand: SSL_set_tlsext_host_name(3) and SSL_set1_host(3), as every example has them.
+   That is no setting of the caller's that the next connection would lack. */
+void client_connection::forget_default_names(SSL* ssl, host_name const& host) const
+{
+    X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
+    if (is_only_name(param, host.identity))
+        clear_names(param);
+    char const* const sni = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (sni != nullptr && lower_case(sni) == default_server_name(host))
+        SSL_set_tlsext_host_name(ssl, nullptr);
+}
+
+client_connection::settings client_connection::read_settings(SSL* ssl, bool may_differ)
+{
+    policy_ = shared_->policy.read(ssl);
+    char const* const sni = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    // Where that of the context cannot be read, that of its SSLs cannot either.
+    bool const is_own = may_differ && policy_->offer.has_value();
+    return {policy_->verification, is_own ? read_offer(ssl) : policy_->offer, policy_->identity, sni != nullptr ? sni : ""};
+}
+
+/* The policy, who vouches for what of it cannot be read, and what a stream sets on top. Of what cannot be read nobody knows
+   whether it is equal elsewhere, unless the caller says so; then nothing crosses to another context. */
+std::string client_connection::policy_of(SSL* ssl, settings const& s, bool may_differ)
+{
+    bool const has_word = !options_.policy_tag.empty();
+    is_shared_ = s.offer && has_word;
+    std::string policy;
+    policy.reserve(192);
+    policy.append(s.verification.begin(), s.verification.end());
+    if (s.offer)
+        policy.append(s.offer->begin(), s.offer->end());
+    if (is_shared_)
+        policy.append("t").append(options_.policy_tag);
+    else
+        policy.append("c").append(shared_->id.begin(), shared_->id.end());
+    if (may_differ && !s.offer && !has_word) // an SSL of which nobody knows what is set on it
+        policy.append("s").append(own_id());
+    add_number(policy, options_.verify_peer ? 1 : 0);
+    add_number(policy, static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
+    return policy;
+}
+
+std::string const& client_connection::own_id()
+{
+    if (own_id_.empty())
+    {
+        std::array<unsigned char, 16> random{};
+        fill_random(random);
+        own_id_.assign(random.begin(), random.end());
+    }
+    return own_id_;
+}
+
 ssl_ptr client_connection::begin(host_name const& host, std::string const& service)
 {
     offered_.reset();
@@ -262,29 +312,36 @@ ssl_ptr client_connection::begin(host_name const& host, std::string const& servi
     origin_ = {};
     info_ = {};
 
-    auto ssl = prepared_ ? std::move(prepared_) : make_ssl();
-    name_peer(ssl.get(), host);
+    bool const by_hand = prepared_ != nullptr;
+    if (!by_hand && has_lost_settings_)
+        throw system_error{errc::settings_lost};
+    auto ssl = by_hand ? std::move(prepared_) : make_ssl();
+    if (by_hand)
+        forget_default_names(ssl.get(), host);
+    auto const set = by_hand ? std::optional{read_settings(ssl.get(), true)} : std::nullopt;
     if (options_.on_ssl)
         options_.on_ssl(ssl.get());
+    if (by_hand)
+    {
+        auto const fresh = make_ssl();
+        has_lost_settings_ = *set != read_settings(fresh.get(), true);
+    }
+    bool const may_differ = by_hand || options_.on_ssl;
+    auto const read = read_settings(ssl.get(), may_differ); // before it has the names of this connection
+    name_peer(ssl.get(), host);
     char const* const sni = ::SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name);
 
-    auto const policy = shared_->policy.read(context_.get());
     key_ = {host.name,
             service,
             lower_case(sni != nullptr ? sni : ""),
             options_.alpn,
             route_,
-            policy_of(ssl.get(), *shared_, *policy, options_),
-            policy->identity,
+            policy_of(ssl.get(), read, may_differ),
+            policy_->identity,
             options_.partition};
-    // By this context: what another one trusts cannot be read entirely.
-    verification_ =
-        std::make_shared<std::string const>(std::string{shared_->id.begin(), shared_->id.end()} + key_.policy +
-                                            (key_.server_name.empty() ? key_.host : key_.server_name));
+    verification_ = verified_under();
 
-    is_shared_ = crosses_contexts(*policy, options_);
-    bool const decides_unseen = policy->has_callback && options_.policy_tag.empty();
-    bool const repeatable = !(must_verify(ssl.get()) && (policy->wants_evidence || decides_unseen));
+    bool const repeatable = is_repeatable(ssl.get());
     keeps_ = store_ != nullptr && repeatable;
     reason_ = !store_ ? full_reason::disabled : repeatable ? full_reason::nothing_stored : full_reason::unrepeatable;
     ask_for_tickets();
@@ -294,6 +351,34 @@ ssl_ptr client_connection::begin(host_name const& host, std::string const& servi
 ssl_ptr client_connection::begin(std::string_view host, std::string_view service)
 {
     return begin(read_host(host), read_service(service));
+}
+
+/* What is verified by this context, now: what another one trusts cannot be read entirely. A callback may come to another
+   verdict at any time. */
+std::shared_ptr<std::string const> client_connection::verified_under() const
+{
+    if (policy_->judges_peer)
+        return nullptr;
+    std::string under{shared_->id.begin(), shared_->id.end()};
+    add_number(under, policy_->revision);
+    under += key_.policy;
+    under += key_.server_name.empty() ? key_.host : key_.server_name;
+    return std::make_shared<std::string const>(std::move(under));
+}
+
+// Whether a session stands for what a full handshake would do: what is decided unseen has to be the caller's word.
+bool client_connection::is_repeatable(SSL const* ssl) const noexcept
+{
+    bool const has_word = !options_.policy_tag.empty();
+    if (policy_->chooses_identity && !has_word)
+        return false;
+    return !must_verify(ssl) || !(policy_->wants_evidence || (policy_->judges_peer && !has_word));
+}
+
+// A session of an identity that a callback has chosen is not one of the identity that its key names.
+bool client_connection::identity_is_known(SSL const* ssl) const noexcept
+{
+    return !options_.policy_tag.empty() || shows_own_certificate(*policy_, ssl);
 }
 
 void client_connection::ask_for_tickets() noexcept
@@ -458,7 +543,7 @@ full_reason client_connection::judge(SSL* ssl, session const& candidate) const
         return reason;
     // What this process has verified under this very policy, for this name, need not be verified again.
     auto const& origin = candidate.origin();
-    if (origin.verified_under && *origin.verified_under == *verification_)
+    if (verification_ && origin.verified_under && *origin.verified_under == *verification_)
         return full_reason::none;
     return verify_again(ssl, origin, now);
 }
@@ -516,9 +601,11 @@ bool client_connection::may_do_without_early(SSL const* ssl) const noexcept
     return early_size_ != 0 && has_turned_early_data_down(ssl) && ::SSL_get_verify_result(ssl) == X509_V_OK;
 }
 
-void client_connection::on_new_session(SSL_SESSION const* live) noexcept
+void client_connection::on_new_session(SSL const* ssl, SSL_SESSION const* live) noexcept
 try
 {
+    // A server may ask for a certificate after the handshake, too (RFC 8446, 4.6.2).
+    keeps_ = keeps_ && identity_is_known(ssl);
     if (!keeps_)
         return;
     if (!verified_)
@@ -576,7 +663,8 @@ void client_connection::handshake_done(SSL* ssl)
         origin_.verified_under = verification_;
         info_.reason = offered_ ? full_reason::declined : reason_;
         // Somebody's SSL_CTX_set_cert_verify_callback(3) has decided, without building a chain.
-        if (must_verify(ssl) && origin_.chain && ::SSL_get0_verified_chain(ssl) == nullptr)
+        bool const is_verified_unseen = must_verify(ssl) && origin_.chain && ::SSL_get0_verified_chain(ssl) == nullptr;
+        if (is_verified_unseen || !identity_is_known(ssl))
         {
             keeps_ = false;
             info_.reason = full_reason::unrepeatable;

@@ -45,7 +45,7 @@ client_connection* connection_of(SSL const* ssl) noexcept
 int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
 {
     if (auto* const connection = connection_of(ssl))
-        connection->on_new_session(live);
+        connection->on_new_session(ssl, live);
     auto const* const context = client_context::find(::SSL_get_SSL_CTX(ssl));
     // 0: OpenSSL keeps its reference; the snapshot was a copy.
     return context != nullptr && context->previous != nullptr ? context->previous(ssl, live) : 0;

@@ -54,23 +54,20 @@ cache_core::cache_core(session_cache_options o)
 
 cache_core::policy cache_core::policy_of(SSL* ssl, std::string_view server_name)
 {
-    auto read = policy_.read(::SSL_get_SSL_CTX(ssl));
-    int const mode = ::SSL_get_verify_mode(ssl); // of a stream it may be another than the context's
-
+    auto read = policy_.read(ssl);
     std::lock_guard const lock{policy_mutex_};
-    bool const is_known = read == last_.read && mode == last_.verify_mode;
+    bool const is_known = read == last_.read;
     if (is_known && server_name == last_.server_name)
         return last_.made;
     auto tag = last_.made.tag;
     if (!is_known)
     {
-        digest_input in{"reprise session id context 3"};
+        digest_input in{"reprise session id context 4"};
         in.add(options.id_context);
-        in.add(static_cast<std::uint64_t>(mode));
         in.add(byte_view{read->verification});
         tag = in.digest();
     }
-    last_ = {std::move(read), mode, std::string{server_name}, {tag, make_id_context(tag, server_name)}};
+    last_ = {std::move(read), std::string{server_name}, {tag, make_id_context(tag, server_name)}};
     return last_.made;
 }
 

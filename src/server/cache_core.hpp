@@ -55,9 +55,6 @@ public:
     /// Of an SSL of this cache whose client asks for this name.
     [[nodiscard]] policy policy_of(SSL* ssl, std::string_view server_name);
 
-    /// Of a plain stream, whose SSL is as its context was when the cache was attached.
-    policy_tag default_policy{};
-
     /// Whether a session of these times may be resumed now, by the rules that OpenSSL does not apply.
     [[nodiscard]] full_reason judge(SSL_SESSION const* candidate, session_origin const& origin) const;
 
@@ -102,7 +99,6 @@ private:
     struct fingerprint
     {
         std::shared_ptr<context_policy const> read;
-        int verify_mode = -1;
         std::string server_name;
         policy made{};
     };

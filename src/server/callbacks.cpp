@@ -74,14 +74,15 @@ std::optional<session_origin> read_appdata(SSL_SESSION* from)
                           static_cast<long>(appdata.verify_result)};
 }
 
-// A plain stream's sessions are bound to their server name as well; nothing else is decided for it here.
-void bind_to_name(SSL* ssl, cache_core const& core)
+// A plain stream's sessions are bound to policy and server name as well; nothing else is decided for it here.
+void bind_to_policy(SSL* ssl, cache_core& core)
 {
     unsigned char const* extension = nullptr;
     std::size_t size = 0;
-    if (::SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &extension, &size) != 1)
-        return;
-    auto const context = make_id_context(core.default_policy, read_server_name({extension, size}));
+    std::string name;
+    if (::SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &extension, &size) == 1)
+        name = read_server_name({extension, size});
+    auto const context = core.policy_of(ssl, name).context;
     ::SSL_set_session_id_context(ssl, context.data(), static_cast<unsigned>(context.size()));
 }
 
@@ -90,8 +91,8 @@ try
 {
     if (auto* const a = acceptor_of(ssl))
         return a->on_client_hello(ssl, alert);
-    if (auto const* const core = core_of(::SSL_get_SSL_CTX(ssl)))
-        bind_to_name(ssl, *core);
+    if (auto* const core = core_of(::SSL_get_SSL_CTX(ssl)))
+        bind_to_policy(ssl, *core);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 catch (...) // without what it says nothing can be decided
@@ -160,12 +161,12 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
 try
 {
     auto const* const a = acceptor_of(ssl);
-    auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
+    auto* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
     if (core == nullptr || !core->tickets)
         return 0;
     if (a != nullptr && seal != 0 && !a->has_ticket())
         return 0;
-    auto const& policy = a != nullptr ? a->policy() : core->default_policy;
+    auto const policy = a != nullptr ? a->policy() : core->policy_of(ssl, "").tag;
     auto const now = core->options.now();
     ticket_name name_field{};
     ticket_iv iv_field{};

@@ -103,14 +103,10 @@ session_cache::session_cache(asio::ssl::context& tls, session_cache_options opti
                            "replay guard");
     detail::attach(context_.get(), core_);
     configure(context_.get(), core_->options);
-    // For plain streams on this context; a server_stream sets its own, for its SSL may have another policy.
-    ssl_ptr const probe{::SSL_new(context_.get())};
-    if (!probe)
-        throw std::bad_alloc{};
-    auto const policy = core_->policy_of(probe.get(), "");
-    core_->default_policy = policy.tag;
-    ::SSL_CTX_set_session_id_context(context_.get(), policy.context.data(),
-                                     static_cast<unsigned>(policy.context.size()));
+    /* Each connection sets its own. This is for those that do not come this far, because without any OpenSSL ends a
+       handshake in which a client is verified (SSL_CTX_set_session_id_context(3)). */
+    auto const context = detail::make_id_context({}, core_->options.id_context);
+    ::SSL_CTX_set_session_id_context(context_.get(), context.data(), static_cast<unsigned>(context.size()));
 }
 
 asio::awaitable<std::size_t> session_cache::flush()

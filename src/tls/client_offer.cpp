@@ -29,6 +29,21 @@ void add_groups(digest_input& to, byte_view key_share)
     }
 }
 
+// Where a caller's callback would be asked about a connection that does not exist. Of a context these are the only ones
+// that cannot be put aside for one SSL.
+bool decides_what_is_offered(SSL_CTX* context)
+{
+    // OpenSSL's own has no name.
+    static auto* const usual = []
+    {
+        ssl_ctx_ptr const fresh{::SSL_CTX_new(::TLS_method())};
+        return fresh ? ::SSL_CTX_get_security_callback(fresh.get()) : nullptr;
+    }();
+    return ::SSL_CTX_get_security_callback(context) != usual;
+}
+
+void ignore_event(SSL const*, int, int) {}
+
 bool has_foreign_extension(SSL_CTX* context)
 {
     for (unsigned type = 0; type <= 0xffff; ++type)
@@ -61,7 +76,9 @@ std::optional<sha256_digest> digest_offer(byte_view client_hello)
         auto const body = extensions.prefixed(2);
         if (!type || !body)
             return std::nullopt;
-        if (*type == TLSEXT_TYPE_padding || *type == TLSEXT_TYPE_psk || *type == ticket_request_extension)
+        bool const is_of_one_connection = *type == TLSEXT_TYPE_padding || *type == TLSEXT_TYPE_psk ||
+                                          *type == TLSEXT_TYPE_server_name || *type == ticket_request_extension;
+        if (is_of_one_connection)
             continue;
         in.add(std::uint64_t{*type});
         if (*type == TLSEXT_TYPE_key_share)
@@ -74,31 +91,45 @@ std::optional<sha256_digest> digest_offer(byte_view client_hello)
 
 std::optional<sha256_digest> read_offer(SSL_CTX* context)
 {
-    if (has_foreign_extension(context))
+    if (decides_what_is_offered(context) || has_foreign_extension(context))
         return std::nullopt;
     ssl_ptr const probe{::SSL_new(context)};
+    if (!probe)
+        return std::nullopt;
+    ::SSL_set_msg_callback(probe.get(), nullptr);
+    ::SSL_set_psk_client_callback(probe.get(), nullptr);
+    ::SSL_set_psk_use_session_callback(probe.get(), nullptr);
+    return read_offer(probe.get());
+}
+
+std::optional<sha256_digest> read_offer(SSL* ssl)
+{
     BIO* const in = ::BIO_new(::BIO_s_mem());
     BIO* const out = ::BIO_new(::BIO_s_mem());
-    if (!probe || in == nullptr || out == nullptr)
+    if (in == nullptr || out == nullptr)
     {
         ::BIO_free(in);
         ::BIO_free(out);
         return std::nullopt;
     }
-    ::SSL_set_bio(probe.get(), in, out);
-    // The caller's observers are told of connections, and this is none.
-    ::SSL_set_info_callback(probe.get(), nullptr);
-    ::SSL_set_msg_callback(probe.get(), nullptr);
-    ::SSL_set_psk_client_callback(probe.get(), nullptr);
-    ::SSL_set_psk_use_session_callback(probe.get(), nullptr);
-    ::SSL_set_connect_state(probe.get());
-    ::SSL_do_handshake(probe.get()); // as far as the peer's answer, which never comes
+    ::SSL_set_bio(ssl, in, out);
+    // The caller's observers are told of handshakes, and this is none. Without a callback of its own an SSL would call that
+    // of its context.
+    auto* const observed = ::SSL_get_info_callback(ssl);
+    ::SSL_set_info_callback(ssl, ignore_event);
+    ::SSL_set_connect_state(ssl);
+    ::SSL_do_handshake(ssl); // as far as the peer's answer, which never comes
     char* bytes = nullptr;
     long const size = BIO_get_mem_data(out, &bytes);
-    if (size <= static_cast<long>(header_size))
-        return std::nullopt;
-    byte_view const record{reinterpret_cast<unsigned char const*>(bytes), static_cast<std::size_t>(size)};
-    return digest_offer(record.subspan(header_size));
+    std::optional<sha256_digest> result;
+    if (size > static_cast<long>(header_size))
+        result = digest_offer(
+            byte_view{reinterpret_cast<unsigned char const*>(bytes), static_cast<std::size_t>(size)}.subspan(header_size));
+    ::SSL_clear(ssl); // keeps the settings; SSL_clear(3)
+    ::SSL_set_connect_state(ssl);
+    ::SSL_set_info_callback(ssl, observed);
+    ::SSL_set_bio(ssl, nullptr, nullptr);
+    return result;
 }
 
 } // namespace reprise::detail

@@ -2,19 +2,22 @@
 #pragma once
 
 #include "base/sha256.hpp"
+#include "tls/policy_stamp.hpp"
+
+#include <reprise/tls/ssl_handles.hpp>
 
 #include <openssl/ssl.h>
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
-// What a context says about its peers, by content: settings.cpp lists what is read and what cannot be.
+// What a connection's SSL and its context say about its peers, by content: settings.cpp lists what is read and what cannot be.
 
 namespace reprise::detail {
 
@@ -24,29 +27,45 @@ enum class tls_end
     server,
 };
 
-/// What OpenSSL tells of a context without effort. Equal stamps: nothing that can be seen has changed.
-using policy_stamp = std::array<std::uintptr_t, 25>;
-
-/// Fingerprints of one context's policy; computed again when it has changed.
+/// Fingerprints of a policy.
 struct context_policy
 {
     sha256_digest verification{};       ///< all that is `read`
     std::optional<sha256_digest> offer; ///< all that is `offered`, of a client; nothing if it cannot be had
-    std::string identity;               ///< of a client's certificate, its chain and its key; empty without
+    std::string identity;               ///< of a client's certificates, their chains and keys; empty without
 
-    /// A callback decides about the peer, or which certificate is shown.
-    bool has_callback = false;
+    /// A callback decides about the peer: its verdict may change without anything else.
+    bool judges_peer = false;
+
+    /// A callback chooses the certificate that a client shows.
+    bool chooses_identity = false;
 
     /// The peer has to show what a resumption does not bring: a stapled OCSP response or certificate timestamps.
     bool wants_evidence = false;
+
+    /// How often `policy_reader::forget` was called before: what was verified earlier is to be verified again.
+    std::uint64_t revision = 0;
+
+    /// The certificates that the SSL had.
+    std::vector<x509_ptr> certificates{};
 };
 
-[[nodiscard]] context_policy read_policy(SSL_CTX* context, tls_end end);
+/// Whether the certificate that a client has shown, or would show, is one that it began with. Otherwise a callback has
+/// chosen it (SSL_CTX_set_cert_cb(3)), of which OpenSSL does not tell.
+[[nodiscard]] bool shows_own_certificate(context_policy const& began_with, SSL const* ssl);
 
-/** The policy of one context, read when first asked for and whenever the context has changed since.
+/** The policies of one context's connections, read when first met and whenever something has changed since.
 
-    What cannot be read has to be set before. That the trust store has got more certificates is not taken for a change: it
-    only widens whom one trusts, and OpenSSL itself adds what it finds in a directory. More revocation lists are one.
+    What is read is of the SSL, and of its context where the SSL has nothing of its own. Both say the same until somebody
+    changes the SSL, so the policy of a context is that of a fresh SSL.
+
+    To compare costs some hundred instructions: what can be replaced is held, so that an equal address is the same object,
+    and the rest is compared by content. What cannot be read has to be set before; `forget` says that it has changed. That
+    a trust store has got more certificates is not taken for a change: it only widens whom one trusts, and OpenSSL itself
+    adds what it finds in a directory. More revocation lists are one.
+
+    Of callbacks a fingerprint tells only whether there are any. One that is exchanged while the context is in use gives a
+    policy that no other process has.
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -54,31 +73,20 @@ struct context_policy
 class policy_reader
 {
 public:
-    explicit policy_reader(tls_end end) noexcept : end_(end) {}
+    explicit policy_reader(tls_end end);
+    policy_reader(policy_reader const&) = delete;
+    policy_reader& operator=(policy_reader const&) = delete;
+    ~policy_reader();
 
-    [[nodiscard]] std::shared_ptr<context_policy const> read(SSL_CTX* context);
+    [[nodiscard]] std::shared_ptr<context_policy const> read(SSL* ssl);
 
     /// Forget what was read: something has changed that OpenSSL does not tell.
     void forget() noexcept;
 
 private:
-    [[nodiscard]] policy_stamp stamp(SSL_CTX* context);
+    struct state;
 
-    // How many revocation lists a store holds; counted anew when it has grown.
-    struct counted
-    {
-        void const* store = nullptr;
-        int objects = -1;
-        std::uintptr_t lists = 0;
-
-        [[nodiscard]] std::uintptr_t lists_of(X509_STORE* of);
-    };
-
-    tls_end const end_;
-    std::mutex mutex_;
-    std::array<counted, 2> counted_;
-    policy_stamp stamp_{};
-    std::shared_ptr<context_policy const> last_;
+    std::unique_ptr<state> const state_;
 };
 
 } // namespace reprise::detail

@@ -33,7 +33,7 @@ constexpr setting table[] = {
     // Two of its parameters cannot be read.
     {"set_purpose", verified_again, declared},
     {"set_trust", verified_again, declared},
-    // Neither can these.
+    // Neither can these. With such a callback nothing is read of the offer.
     {"set_security_callback", declared, declared},
     {"set0_security_ex_data", declared, declared},
     // Decides instead of OpenSSL, unseen. If it has built no chain, nothing is kept.
@@ -109,7 +109,7 @@ constexpr setting table[] = {
     {"build_cert_chain", identity, none},
     // A callback that chooses the certificate.
     {"set_client_cert_cb", unrepeatable, declared},
-    // The same, unseen.
+    // The same, which no getter tells; a client sees afterwards that it has shown a certificate of another's choice.
     {"set_cert_cb", declared, declared},
     {"set_client_cert_engine", declared, declared},
     // Which clients are asked for a certificate.

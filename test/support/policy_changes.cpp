@@ -9,6 +9,7 @@
 
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
+#include <openssl/x509v3.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -341,6 +342,63 @@ std::vector<policy_change> policy_changes(tls_end end)
     if (end == tls_end::client)
         std::ranges::move(of_client(), std::back_inserter(changes));
     return changes;
+}
+
+namespace {
+
+X509_STORE* trust_of(SSL_CTX* c)
+{
+    return ::SSL_CTX_get_cert_store(c);
+}
+
+int accept_all(int, X509_STORE_CTX*)
+{
+    return 1;
+}
+
+int check_nothing(X509_STORE_CTX*)
+{
+    return 1;
+}
+
+} // namespace
+
+std::vector<policy_change> parameter_changes()
+{
+    return {
+        {"flags", [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set_flags(::SSL_CTX_get0_param(c), X509_V_FLAG_CRL_CHECK); }},
+        {"depth", [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set_depth(::SSL_CTX_get0_param(c), 3); }},
+        {"level", [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set_auth_level(::SSL_CTX_get0_param(c), 2); }},
+        {"host", [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set1_host(::SSL_CTX_get0_param(c), "localhost", 0); }},
+        {"host flags",
+         [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set_hostflags(::SSL_CTX_get0_param(c), X509_CHECK_FLAG_NO_WILDCARDS); }},
+        {"email", [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set1_email(::SSL_CTX_get0_param(c), "a.test", 0); }},
+        {"address", [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_CTX_get0_param(c), "127.0.0.1"); }},
+        {"time", [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set_time(::SSL_CTX_get0_param(c), 1); }},
+        {"store's flags", [](SSL_CTX* c) { ::X509_STORE_set_flags(trust_of(c), X509_V_FLAG_CRL_CHECK); }},
+        {"store's depth", [](SSL_CTX* c) { ::X509_STORE_set_depth(trust_of(c), 3); }},
+        {"store's level",
+         [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set_auth_level(::X509_STORE_get0_param(trust_of(c)), 2); }},
+        {"store's host",
+         [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set1_host(::X509_STORE_get0_param(trust_of(c)), "a.test", 0); }},
+        {"store's email",
+         [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set1_email(::X509_STORE_get0_param(trust_of(c)), "a.test", 0); }},
+        {"store's address",
+         [](SSL_CTX* c) { ::X509_VERIFY_PARAM_set1_ip_asc(::X509_STORE_get0_param(trust_of(c)), "127.0.0.1"); }},
+        {"store's verification", [](SSL_CTX* c) { ::X509_STORE_set_verify(trust_of(c), check_nothing); }},
+        {"store's callback", [](SSL_CTX* c) { ::X509_STORE_set_verify_cb(trust_of(c), accept_all); }},
+        {"store's revocation check", [](SSL_CTX* c) { ::X509_STORE_set_check_revocation(trust_of(c), check_nothing); }},
+        {"callback", [](SSL_CTX* c) { ::SSL_CTX_set_verify(c, ::SSL_CTX_get_verify_mode(c), accept_all); }},
+        {"revocation list",
+         [](SSL_CTX* c)
+         {
+             auto const pem = authority().revoke(authority().issue({"a.test"}));
+             reprise::bio_ptr const in{::BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()))};
+             X509_CRL* const list = ::PEM_read_bio_X509_CRL(in.get(), nullptr, nullptr, nullptr);
+             REQUIRE(::X509_STORE_add_crl(trust_of(c), list) == 1);
+             ::X509_CRL_free(list);
+         }},
+    };
 }
 
 } // namespace test

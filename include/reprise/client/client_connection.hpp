@@ -24,6 +24,7 @@
 namespace reprise::detail {
 
 class client_context;
+struct context_policy;
 
 /** The TLS side of a client_stream, without its socket: what is offered, what came of it, what is kept.
 
@@ -125,11 +126,30 @@ public:
     [[nodiscard]] static bool peer_said_goodbye(SSL const* ssl) noexcept;
 
     /// Called by OpenSSL for each session that arrives. One that there is no memory for is not kept.
-    void on_new_session(SSL_SESSION const* live) noexcept;
+    void on_new_session(SSL const* ssl, SSL_SESSION const* live) noexcept;
 
 private:
+    // What of an SSL is or may be the caller's, as far as OpenSSL tells.
+    struct settings
+    {
+        std::array<unsigned char, 32> verification{};
+        std::optional<std::array<unsigned char, 32>> offer{};
+        std::string identity{};
+        std::string server_name{};
+
+        friend bool operator==(settings const&, settings const&) = default;
+    };
+
     [[nodiscard]] ssl_ptr make_ssl();
+    [[nodiscard]] std::string default_server_name(host_name const& host) const;
     void name_peer(SSL* ssl, host_name const& host) const;
+    void forget_default_names(SSL* ssl, host_name const& host) const;
+    [[nodiscard]] settings read_settings(SSL* ssl, bool may_differ);
+    [[nodiscard]] std::string policy_of(SSL* ssl, settings const& s, bool may_differ);
+    [[nodiscard]] std::string const& own_id();
+    [[nodiscard]] std::shared_ptr<std::string const> verified_under() const;
+    [[nodiscard]] bool is_repeatable(SSL const* ssl) const noexcept;
+    [[nodiscard]] bool identity_is_known(SSL const* ssl) const noexcept;
     void ask_for_tickets() noexcept;
     /// How long to wait for the store; zero for one that answers at once.
     [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
@@ -149,11 +169,16 @@ private:
     std::string route_;
     std::optional<std::string> server_name_option_; // as options_ has it, in its usual form
     ssl_ptr prepared_;                              // of prepare(), until it is used
+    bool has_lost_settings_ = false;                // which were made on that one
+    std::string own_id_;                            // unlike that of any other stream; made when it is needed
     std::optional<std::minstd_rand> random_;        // for the waits between attempts
 
     // of the current connection
     session_key key_;
-    std::shared_ptr<std::string const> verification_; // what the certificate is verified under: policy and name
+    std::shared_ptr<context_policy const> policy_;
+    std::shared_ptr<std::string const>
+        verification_; // what the certificate is verified under: policy and name; null if
+                       // that is to be done for each offer
     bool keeps_ = false;
     bool is_shared_ = false;
     std::array<unsigned char, 2> ticket_request_{};
