@@ -266,7 +266,8 @@ client_connection::settings client_connection::read_settings(SSL* ssl, bool may_
     char const* const sni = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     // Where that of the context cannot be read, that of its SSLs cannot either.
     bool const is_own = may_differ && policy_->offer.has_value();
-    return {policy_->verification, is_own ? read_offer(ssl) : policy_->offer, policy_->identity, sni != nullptr ? sni : ""};
+    return {policy_->verification, is_own ? read_offer(ssl) : policy_->offer, policy_->identity,
+            sni != nullptr ? sni : ""};
 }
 
 /* The policy, who vouches for what of it cannot be read, and what a stream sets on top. Of what cannot be read nobody knows

@@ -124,7 +124,8 @@ std::optional<sha256_digest> read_offer(SSL* ssl)
     std::optional<sha256_digest> result;
     if (size > static_cast<long>(header_size))
         result = digest_offer(
-            byte_view{reinterpret_cast<unsigned char const*>(bytes), static_cast<std::size_t>(size)}.subspan(header_size));
+            byte_view{reinterpret_cast<unsigned char const*>(bytes), static_cast<std::size_t>(size)}.subspan(
+                header_size));
     ::SSL_clear(ssl); // keeps the settings; SSL_clear(3)
     ::SSL_set_connect_state(ssl);
     ::SSL_set_info_callback(ssl, observed);
