@@ -1,6 +1,9 @@
 # Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-# Flags as targets: reprise_warnings for our own code only, reprise_sanitizers for everything that is linked together.
-# Neither is installed.
+# Flags as targets: reprise_warnings for our own code only, reprise_sanitizers for everything that is linked together,
+# reprise_separate_asio for what sees Asio's functions declared and finds them in reprise::asio. None is installed.
+
+add_library(reprise_separate_asio INTERFACE)
+target_compile_definitions(reprise_separate_asio INTERFACE BOOST_ASIO_SEPARATE_COMPILATION)
 
 add_library(reprise_warnings INTERFACE)
 target_compile_options(reprise_warnings INTERFACE

@@ -22,5 +22,5 @@ set_target_properties(reprise_lmdb PROPERTIES EXPORT_NAME lmdb CXX_EXTENSIONS OF
 target_include_directories(reprise_lmdb PRIVATE src)
 target_link_libraries(reprise_lmdb
     PUBLIC reprise
-    PRIVATE LMDB::LMDB $<BUILD_INTERFACE:reprise_warnings>)
+    PRIVATE LMDB::LMDB $<BUILD_INTERFACE:reprise_separate_asio> $<BUILD_INTERFACE:reprise_warnings>)
 reprise_precompile(reprise_lmdb)

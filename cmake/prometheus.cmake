@@ -13,5 +13,5 @@ add_library(reprise::prometheus ALIAS reprise_prometheus)
 set_target_properties(reprise_prometheus PROPERTIES EXPORT_NAME prometheus CXX_EXTENSIONS OFF)
 target_link_libraries(reprise_prometheus
     PUBLIC reprise prometheus-cpp::core
-    PRIVATE $<BUILD_INTERFACE:reprise_warnings>)
+    PRIVATE $<BUILD_INTERFACE:reprise_separate_asio> $<BUILD_INTERFACE:reprise_warnings>)
 reprise_precompile(reprise_prometheus)

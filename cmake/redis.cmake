@@ -24,5 +24,5 @@ set_target_properties(reprise_redis PROPERTIES EXPORT_NAME redis CXX_EXTENSIONS 
 target_include_directories(reprise_redis PRIVATE src)
 target_link_libraries(reprise_redis
     PUBLIC reprise
-    PRIVATE hiredis::hiredis $<BUILD_INTERFACE:reprise_warnings>)
+    PRIVATE hiredis::hiredis $<BUILD_INTERFACE:reprise_separate_asio> $<BUILD_INTERFACE:reprise_warnings>)
 reprise_precompile(reprise_redis)

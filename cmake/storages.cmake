@@ -4,7 +4,9 @@
 add_library(reprise_storages STATIC src/storage/make_storage.cpp)
 add_library(reprise::storages ALIAS reprise_storages)
 set_target_properties(reprise_storages PROPERTIES EXPORT_NAME storages CXX_EXTENSIONS OFF)
-target_link_libraries(reprise_storages PUBLIC reprise PRIVATE $<BUILD_INTERFACE:reprise_warnings>)
+target_link_libraries(reprise_storages
+    PUBLIC reprise
+    PRIVATE $<BUILD_INTERFACE:reprise_separate_asio> $<BUILD_INTERFACE:reprise_warnings>)
 foreach(optional lmdb redis)
     if(TARGET reprise_${optional})
         string(TOUPPER ${optional} name)

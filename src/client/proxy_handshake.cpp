@@ -130,7 +130,9 @@ proxy_reply::~proxy_reply() = default;
 bool proxy_reply::put(std::string_view bytes, error_code& ec)
 {
     state_->put(bytes, ec);
-    if (ec == http::error::need_more && state_->size <= longest_head)
+    // By value, because beside a program that compiles Beast itself Beast's category exists twice (io/separate_asio.cpp).
+    bool const needs_more = ec.value() == static_cast<int>(http::error::need_more);
+    if (needs_more && state_->size <= longest_head)
     {
         ec = {};
         return false;

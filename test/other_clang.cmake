@@ -1,0 +1,21 @@
+# Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+# reprise_other_clang: a Clang that can compile reprise (16 or later), where the compiler is another one.
+
+set(reprise_other_clang)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    return()
+endif()
+foreach(name clang++ clang++-19 clang++-18 clang++-17 clang++-16)
+    find_program(REPRISE_${name} ${name})
+    mark_as_advanced(REPRISE_${name})
+    if(REPRISE_${name})
+        execute_process(COMMAND ${REPRISE_${name}} -dumpversion OUTPUT_VARIABLE version)
+        if(version VERSION_GREATER_EQUAL 16)
+            set(reprise_other_clang ${REPRISE_${name}})
+            break()
+        endif()
+    endif()
+endforeach()
+if(NOT reprise_other_clang)
+    message(STATUS "reprise: no Clang 16 or later here, so nothing is compiled with it")
+endif()
