@@ -244,19 +244,19 @@ private:
 
         void call_step()
         {
-            auto& engine = stream().engine;
-            auto const produced = engine.produced();
-            fed_ = engine.fed();
-            result_ = step_(engine);
-            owes_ |= engine.produced() != produced;
+            auto& e = stream().engine;
+            auto const produced = e.produced();
+            fed_ = e.fed();
+            result_ = step_(e);
+            owes_ |= e.produced() != produced;
         }
 
         // Whether the step can go on by now: another operation may have fed the engine, or written its output.
         [[nodiscard]] bool may_go_on() const
         {
-            auto const& engine = stream().engine;
-            return (result_.status == tls_status::needs_input && fed_ != engine.fed()) ||
-                   (result_.status == tls_status::needs_output && !engine.is_full());
+            auto const& e = stream().engine;
+            return (result_.status == tls_status::needs_input && fed_ != e.fed()) ||
+                   (result_.status == tls_status::needs_output && !e.is_full());
         }
 
         [[nodiscard]] bool is_waiting() const noexcept
