@@ -2,6 +2,16 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
+
+namespace {
+
+// That of Debian's users, for whoever runs the tests: what has to be private says so itself, and peers that run as another
+// user can read what the tests write.
+[[maybe_unused]] ::mode_t const umask_before = ::umask(0002);
+
+} // namespace
+
 #ifdef __SANITIZE_THREAD__
 // The last owner of an any_io_executor's strand meets the others at a fence, which ThreadSanitizer does not see.
 extern "C" char const* __tsan_default_suppressions()

@@ -190,7 +190,7 @@ TEST_CASE("the server says what is wrong with its options, its files or its disk
     refused({server, "--groups", "P-7"}, "--groups");
     refused({"/usr/bin/env", "TMPDIR=/nonexistent", server, "--listen", "127.0.0.1:0"}, "/nonexistent");
     // A limit of no bytes fails a write as a full disk does, without one.
-    refused({"/bin/bash", "-c", "trap '' XFSZ; ulimit -f 0; exec " + server + " --listen 127.0.0.1:0"},
+    refused({"/bin/bash", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$0\" --listen 127.0.0.1:0", server},
             "cannot write the CA certificate");
 }
 

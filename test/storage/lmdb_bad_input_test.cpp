@@ -56,6 +56,14 @@ error_code refusal(lmdb_storage_options options, std::string const& naming)
     return {};
 }
 
+// One that the storage accepts, whatever the umask.
+std::string private_directory(std::string path)
+{
+    fs::create_directory(path);
+    fs::permissions(path, fs::perms::owner_all);
+    return path;
+}
+
 /// The file by LMDB itself.
 class raw_file
 {
@@ -162,8 +170,7 @@ TEST_CASE("a file that is not LMDB's is refused, and left alone")
     test::temporary_directory const directory;
     for (std::string const& text : {std::string{"short"}, std::string(100'000, 'x')})
     {
-        auto const path = directory / ("storage" + std::to_string(text.size()));
-        fs::create_directory(path);
+        auto const path = private_directory(directory / ("storage" + std::to_string(text.size())));
         directory.write("storage" + std::to_string(text.size()) + "/data.mdb", text);
         fs::permissions(path + "/data.mdb", fs::perms::owner_read | fs::perms::owner_write);
         CHECK(refusal(at(path), path) == error_code{MDB_INVALID, lmdb_category()});
@@ -174,8 +181,7 @@ TEST_CASE("a file that is not LMDB's is refused, and left alone")
 TEST_CASE("an LMDB file of somebody else's is refused")
 {
     test::temporary_directory const directory;
-    auto const path = directory / "storage";
-    fs::create_directory(path);
+    auto const path = private_directory(directory / "storage");
     raw_file{path}.put("addresses", "somebody", "somewhere");
     CHECK(refusal(at(path), path) == lmdb_errc::foreign_file);
 }

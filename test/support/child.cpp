@@ -155,8 +155,15 @@ temporary_directory::temporary_directory()
 
 temporary_directory::~temporary_directory()
 {
+    namespace fs = std::filesystem;
     std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
+    // A test may have taken itself the right to look into a directory, or to take something out of it.
+    fs::permissions(path_, fs::perms::owner_all, ignored);
+    for (auto at = fs::recursive_directory_iterator{path_, ignored}; at != fs::recursive_directory_iterator{};
+         at.increment(ignored))
+        if (at->is_directory(ignored) && !at->is_symlink(ignored))
+            fs::permissions(at->path(), fs::perms::owner_all, ignored);
+    fs::remove_all(path_, ignored);
 }
 
 std::string temporary_directory::write(std::string const& name, std::string_view text) const

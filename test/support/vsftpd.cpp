@@ -40,7 +40,10 @@ vsftpd::vsftpd(credentials const& c) : port(free_port()), process(command(c, roo
 
 void vsftpd::put(std::string const& name, std::string_view content) const
 {
+    namespace fs = std::filesystem;
+    fs::permissions(root / "", fs::perms::owner_write, fs::perm_options::add);
     root.write(name, content);
+    fs::permissions(root / "", fs::perms::owner_write, fs::perm_options::remove);
 }
 
 } // namespace test
