@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include <reprise/testing/storage_contract.hpp>
 
+#include <reprise/io/spawn_cancellable.hpp>
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -208,13 +210,13 @@ outcome cancel_at(int stop, storage& s, operation const& what, std::string const
     asio::cancellation_signal cancel;
     std::optional<outcome> result;
     bool failed = false;
-    asio::co_spawn(io, what.start(s, name, later),
-                   asio::bind_cancellation_slot(cancel.slot(),
-                                                [&](std::exception_ptr e, bool found)
-                                                {
-                                                    failed = e && !is_aborted(e);
-                                                    result = e ? outcome::aborted : found ? outcome::yes : outcome::no;
-                                                }));
+    auto ended = [&](std::exception_ptr e, bool found)
+    {
+        failed = e && !is_aborted(e);
+        result = e ? outcome::aborted : found ? outcome::yes : outcome::no;
+    };
+    detail::spawn_cancellable(io.get_executor(), what.start(s, name, later),
+                              asio::bind_cancellation_slot(cancel.slot(), std::move(ended)));
     for (int i = 0; i < stop && !result; ++i)
         io.run_one_for(a_moment);
     cancel.emit(asio::cancellation_type::terminal);

@@ -3,6 +3,7 @@
 
 #include <reprise/base/error.hpp>
 #include <reprise/io/initiation.hpp>
+#include <reprise/io/spawn_cancellable.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
@@ -13,7 +14,6 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -83,6 +83,18 @@ struct completion<void>
     }
 }
 
+[[nodiscard]] inline error_code error_of(std::exception_ptr const& failure) noexcept
+{
+    try
+    {
+        std::rethrow_exception(failure);
+    }
+    catch (...)
+    {
+        return current_error();
+    }
+}
+
 template <class T, class Make>
 asio::awaitable<outcome<T>> run(Make make)
 {
@@ -136,8 +148,8 @@ void start_coroutine(asio::any_io_executor const& on, Make make, Handler handler
     auto kept = std::allocate_shared<Handler>(allocator, std::move(handler));
     auto complete = [kept = std::move(kept)](std::exception_ptr e, outcome<T> result) mutable
     {
-        if (e) // run() lets none through, so the coroutine had no memory
-            result.ec = asio::error::no_memory;
+        if (e) // it was cancelled before run() had begun, or there was no memory for its coroutine
+            result.ec = error_of(e);
         Handler ended{std::move(*kept)};
         kept.reset(); // its memory may be what the handler's next operation needs
         std::apply(std::move(ended), completion<T>::to_tuple(std::move(result)));
@@ -145,8 +157,8 @@ void start_coroutine(asio::any_io_executor const& on, Make make, Handler handler
     asio::any_io_executor run_on{on};
     if constexpr (std::convertible_to<decltype(handler_ex), asio::any_io_executor>)
         run_on = handler_ex;
-    asio::co_spawn(run_on, run<T>(std::move(make)),
-                   asio::bind_cancellation_slot(slot, asio::bind_executor(handler_ex, std::move(complete))));
+    spawn_cancellable(run_on, run<T>(std::move(make)),
+                      asio::bind_cancellation_slot(slot, asio::bind_executor(handler_ex, std::move(complete))));
 }
 
 /** Run a coroutine as an Asio operation with any completion token.

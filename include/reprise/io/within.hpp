@@ -2,12 +2,12 @@
 #pragma once
 
 #include <reprise/base/error.hpp>
+#include <reprise/io/spawn_cancellable.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -83,9 +83,9 @@ asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::
     auto const state = std::make_shared<pending_lookup<T>>(ex);
     if (handle != nullptr)
         *handle = std::shared_ptr<asio::steady_timer>{state, &state->answered};
-    // Asio uses the slot until the handler has run, so that is how long the signal is held.
-    asio::co_spawn(ex, answer_to(state, std::move(question)),
-                   asio::bind_cancellation_slot(state->abandon.slot(), [state](std::exception_ptr) {}));
+    // The slot is used until the handler has run, so that is how long the signal is held.
+    spawn_cancellable(ex, answer_to(state, std::move(question)),
+                      asio::bind_cancellation_slot(state->abandon.slot(), [state](std::exception_ptr) {}));
     if (!state->result)
     {
         state->answered.expires_after(limit);

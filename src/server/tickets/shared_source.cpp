@@ -8,12 +8,12 @@
 #include <reprise/base/aead.hpp>
 #include <reprise/base/error.hpp>
 #include <reprise/io/event.hpp>
+#include <reprise/io/spawn_cancellable.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -98,7 +98,7 @@ asio::awaitable<std::vector<outcome>> all(std::vector<asio::awaitable<finding>> 
             if (--state->running == 0)
                 state->set();
         };
-        asio::co_spawn(
+        spawn_cancellable(
             strand, std::move(operations[i]),
             asio::bind_cancellation_slot(state->cancel[i].slot(), asio::bind_executor(strand, std::move(ended))));
     }
