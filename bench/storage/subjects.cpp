@@ -91,8 +91,13 @@ public:
 
     nanoseconds longest_pause_of_expiry() override
     {
+#if OPENSSL_VERSION_NUMBER >= 0x30400000L // whose times are no longer `long`
+        auto const later = SSL_SESSION_get_time_ex(example_.native.get()) + 2 * longest_lifetime.count();
+        return time_of([&] { SSL_CTX_flush_sessions_ex(context_.get(), later); });
+#else
         auto const later = SSL_SESSION_get_time(example_.native.get()) + 2 * longest_lifetime.count();
         return time_of([&] { SSL_CTX_flush_sessions(context_.get(), later); });
+#endif
     }
 
 private:

@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
 #include "server/early/strike_register.hpp"
+#include "tls/session_time.hpp"
 #include "tls/versions.hpp"
 
 #include <reprise/base/error.hpp>
@@ -275,7 +276,7 @@ early_data_reason acceptor::judge_early_data() const
     {
         if (!strike_)
             return early_data_reason::not_acceptable;
-        auto const issued_at = std::chrono::system_clock::from_time_t(::SSL_SESSION_get_time(resumed));
+        auto const issued_at = std::chrono::system_clock::from_time_t(detail::issued_at(resumed));
         bool const keys_are_private = core().tickets && core().tickets->is_private() && opened_ticket_;
         auto const verdict = strikes->rules().judge(*strike_, issued_at, strikes->options().now(), keys_are_private);
         if (verdict != early_data_reason::none)

@@ -2,6 +2,7 @@
 #include "cache_core.hpp"
 
 #include "base/digest_input.hpp"
+#include "tls/session_time.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/io/within.hpp>
@@ -74,7 +75,7 @@ cache_core::policy cache_core::policy_of(SSL* ssl, std::string_view server_name)
 full_reason cache_core::judge(SSL_SESSION const* candidate, session_origin const& origin) const
 {
     auto const now = options.now();
-    auto const issued = std::chrono::system_clock::from_time_t(::SSL_SESSION_get_time(candidate));
+    auto const issued = std::chrono::system_clock::from_time_t(issued_at(candidate));
     if (now - issued >= std::chrono::seconds{::SSL_SESSION_get_timeout(candidate)})
         return full_reason::expired;
     return check_age(origin, now, options.max_session_age);

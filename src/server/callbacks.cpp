@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
+#include "tls/session_time.hpp"
 #include "tls/ticket_request.hpp"
 
 #include <reprise/base/error.hpp>
@@ -194,7 +195,7 @@ try
     ticket_appdata const appdata{origin.verified_at.time_since_epoch().count(),
                                  origin.chain_expiry.time_since_epoch().count(), origin.verify_result};
     SSL_SESSION* const made = ::SSL_get_session(ssl);
-    ::SSL_SESSION_set_time(made, static_cast<long>(issue_time(core.options.now(), std::time(nullptr))));
+    set_issued_at(made, issue_time(core.options.now(), std::time(nullptr)));
     ::SSL_SESSION_set_timeout(made, static_cast<long>(ticket_lifetime(ssl, core, origin).count()));
     return ::SSL_SESSION_set1_ticket_appdata(made, &appdata, sizeof appdata) == 1;
 }

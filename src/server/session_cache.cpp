@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "base/require_option.hpp"
 #include "cache_core.hpp"
+#include "tls/session_time.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/server/session_cache.hpp>
@@ -115,7 +116,7 @@ asio::awaitable<std::size_t> session_cache::flush()
     if (keep.core_->uses_storage())
         co_return co_await keep.core_->options.storage->flush();
     auto const before = ::SSL_CTX_sess_number(keep.context_.get());
-    ::SSL_CTX_flush_sessions(keep.context_.get(), std::chrono::system_clock::to_time_t(keep.core_->options.now()));
+    detail::flush_sessions(keep.context_.get(), std::chrono::system_clock::to_time_t(keep.core_->options.now()));
     auto const after = ::SSL_CTX_sess_number(keep.context_.get());
     co_return static_cast<std::size_t>(before > after ? before - after : 0);
 }

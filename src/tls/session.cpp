@@ -1,4 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "tls/session_time.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/tls/session.hpp>
 
@@ -215,7 +217,7 @@ tls_version session::protocol() const noexcept
 
 time_point session::issued_at() const noexcept
 {
-    return from_seconds(::SSL_SESSION_get_time(state_->native.get()));
+    return from_seconds(detail::issued_at(state_->native.get()));
 }
 
 std::chrono::seconds session::lifetime() const noexcept

@@ -2,6 +2,7 @@
 // Early data that is not offered or not accepted: each reason, on both ends, and that the bytes arrive once all the same.
 
 #include "support/early.hpp"
+#include "tls/session_time.hpp"
 
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
@@ -266,7 +267,7 @@ TEST_CASE("a ticket whose age is not what the client says is resumed without ear
             co_await w.say(stream, "first");
             auto& ticket = w.tickets->sessions.front();
             auto const older = ticket.copy();
-            SSL_SESSION_set_time(older.get(), SSL_SESSION_get_time(older.get()) - 20);
+            reprise::detail::set_issued_at(older.get(), reprise::detail::issued_at(older.get()) - 20);
             ticket = *reprise::session::snapshot(older.get(), ticket.origin());
             auto const info = co_await w.say(stream, "again");
             CHECK(info.resumed());

@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/sessions.hpp"
 
+#include "tls/session_time.hpp"
+
 #include <reprise/testing/certificate.hpp>
 
 #include <boost/asio/ssl/context.hpp>
@@ -78,7 +80,7 @@ ssl_session_ptr make_live_session(session_recipe const& recipe)
     REQUIRE(live != nullptr);
     SSL_shutdown(client.get());
     SSL_shutdown(server.get());
-    SSL_SESSION_set_time(live.get(), static_cast<long>(std::chrono::system_clock::to_time_t(recipe.issued)));
+    reprise::detail::set_issued_at(live.get(), std::chrono::system_clock::to_time_t(recipe.issued));
     return live;
 }
 
