@@ -142,7 +142,7 @@ TEST_CASE_FIXTURE(fixture, "what is exported is imported, in order, once")
     CHECK(report.skipped == 0);
     CHECK(report.first_skipped.empty());
     CHECK(report.is_whole);
-    for (std::size_t const i : {2, 1, 0}) // the newest first
+    for (std::size_t const i : {2u, 1u, 0u}) // the newest first
         CHECK(same(done(store->take(key_of_host("a"))).ticket, made[i]));
     CHECK(same(done(store->take(key_of_host("b"))).ticket, made[3]));
     CHECK_FALSE(std::filesystem::exists(path));
@@ -522,7 +522,7 @@ TEST_CASE("an archive takes no more than it may, and has room for its end")
     secret_bytes const record{as_bytes("0123456789")};
     auto const entry = frame + aead::overhead + record.size();
     auto const end = frame + aead::overhead;
-    for (std::size_t const spare : {0, 1})
+    for (std::size_t const spare : {0u, 1u})
     {
         detail::archive_writer archive{test::key_of(9), head + 2 * entry + end - spare};
         CHECK(archive.add(record));

@@ -35,7 +35,7 @@ struct fixture
 
 TEST_CASE_FIXTURE(fixture, "the newest ticket is named, each once")
 {
-    for (std::uint64_t const at : {10, 30, 20})
+    for (std::uint64_t const at : {10u, 30u, 20u})
         write(tls13, at);
     CHECK(table.count(key) == 3);
     CHECK(table.newest(key)->kept_at == 30);

@@ -2,6 +2,7 @@
 #include "support/harness.hpp"
 
 #include <boost/asio/ssl/host_name_verification.hpp>
+#include <boost/asio/ssl/stream.hpp>
 
 using namespace test;
 

@@ -116,7 +116,7 @@ TEST_CASE("our client resumes with nginx, every kind, session cache and tickets 
             bool const can_resume = cache || k.tickets;
             CHECK_FALSE(answers[0].info.resumed());
             CHECK(contains(answers[0].body, "reused: ."));
-            for (std::size_t const i : {1, 2})
+            for (std::size_t const i : {1u, 2u})
             {
                 CHECK(answers[i].info.resumed() == can_resume);
                 CHECK(contains(answers[i].body, can_resume ? "reused: r" : "reused: ."));

@@ -186,7 +186,7 @@ TEST_CASE("nginx issues with a key that we write, resumes with the same file aft
 {
     credentials const c;
     for (auto const& version : versions)
-        for (std::size_t const size : {48, 80})
+        for (std::size_t const size : {48u, 80u})
         {
             CAPTURE(std::string{version.name});
             CAPTURE(size);
@@ -241,7 +241,7 @@ TEST_CASE("HAProxy issues with the last key but one that we write, and a rotatio
 {
     credentials const c;
     for (auto const& version : versions)
-        for (std::size_t const size : {48, 80})
+        for (std::size_t const size : {48u, 80u})
         {
             CAPTURE(std::string{version.name});
             CAPTURE(size);
@@ -249,7 +249,7 @@ TEST_CASE("HAProxy issues with the last key but one that we write, and a rotatio
             for (int i = 0; i < 5; ++i)
                 keys.push_back(make_file_ticket_key(size));
             std::optional<kept_session> session;
-            for (std::size_t const first : {0, 1, 2})
+            for (std::size_t const first : {0u, 1u, 2u})
             {
                 CAPTURE(first);
                 auto const path =

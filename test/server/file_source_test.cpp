@@ -445,7 +445,7 @@ TEST_CASE("of a file of HAProxy the last key but one issues, the last and the ea
     CHECK(f.issuers() == 1);
     for (auto const& key : keys)
         CHECK(f.opens(key));
-    for (std::size_t const i : {0, 1, 2, 4})
+    for (std::size_t const i : {0u, 1u, 2u, 4u})
         CHECK(f.key(keys[i]).issue_until == f.clock.now());
 }
 

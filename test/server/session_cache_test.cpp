@@ -61,7 +61,7 @@ TEST_CASE("an id context has 1 to 32 bytes, whatever they are")
 {
     CHECK(is_refused({}, errc::id_context_missing, "id context is empty"));
     CHECK(is_refused({.id_context = std::string(33, 'x')}, errc::id_context_too_long, "33 bytes"));
-    for (std::size_t const size : {1, 32})
+    for (std::size_t const size : {1u, 32u})
     {
         auto tls = context();
         CHECK_FALSE(attach(tls, {.id_context = std::string(size, '\0')}).has_value());

@@ -150,7 +150,7 @@ TEST_CASE("the keys of a ticket depend on the secret, the policy and every rando
 TEST_CASE("the derivation is HKDF-Expand with SHA-512, as OpenSSL has it")
 {
     std::unique_ptr<EVP_KDF, kdf_deleter> const hkdf{EVP_KDF_fetch(nullptr, "HKDF", nullptr)};
-    for (std::size_t const size : {32, 64, 127, 128, 129, 256})
+    for (std::size_t const size : {32u, 64u, 127u, 128u, 129u, 256u})
     {
         auto secret = test::ticket_secret(size, size);
         ticket_name const name{ticket_key_id(secret), {1, 2, 3, 4, 5, 6, 7, 8}};

@@ -100,7 +100,7 @@ bool contains(std::string const& text, std::string_view part)
 
 TEST_CASE("a file of nginx is one key: a name of 16 bytes, and 32 or 64 that are secret")
 {
-    for (std::size_t const size : {48, 80})
+    for (std::size_t const size : {48u, 80u})
     {
         std::string contents;
         for (std::size_t i = 0; i < size; ++i)
@@ -133,8 +133,8 @@ TEST_CASE("a file of HAProxy is lines of base64, and its keys have their order")
 
 TEST_CASE("what is written is read again, of either size and format")
 {
-    for (std::size_t const size : {48, 80})
-        for (std::size_t const count : {1, 3, 4, 64})
+    for (std::size_t const size : {48u, 80u})
+        for (std::size_t const count : {1u, 3u, 4u, 64u})
         {
             CAPTURE(size);
             CAPTURE(count);
@@ -148,7 +148,7 @@ TEST_CASE("what is written is read again, of either size and format")
 
 TEST_CASE("lines end as on Unix or as on Windows, and the last one may have no end")
 {
-    for (std::size_t const size : {48, 80})
+    for (std::size_t const size : {48u, 80u})
     {
         auto const file = fresh(4, size);
         auto const contents = written(file);
@@ -177,12 +177,12 @@ TEST_CASE("a file that is empty or of a wrong size is refused, and it is said wh
 {
     CHECK(is_refused("", "it is empty"));
     CHECK(is_refused("", "openssl rand 80"));
-    for (std::size_t const size : {1, 16, 32, 47, 49, 64, 79, 81, 96, 4096})
+    for (std::size_t const size : {1u, 16u, 32u, 47u, 49u, 64u, 79u, 81u, 96u, 4096u})
     {
         CAPTURE(size);
         CHECK(is_refused(std::string(size, '\xee'), std::to_string(size) + " bytes, not 48 or 80"));
     }
-    for (std::size_t const size : {48, 80})
+    for (std::size_t const size : {48u, 80u})
         CHECK(is_refused(std::string(size, '\xee') + '\n', "remove the newline"));
     CHECK(is_refused(std::string(max_ticket_key_file_size + 1, 'A'), "more than 65536 bytes"));
     CHECK(is_refused(std::string(max_ticket_key_file_size, 'A'), "line 1 holds 49152 bytes"));
@@ -221,7 +221,7 @@ TEST_CASE("a line that is not a key in base64 is refused, and named")
         return with(result);
     };
     for (char const c : {'-', '_', '=', ' ', '!', '\t', '\r'})
-        for (std::size_t const position : {0, 1, 50, 105})
+        for (std::size_t const position : {0u, 1u, 50u, 105u})
             CHECK(is_refused(at(position, c), not_base64));
     // 80 bytes fill the last group but for two bits: of four characters there one is right
     int accepted = 0;
@@ -281,7 +281,7 @@ TEST_CASE("what could not be read again is not written")
         other.name = name;
         CHECK(contains(refusal_to_write({.keys = {other}}), "key '" + name + "': its name is not 16 bytes"));
     }
-    for (std::size_t const size : {0, 16, 31, 33, 63, 65, 256})
+    for (std::size_t const size : {0u, 16u, 31u, 33u, 63u, 65u, 256u})
     {
         other.secret = locked_bytes{size};
         CHECK(contains(refusal_to_write({.keys = {other}}), std::to_string(size) + " bytes of secret"));
@@ -291,7 +291,7 @@ TEST_CASE("what could not be read again is not written")
 
 TEST_CASE("fresh keys differ, name and secret, and other sizes than 48 and 80 are refused")
 {
-    for (std::size_t const size : {48, 80})
+    for (std::size_t const size : {48u, 80u})
     {
         auto const first = make_file_ticket_key(size);
         auto const second = make_file_ticket_key(size);
@@ -300,7 +300,7 @@ TEST_CASE("fresh keys differ, name and secret, and other sizes than 48 and 80 ar
         CHECK(first.name != second.name);
         CHECK_FALSE(first.secret == second.secret);
     }
-    for (std::size_t const size : {0, 16, 32, 47, 64, 81, 4096, 1 << 20})
+    for (std::size_t const size : {0u, 16u, 32u, 47u, 64u, 81u, 4096u, 1u << 20})
         CHECK_THROWS_AS((void)make_file_ticket_key(size), system_error);
 }
 

@@ -143,7 +143,7 @@ TEST_CASE("weak secrets are refused by name")
     auto twice = ticket_secret(1, 64);
     std::copy_n(twice.data(), 32, twice.data() + 32);
     CHECK(with_secret(twice).is(errc::weak_ticket_key, "halves are equal"));
-    for (std::size_t const size : {32, 48, 64, 256})
+    for (std::size_t const size : {32u, 48u, 64u, 256u})
         CHECK_FALSE(with_secret(ticket_secret(size, size)).code);
 }
 

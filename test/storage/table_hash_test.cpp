@@ -22,7 +22,7 @@ constexpr table_hash_key key{0x9e3779b97f4a7c15u, 0xbf58476d1ce4e5b9u, 0x94d049b
 
 TEST_CASE("every bit of a name, its length and every word of the key count")
 {
-    for (std::size_t const size : {1, 7, 8, 31, 32, 33, 64, 100})
+    for (std::size_t const size : {1u, 7u, 8u, 31u, 32u, 33u, 64u, 100u})
     {
         std::string const name(size, 'n');
         std::set<std::uint64_t> seen{table_hash(key, name)};
