@@ -121,7 +121,7 @@ TEST_CASE_FIXTURE(fixture, "names of any length and content are different names"
     auto const storage = make();
     auto const later = time.now() + 1h;
     std::vector<std::string> names;
-    for (std::size_t const size : {0, 1, 127, 128, 129, 510, 511, 512, 70'000})
+    for (std::size_t const size : {0u, 1u, 127u, 128u, 129u, 510u, 511u, 512u, 70'000u})
         for (char const last : {'a', 'b', '\0'})
             names.push_back(size == 0 ? "" : std::string(size - 1, 'n') + last);
     for (auto const& name : names)

@@ -98,7 +98,8 @@ TEST_CASE("while the server hangs operations end in time and nobody else is dela
         bool ticks = true;
         auto const ticker = [&]() -> asio::awaitable<void>
         {
-            for (auto last = std::chrono::steady_clock::now(); ticks;)
+            auto last = std::chrono::steady_clock::now();
+            while (ticks)
             {
                 co_await pause(1ms);
                 auto const now = std::chrono::steady_clock::now();
