@@ -2,6 +2,7 @@
 #include "client_context.hpp"
 
 #include "base/openssl.hpp"
+#include "tls/session_table.hpp"
 #include "tls/ticket_request.hpp"
 
 #include <reprise/client/client_connection.hpp>
@@ -44,6 +45,7 @@ client_connection* connection_of(SSL const* ssl) noexcept
 
 int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
 {
+    store_in_table(ssl, live);
     if (auto* const connection = connection_of(ssl))
         connection->on_new_session(ssl, live);
     auto const* const context = client_context::find(::SSL_get_SSL_CTX(ssl));
@@ -70,10 +72,7 @@ int ignore_answer(SSL*, unsigned, unsigned, unsigned char const*, std::size_t, X
 void hook_up(SSL_CTX* context)
 {
     ::SSL_CTX_sess_set_new_cb(context, on_new_session);
-    auto mode = ::SSL_CTX_get_session_cache_mode(context) | SSL_SESS_CACHE_CLIENT;
-    if ((mode & SSL_SESS_CACHE_SERVER) == 0)
-        mode |= SSL_SESS_CACHE_NO_INTERNAL; // nobody ever looks there
-    ::SSL_CTX_set_session_cache_mode(context, mode);
+    tell_client_sessions(context);
     // If the caller sends that extension, it goes on doing so.
     ::SSL_CTX_add_custom_ext(context, ticket_request_extension,
                              SSL_EXT_TLS1_3_ONLY | SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_3_ENCRYPTED_EXTENSIONS,

@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
+#include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
 #include "tls/ticket_request.hpp"
 
@@ -122,6 +123,7 @@ void count_loss(SSL* ssl) noexcept
 int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
 try
 {
+    store_in_table(ssl, live);
     if (auto* const a = acceptor_of(ssl))
         a->on_new_session(live);
     else if (auto const* const attached = attachment_of(::SSL_get_SSL_CTX(ssl)); attached && attached->previous)

@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "base/require_option.hpp"
 #include "cache_core.hpp"
+#include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
 
 #include <reprise/base/error.hpp>
@@ -81,8 +82,7 @@ long openssl_mode(cache_mode mode)
 
 void configure(SSL_CTX* context, session_cache_options const& o)
 {
-    long const client_side = ::SSL_CTX_get_session_cache_mode(context) & SSL_SESS_CACHE_CLIENT;
-    ::SSL_CTX_set_session_cache_mode(context, openssl_mode(o.mode) | client_side);
+    detail::set_server_mode(context, openssl_mode(o.mode));
     ::SSL_CTX_set_timeout(context, static_cast<long>(o.timeout.count()));
     if (o.tickets.enabled())
         ::SSL_CTX_clear_options(context, SSL_OP_NO_TICKET);
