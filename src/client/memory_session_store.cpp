@@ -49,7 +49,7 @@ struct memory_session_store::state
         e.sessions.push_front(std::move(ticket));
         bytes += size;
         ++count;
-        while (count > options.max_sessions || bytes > options.max_bytes)
+        while (count > options.max_sessions || bytes > options.max_bytes || by_key.size() > options.max_sessions)
             evict();
     }
 

@@ -9,8 +9,8 @@
 
 namespace reprise::detail {
 
-pending_sessions::pending_sessions(std::size_t limit, std::shared_ptr<session_store> otherwise)
-    : limit_(limit), otherwise_(std::move(otherwise))
+pending_sessions::pending_sessions(std::size_t limit, std::size_t bytes, std::shared_ptr<session_store> otherwise)
+    : limit_(limit), max_bytes_(bytes), otherwise_(std::move(otherwise))
 {
 }
 
@@ -41,9 +41,10 @@ std::unique_ptr<pending_sessions::write> pending_sessions::add(session_key const
 {
     auto made = std::make_unique<write>(shared_from_this(), key, ticket, kept_at);
     std::lock_guard const lock{mutex_};
-    if (by_key_.size() >= limit_)
+    if (by_key_.size() >= limit_ || ticket.size() > max_bytes_ - bytes_)
         return nullptr;
     by_key_.emplace(key, made.get());
+    bytes_ += ticket.size();
     made->is_ = write::state::waiting;
     return made;
 }
@@ -154,6 +155,7 @@ void pending_sessions::leave(write& w) noexcept
         return;
     auto const [first, last] = by_key_.equal_range(w.key);
     by_key_.erase(std::find_if(first, last, [&](auto const& e) { return e.second == &w; }));
+    bytes_ -= w.ticket.size();
     w.ended_->set();
     if (by_key_.empty() && idle_)
         std::exchange(idle_, nullptr)->set();

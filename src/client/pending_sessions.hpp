@@ -26,8 +26,9 @@ namespace reprise::detail {
 class pending_sessions : public std::enable_shared_from_this<pending_sessions>
 {
 public:
+    /// @param bytes Most memory for all of them, as `session::size` counts it.
     /// @param otherwise Gets the sessions whose write never begins, unless somebody has taken them.
-    pending_sessions(std::size_t limit, std::shared_ptr<session_store> otherwise);
+    pending_sessions(std::size_t limit, std::size_t bytes, std::shared_ptr<session_store> otherwise);
 
     /// The write of one session. It ends with this object, be it with a coroutine that is not resumed any more.
     class write
@@ -85,9 +86,11 @@ private:
     void leave(write& w) noexcept;
 
     std::size_t const limit_;
+    std::size_t const max_bytes_;
     std::shared_ptr<session_store> const otherwise_;
 
     mutable std::mutex mutex_;
+    std::size_t bytes_ = 0;
     std::multimap<session_key, write*> by_key_; // of one key: in order
     std::shared_ptr<event> idle_;               // if anybody waits for it
 };

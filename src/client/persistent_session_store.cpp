@@ -110,7 +110,7 @@ persistent_session_store::core::core(persistent_session_store_options const& o)
     : immediate(std::dynamic_pointer_cast<immediate_storage>(o.storage)),
       front(memory_session_store::make(
           {.max_sessions = o.max_keys, .max_tickets_per_key = o.max_tickets_per_key, .now = o.now})),
-      pending(std::make_shared<pending_sessions>(o.max_pending_writes, front)),
+      pending(std::make_shared<pending_sessions>(o.max_pending_writes, o.max_pending_bytes, front)),
       persists_mutual_tls_(o.persist_mutual_tls), request_tickets_(o.request_tickets),
       write_deadline_(o.write_deadline), executor_(o.executor), now_(o.now),
       slots_(std::make_shared<session_slots>(
@@ -303,6 +303,7 @@ std::shared_ptr<persistent_session_store> persistent_session_store::make(persist
                    "persistent_session_store_options::request_tickets: at most max_tickets_per_key");
     require_option(o.max_keys >= 1, "persistent_session_store_options::max_keys: at least 1");
     require_option(o.max_pending_writes >= 1, "persistent_session_store_options::max_pending_writes: at least 1");
+    require_option(o.max_pending_bytes >= 1, "persistent_session_store_options::max_pending_bytes: at least 1");
     require_option(o.write_deadline.count() >= 1, "persistent_session_store_options::write_deadline: at least 1 ms");
     require_option(o.executor || std::dynamic_pointer_cast<immediate_storage>(o.storage),
                    "persistent_session_store_options::executor: an executor, unless the storage is immediate");

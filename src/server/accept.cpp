@@ -525,6 +525,17 @@ void acceptor::finish()
         core().count_early_rejection(info_.early_reason);
     core().count(info_);
     phase_ = phase::over;
+    forget_offers();
+}
+
+// What the client chose the length of, and what has been decided with it.
+void acceptor::forget_offers() noexcept
+{
+    hello_.psk_identities = std::vector<std::string>{};
+    hello_.first_binder.clear();
+    hello_.ticket_name.clear();
+    plan_ = lookup_plan{};
+    fetched_.reset();
 }
 
 void acceptor::end(error_code why) noexcept

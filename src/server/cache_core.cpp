@@ -48,7 +48,7 @@ cache_core::cache_core(session_cache_options o)
       tickets(options.tickets.enabled()
                   ? std::make_shared<ticket_keeper>(options.tickets, key_source_context{options.timeout, options.now})
                   : nullptr),
-      writes(std::make_shared<pending_writes>(options.max_pending_writes)),
+      writes(std::make_shared<pending_writes>(options.max_pending_writes, options.max_pending_bytes)),
       immediate_(std::dynamic_pointer_cast<immediate_storage>(options.storage)), decoded_(options.decoded_sessions)
 {
 }

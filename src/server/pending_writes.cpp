@@ -11,6 +11,13 @@ pending_writes::entry::entry(std::shared_ptr<pending_writes> table, std::string 
 {
 }
 
+// The write has a copy of its own.
+std::size_t pending_writes::entry::size() const noexcept
+{
+    constexpr std::size_t fixed = 1024; // with the coroutine that writes
+    return fixed + 2 * (name_.size() + record_.size());
+}
+
 pending_writes::entry::~entry()
 {
     if (!is_pending_)
@@ -22,6 +29,7 @@ pending_writes::entry::~entry()
         auto const own = std::find_if(first, last, [this](auto const& e) { return e.second == this; });
         if (own != last)
             table_->by_name_.erase(own);
+        table_->bytes_ -= size();
         if (--table_->count_ == 0)
             idle.swap(table_->idle_);
     }
@@ -34,11 +42,12 @@ std::unique_ptr<pending_writes::entry> pending_writes::begin(std::string name, s
 {
     auto made = std::make_unique<entry>(shared_from_this(), std::move(name), std::move(record));
     std::lock_guard const lock{mutex_};
-    if (count_ >= limit_)
+    if (count_ >= limit_ || made->size() > max_bytes_ - bytes_)
         return nullptr;
     if (!made->name_.empty())
         by_name_.emplace(made->name_, made.get());
     ++count_;
+    bytes_ += made->size();
     made->is_pending_ = true;
     return made;
 }

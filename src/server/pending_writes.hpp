@@ -20,7 +20,8 @@ namespace reprise::detail {
 class pending_writes : public std::enable_shared_from_this<pending_writes>
 {
 public:
-    explicit pending_writes(std::size_t limit) : limit_(limit) {}
+    /// @param bytes Most memory for the records of all of them.
+    pending_writes(std::size_t limit, std::size_t bytes) : limit_(limit), max_bytes_(bytes) {}
 
     /// One write. It has ended when this goes, be it with a coroutine that is not resumed any more.
     class entry
@@ -39,6 +40,8 @@ public:
         secret_bytes const record_;
         std::shared_ptr<event> const ended_ = std::make_shared<event>();
         bool is_pending_ = false;
+
+        [[nodiscard]] std::size_t size() const noexcept;
     };
 
     /// Null, if there are as many as there may be. An empty name is not found.
@@ -55,8 +58,10 @@ public:
 
 private:
     std::size_t const limit_;
+    std::size_t const max_bytes_;
     mutable std::mutex mutex_;
     std::size_t count_ = 0;
+    std::size_t bytes_ = 0;
     std::unordered_multimap<std::string, entry const*> by_name_;
     std::shared_ptr<event> idle_; // if anybody waits for it
 };

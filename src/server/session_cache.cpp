@@ -49,6 +49,7 @@ session_cache_options checked(session_cache_options o)
     detail::require_option(o.lookup_deadline.count() >= 1, "session_cache_options::lookup_deadline: at least 1 ms");
     detail::require_option(o.write_deadline.count() >= 1, "session_cache_options::write_deadline: at least 1 ms");
     detail::require_option(o.max_pending_writes >= 1, "session_cache_options::max_pending_writes: at least 1");
+    detail::require_option(o.max_pending_bytes >= 1, "session_cache_options::max_pending_bytes: at least 1");
     detail::require_option(o.now != nullptr, "session_cache_options::now: a clock");
 
     bool const storage = has(o.mode, cache_mode::server);

@@ -12,11 +12,27 @@ void decoded_sessions::keep(byte_view record, session const& decoded)
 {
     if (slots_.empty())
         return;
-    auto const index = index_of(record);
-    secret_bytes copy{record};
+    if (record.size() + decoded.size() > slots_.size() * bytes_for_each)
+        return;
+    replace(index_of(record), {secret_bytes{record}, decoded});
+    make_room();
+}
+
+void decoded_sessions::replace(std::size_t index, slot with) noexcept
+{
     std::lock_guard const lock{mutex_of(index)};
-    slots_[index].record = std::move(copy);
-    slots_[index].decoded = decoded;
+    auto& at = slots_[index];
+    bytes_.fetch_add(with.size(), std::memory_order_relaxed);
+    bytes_.fetch_sub(at.size(), std::memory_order_relaxed);
+    at = std::move(with);
+}
+
+// One after the other goes, wherever it is: those with large certificates are few.
+void decoded_sessions::make_room() noexcept
+{
+    auto const limit = slots_.size() * bytes_for_each;
+    for (std::size_t tried = 0; tried < slots_.size() && bytes() > limit; ++tried)
+        replace(next_.fetch_add(1, std::memory_order_relaxed) % slots_.size(), {});
 }
 
 std::optional<session> decoded_sessions::find(byte_view record) const
@@ -35,8 +51,11 @@ void decoded_sessions::forget(byte_view record) noexcept
         return;
     auto const index = index_of(record);
     std::lock_guard const lock{mutex_of(index)};
-    if (std::ranges::equal(record, slots_[index].record.view()))
-        slots_[index] = {};
+    auto& at = slots_[index];
+    if (!std::ranges::equal(record, at.record.view()))
+        return;
+    bytes_.fetch_sub(at.size(), std::memory_order_relaxed);
+    at = {};
 }
 
 std::size_t decoded_sessions::index_of(byte_view record) const noexcept

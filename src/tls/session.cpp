@@ -9,6 +9,7 @@
 #include <openssl/x509_vfy.h>
 
 #include <algorithm>
+#include <cstring>
 #include <ctime>
 #include <initializer_list>
 #include <span>
@@ -100,6 +101,30 @@ int der_size(X509 const* certificate)
     return std::max(0, ::i2d_X509(certificate, nullptr));
 }
 
+// As OpenSSL 3.0 and 3.5 hold one: parsed, with its DER, the public key, and what a verification has found in it.
+std::size_t memory_of(X509 const* certificate)
+{
+    constexpr std::size_t fixed = 5 * 1024;
+    constexpr std::size_t of_each_byte = 4;
+    return certificate != nullptr ? fixed + of_each_byte * static_cast<std::size_t>(der_size(certificate)) : 0;
+}
+
+// Of a session without its certificates.
+std::size_t memory_of(SSL_SESSION const* session)
+{
+    constexpr std::size_t fixed = 2048; // the structs, OpenSSL's and ours
+    unsigned char const* bytes = nullptr;
+    std::size_t ticket = 0;
+    std::size_t alpn = 0;
+    ::SSL_SESSION_get0_ticket(session, &bytes, &ticket);
+    ::SSL_SESSION_get0_alpn_selected(session, &bytes, &alpn);
+    void* data = nullptr;
+    std::size_t appdata = 0;
+    ::SSL_SESSION_get0_ticket_appdata(const_cast<SSL_SESSION*>(session), &data, &appdata); // it changes nothing
+    char const* const name = ::SSL_SESSION_get0_hostname(session);
+    return fixed + ticket + alpn + appdata + (name != nullptr ? std::strlen(name) : 0);
+}
+
 time_point not_after(X509 const* certificate)
 {
     std::tm tm{};
@@ -126,6 +151,10 @@ bool checks_dates(SSL const* ssl)
 session_origin session_origin::of_full_handshake(SSL const* ssl, time_point now)
 {
     session_origin result{now, time_point::max(), ::SSL_get_verify_result(ssl), chain_of(ssl)};
+    // A client's list begins with the server's own certificate, a server's does not hold the client's.
+    STACK_OF(X509) const* const sent = ::SSL_get_peer_cert_chain(ssl);
+    for (int i = ::SSL_is_server(ssl) == 1 ? 0 : 1; i < sk_X509_num(sent); ++i)
+        result.chain_bytes += memory_of(sk_X509_value(sent, i));
     STACK_OF(X509) const* chain = checks_dates(ssl) ? ::SSL_get0_verified_chain(ssl) : nullptr;
     for (int i = 0; i < sk_X509_num(chain); ++i)
         result.chain_expiry = std::min(result.chain_expiry, not_after(sk_X509_value(chain, i)));
@@ -134,8 +163,15 @@ session_origin session_origin::of_full_handshake(SSL const* ssl, time_point now)
 
 struct session::state
 {
-    ssl_session_ptr native;
-    session_origin origin;
+    state(ssl_session_ptr s, session_origin o)
+        : native(std::move(s)), origin(std::move(o)),
+          size(memory_of(native.get()) + memory_of(::SSL_SESSION_get0_peer(native.get())) + origin.chain_bytes)
+    {
+    }
+
+    ssl_session_ptr const native;
+    session_origin const origin;
+    std::size_t const size;
 };
 
 std::optional<session> session::snapshot(SSL_SESSION const* live, session_origin origin)
@@ -145,7 +181,7 @@ std::optional<session> session::snapshot(SSL_SESSION const* live, session_origin
     ssl_session_ptr copy{::SSL_SESSION_dup(live)};
     if (!copy)
         return std::nullopt;
-    return session{std::make_shared<state const>(state{std::move(copy), std::move(origin)})};
+    return session{std::make_shared<state const>(std::move(copy), std::move(origin))};
 }
 
 boost::system::result<session> session::parse(byte_view bytes)
@@ -171,10 +207,12 @@ boost::system::result<session> session::parse(byte_view bytes)
     if (X509* const own = ::SSL_SESSION_get0_peer(native.get()))
     {
         ::X509_up_ref(own);
+        for (auto const& other : chain)
+            origin.chain_bytes += memory_of(other.get());
         chain.insert(chain.begin(), x509_ptr{own});
         origin.chain = std::make_shared<certificate_chain const>(std::move(chain));
     }
-    return session{std::make_shared<state const>(state{std::move(native), std::move(origin)})};
+    return session{std::make_shared<state const>(std::move(native), std::move(origin))};
 }
 
 secret_bytes session::serialize() const
@@ -269,13 +307,7 @@ bool session::has_ticket() const noexcept
 
 std::size_t session::size() const noexcept
 {
-    unsigned char const* ticket = nullptr;
-    std::size_t ticket_size = 0;
-    ::SSL_SESSION_get0_ticket(state_->native.get(), &ticket, &ticket_size);
-    // The struct and the peer's certificate are opaque; this is what they take in OpenSSL 3.0, rounded up. Sessions of
-    // one connection share the certificate, so a pool of tickets takes less than the sum.
-    constexpr std::size_t struct_and_certificate = 4096;
-    return struct_and_certificate + ticket_size;
+    return state_->size;
 }
 
 ssl_session_ptr session::copy() const

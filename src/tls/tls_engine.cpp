@@ -19,6 +19,12 @@ namespace {
 constexpr std::size_t small_input = 4096;
 constexpr std::size_t large_input = SSL3_RT_MAX_ENCRYPTED_LENGTH + SSL3_RT_HEADER_LENGTH;
 
+// To assign {} would leave it its memory.
+void release(std::vector<unsigned char>& buffer) noexcept
+{
+    std::vector<unsigned char>{}.swap(buffer);
+}
+
 int to_int(std::size_t size) noexcept
 {
     return static_cast<int>(std::min<std::size_t>(size, INT_MAX));
@@ -141,7 +147,7 @@ tls_result tls_engine::read(std::span<unsigned char> into)
         aside_read_ += size;
         if (aside_read_ == aside_.size())
         {
-            aside_ = {};
+            release(aside_);
             aside_read_ = 0;
         }
         return {tls_status::done, size};
@@ -248,6 +254,15 @@ byte_view tls_engine::output() noexcept
         unsent_ = sending_;
     }
     return unsent_;
+}
+
+void tls_engine::sent(std::size_t size) noexcept
+{
+    unsent_ = unsent_.subspan(size);
+    has_sent_ = has_sent_ || size > 0;
+    // Room for two records stays. What one burst has taken does not.
+    if (unsent_.empty() && sending_.capacity() > 2 * large_input)
+        release(sending_);
 }
 
 // Made once and kept: OpenSSL has no method for memory that is not copied in and out. BIO_meth_new(3)

@@ -620,14 +620,22 @@ TEST_CASE_FIXTURE(fixture, "what was written before does not hide a newer sessio
 TEST_CASE_FIXTURE(fixture, "a full queue drops and counts, and what it drops is found")
 {
     auto options = this->options(faulty);
-    options.max_pending_writes = 2;
-    auto const store = persistent_session_store::make(options);
-    faulty->set_plan(each_write(storage_fault::hold));
     std::vector<session> made;
     for (int i = 0; i < 4; ++i)
-    {
         made.push_back(make_session());
-        store->capture(key_of_host(std::to_string(i)), made.back());
+    SUBCASE("in number")
+    {
+        options.max_pending_writes = 2;
+    }
+    SUBCASE("in bytes")
+    {
+        options.max_pending_bytes = 2 * made.front().size();
+    }
+    auto const store = persistent_session_store::make(options);
+    faulty->set_plan(each_write(storage_fault::hold));
+    for (std::size_t i = 0; i < 4; ++i)
+    {
+        store->capture(key_of_host(std::to_string(i)), made[i]);
     }
     CHECK(store->stats().dropped == 2);
     CHECK(store->size() == 4);
@@ -1069,6 +1077,7 @@ TEST_CASE_FIXTURE(fixture, "an option out of bounds is refused and named")
     CHECK(refused([](auto& o) { o.request_tickets = 5; }, "request_tickets"));
     CHECK(refused([](auto& o) { o.max_keys = 0; }, "max_keys"));
     CHECK(refused([](auto& o) { o.max_pending_writes = 0; }, "max_pending_writes"));
+    CHECK(refused([](auto& o) { o.max_pending_bytes = 0; }, "max_pending_bytes"));
     CHECK(refused([](auto& o) { o.write_deadline = 0ms; }, "write_deadline"));
     CHECK(refused([](auto& o) { o.executor = {}; }, "executor"));
     CHECK(refused([](auto& o) { o.now = nullptr; }, "now"));

@@ -86,6 +86,7 @@ TEST_CASE("an option out of bounds is refused and named")
     CHECK(refused([](auto& o) { o.lookup_deadline = 0ms; }, "lookup_deadline"));
     CHECK(refused([](auto& o) { o.write_deadline = 0ms; }, "write_deadline"));
     CHECK(refused([](auto& o) { o.max_pending_writes = 0; }, "max_pending_writes"));
+    CHECK(refused([](auto& o) { o.max_pending_bytes = 0; }, "max_pending_bytes"));
     CHECK(refused([](auto& o) { o.now = nullptr; }, "now"));
     CHECK(refused([](auto& o) { o.mode = mode::server | mode::openssl_internal; }, "mode"));
     CHECK(refused([](auto& o) { o.mode = mode::no_auto_flush; }, "mode"));

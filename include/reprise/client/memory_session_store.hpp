@@ -16,8 +16,8 @@ struct memory_session_store_options
     /// program that talks to hundreds of hosts.
     std::size_t max_sessions = 4096;
 
-    /// Most memory held, in bytes, as `session::size` counts it (about 4 KB each). At least 1.
-    std::size_t max_bytes = 32u << 20;
+    /// Most memory held, in bytes, as `session::size` counts it (with a chain of two about 16 KB each). At least 1.
+    std::size_t max_bytes = 64u << 20;
 
     /// Most TLS 1.3 tickets under one key; the oldest goes first. At least 1. As many as the program opens connections
     /// to one host at once is enough (RFC 8446, 4.6.1); servers seldom send more than two per connection.

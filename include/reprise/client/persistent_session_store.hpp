@@ -47,16 +47,20 @@ struct persistent_session_store_options
     unsigned request_tickets = 0;
 
     /// Keys of which this process remembers where their sessions are, and sessions that it keeps in memory because they
-    /// are not to be or could not be written; at least 1. Those used least recently are forgotten, and looked for when
-    /// asked for.
+    /// are not to be or could not be written, of at most 64 MiB; at least 1. Those used least recently are forgotten, and
+    /// looked for when asked for.
     std::size_t max_keys = 4096;
 
-    /// How many of the last sessions are kept decoded beside their records: decoding costs 250 us. About 5 KB each; 0
-    /// for none.
+    /// How many of the last sessions are kept decoded beside their records: decoding costs 250 us. About 16 KB each,
+    /// and all together never more than 32 KB for each; 0 for none.
     std::size_t decoded_sessions = 256;
 
     /// Sessions that may wait to be written; further ones are kept in memory alone, and counted. At least 1.
     std::size_t max_pending_writes = 256;
+
+    /// Most memory for them, in bytes, as `session::size` counts it; what does not fit is kept in memory alone, too. At
+    /// least 1.
+    std::size_t max_pending_bytes = 8u << 20;
 
     /// Longest wait for a session to be written; then the write is given up, and counted as a storage error. At least 1
     /// ms.

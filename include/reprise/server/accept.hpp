@@ -142,6 +142,7 @@ private:
     [[nodiscard]] early_data_reason judge_early_data() const;
     [[nodiscard]] early_data_reason why_no_early_data() const;
     void finish();
+    void forget_offers() noexcept;
 
     enum class phase
     {

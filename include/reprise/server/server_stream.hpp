@@ -115,7 +115,8 @@ public:
     /// How the handshake went: resumed or not, and why not.
     [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->accept.info(); }
 
-    /// What the client asked for.
+    /// What the client asked for. After the handshake, what it offered to resume by (PSK identities, the binder, the
+    /// ticket's name) is forgotten: that may be 128 KB.
     [[nodiscard]] client_hello const& hello() const noexcept { return impl_->accept.hello(); }
 
     /** True from the end of `async_handshake`, if the client's early data was accepted, until the handshake is complete.

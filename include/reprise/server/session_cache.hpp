@@ -109,8 +109,13 @@ struct session_cache_options
     /// say that it is used once, all within lookup_deadline.
     std::size_t max_pending_writes = 4096;
 
+    /// Most memory for them, in bytes; what does not fit is dropped and counted, too. At least 1. A session takes about 1 KB
+    /// and twice its record, which holds the client's certificate.
+    std::size_t max_pending_bytes = 16u << 20;
+
     /// How many of the last sessions are kept decoded beside their records, which spares half of what a look-up costs
-    /// when their clients come back. About 1.5 KB each; 0 for none.
+    /// when their clients come back. About 3 KB each, 10 KB with a client certificate; 0 for none. All together never take
+    /// more than 32 KB for each.
     std::size_t decoded_sessions = 1024;
 
     /// Told of each handshake, for logs and metrics, with the id context for a name. Null for nobody.

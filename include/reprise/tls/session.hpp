@@ -51,6 +51,10 @@ struct session_origin
     /// session that comes from elsewhere. It does not leave the process.
     std::shared_ptr<std::string const> verified_under{};
 
+    /// Memory of the certificates that the peer has sent behind its own, as `session::size` counts it. It does not leave
+    /// the process.
+    std::size_t chain_bytes = 0;
+
     /// The origin of a connection that has just completed a full handshake at `now`.
     [[nodiscard]] static session_origin of_full_handshake(SSL const* ssl, time_point now);
 };
@@ -110,7 +114,13 @@ public:
     /// True for a ticket (RFC 5077, RFC 8446), false for a TLS 1.2 session id.
     [[nodiscard]] bool has_ticket() const noexcept;
 
-    /// Memory that it takes, about, in bytes.
+    /** Memory that it takes, in bytes: its ticket, its texts, and all certificates that the peer has sent.
+
+        It is an estimate: OpenSSL's objects are opaque. A certificate is counted as 5 KB and four times its DER, so that
+        the whole is between half and twice of what a session takes that shares nothing. Sessions of one connection, and
+        those that have resumed it, share their certificates; each counts them in full, so a pool of tickets takes less
+        than the sum.
+    */
     [[nodiscard]] std::size_t size() const noexcept;
 
     /// A fresh copy for one connection, which may spoil it.

@@ -109,11 +109,7 @@ public:
     [[nodiscard]] bool is_full() const noexcept { return unsent_.size() + output_.size() >= most_unsent_answers; }
 
     /// That many bytes of `output()` have been written.
-    void sent(std::size_t size) noexcept
-    {
-        unsent_ = unsent_.subspan(size);
-        has_sent_ = has_sent_ || size > 0;
-    }
+    void sent(std::size_t size) noexcept;
 
     /// Whether anything has been.
     [[nodiscard]] bool has_sent() const noexcept { return has_sent_; }
