@@ -4,6 +4,7 @@
 #include <reprise/base/locked_bytes.hpp>
 
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 
 #include <cstddef>
@@ -31,6 +32,15 @@ struct openssl_text_deleter
     void operator()(char* text) const noexcept { ::OPENSSL_free(text); }
 };
 using openssl_text = std::unique_ptr<char, openssl_text_deleter>;
+
+/// What is left in OpenSSL's error queue meanwhile is removed: in the middle of a handshake it would be taken for a failure.
+struct errors_put_back
+{
+    errors_put_back() noexcept { ::ERR_set_mark(); }
+    errors_put_back(errors_put_back const&) = delete;
+    errors_put_back& operator=(errors_put_back const&) = delete;
+    ~errors_put_back() { ::ERR_pop_to_mark(); }
+};
 
 /// For calls that can lack nothing but memory: algorithms that are there, keys of the right size.
 /// @throws std::bad_alloc, unless `ok`. OpenSSL's error queue is then empty.

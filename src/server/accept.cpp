@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
 #include "server/early/strike_register.hpp"
+#include "server/switch_context.hpp"
+#include "tls/hello_constants.hpp"
 #include "tls/session_time.hpp"
 #include "tls/versions.hpp"
 
@@ -22,21 +24,6 @@ namespace reprise::detail {
 namespace {
 
 constexpr std::size_t stateful_ticket_size = 32; // the session id that OpenSSL gives, SSL_MAX_SSL_SESSION_ID_LENGTH
-
-// SSL_set_SSL_CTX(3) changes the certificate and little else.
-void switch_context(SSL* ssl, SSL_CTX* to)
-{
-    if (::SSL_set_SSL_CTX(ssl, to) == nullptr)
-        throw std::bad_alloc{};
-    ::SSL_set_verify(ssl, ::SSL_CTX_get_verify_mode(to), ::SSL_CTX_get_verify_callback(to));
-    ::SSL_set_verify_depth(ssl, ::SSL_CTX_get_verify_depth(to));
-    ::X509_VERIFY_PARAM_set1(::SSL_get0_param(ssl), ::SSL_CTX_get0_param(to));
-    ::SSL_clear_options(ssl, ::SSL_get_options(ssl));
-    ::SSL_set_options(ssl, ::SSL_CTX_get_options(to));
-    SSL_set_min_proto_version(ssl, SSL_CTX_get_min_proto_version(to));
-    SSL_set_max_proto_version(ssl, SSL_CTX_get_max_proto_version(to));
-    ::SSL_set_num_tickets(ssl, ::SSL_CTX_get_num_tickets(to));
-}
 
 // What the client is told, what is enforced, and that what becomes of it is decided here: OpenSSL's own protection against
 // replays asks a table that is not there.
@@ -108,7 +95,10 @@ try
     if (core().tickets)
         core().tickets->begin_refresh(ex);
     if (result.status == tls_status::done)
+    {
         finish();
+        store_new_sessions(ex);
+    }
     return result;
 }
 catch (...) // it runs in a handler of the transport's, which has nobody to throw to
@@ -140,6 +130,8 @@ int acceptor::on_client_hello(SSL* ssl, int* alert)
     if (phase_ == phase::hello)
     {
         hello_ = read_client_hello(ssl);
+        if (hello_.offers_tls13)
+            constants_ = read_hello_constants(ssl);
         phase_ = has_hosts_ ? phase::host_wanted : phase::host_known;
     }
     if (host_refused_)
@@ -149,12 +141,24 @@ int acceptor::on_client_hello(SSL* ssl, int* alert)
     }
     if (phase_ == phase::host_known)
     {
-        apply_host();
+        if (!apply_host())
+        {
+            *alert = SSL_AD_PROTOCOL_VERSION;
+            return SSL_CLIENT_HELLO_ERROR;
+        }
         plan_keys(true);
     }
     if (phase_ == phase::keys_known)
         plan_look_up();
-    is_retried_ = phase_ == phase::ready;
+    if (phase_ == phase::ready) // after a HelloRetryRequest
+    {
+        is_retried_ = true;
+        if (read_hello_constants(ssl) != constants_)
+        {
+            *alert = SSL_AD_ILLEGAL_PARAMETER;
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+    }
     if (phase_ == phase::answered)
         plan_guard();
     if (phase_ == phase::guarded)
@@ -348,20 +352,34 @@ void acceptor::use_host(lookup<std::optional<session_cache>> const& answer)
         return;
     }
     session_cache const& host = **answer.value;
-    host_changed_ = host.native_handle() != cache_.native_handle();
-    cache_ = host;
+    if (host.native_handle() != cache_.native_handle())
+        first_ = std::exchange(cache_, host);
     phase_ = phase::host_known;
 }
 
-void acceptor::apply_host()
+bool acceptor::apply_host()
 {
-    if (host_changed_)
-        switch_context(ssl_, cache_.native_handle());
+    if (first_ && !switch_context(ssl_, cache_.native_handle()))
+        return false;
     auto const policy = core().policy_of(ssl_, hello_.server_name);
+    if (first_)
+        apply_groups();
     policy_ = policy.tag;
     id_context_ = policy.context;
     ::SSL_set_session_id_context(ssl_, id_context_.data(), static_cast<unsigned>(id_context_.size()));
     set_early_data_limits(ssl_, core().options.early_data);
+    return true;
+}
+
+// Those of the first context were copied when the SSL was made. Where both are the same they stay, with whatever else
+// OpenSSL knows of their order.
+void acceptor::apply_groups()
+{
+    auto const groups = core().groups(cache_.native_handle());
+    if (groups.empty() || groups == first_->core()->groups(first_->native_handle()))
+        return;
+    if (SSL_set1_groups_list(ssl_, groups.c_str()) != 1)
+        throw std::bad_alloc{};
 }
 
 full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const& origin) const
@@ -476,15 +494,47 @@ session_origin const& acceptor::origin()
     return *origin_;
 }
 
-void acceptor::on_new_session(SSL_SESSION const* live)
+void acceptor::on_new_session(SSL_SESSION* live) noexcept
 {
-    // OpenSSL also tells of TLS 1.3 sessions that it has sealed into a ticket: nobody will ever ask for those.
-    bool const sealed =
-        ::SSL_SESSION_get_protocol_version(live) == TLS1_3_VERSION && (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) == 0;
-    if (sealed || !core().uses_storage())
+    auto const version = ::SSL_SESSION_get_protocol_version(live);
+    if (version == TLS1_2_VERSION)
+        keep_for_storage(live);
+    keep_out_of_table(live);
+}
+
+// OpenSSL's table is of the stream's first context, whatever host has made or found the session.
+void acceptor::keep_out_of_table(SSL_SESSION* s) const noexcept
+{
+    if (first_ && has(first_->core()->options.mode, cache_mode::openssl_internal))
+        ::SSL_CTX_remove_session(first_->native_handle(), s);
+}
+
+/* OpenSSL tells of new sessions as the first context's mode wants it, so what is made here is not left to that: a TLS 1.3
+   session is complete when its ticket is made, and one of TLS 1.2 at the end of the handshake. */
+void acceptor::on_ticket_sealing(SSL_SESSION* made, bool is_complete) noexcept
+{
+    has_ticket_ = is_complete;
+    bool const is_stateful = (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) != 0;
+    if (is_complete && is_stateful && ::SSL_SESSION_get_protocol_version(made) == TLS1_3_VERSION)
+        keep_for_storage(made);
+}
+
+void acceptor::keep_for_storage(SSL_SESSION* made) noexcept
+try
+{
+    unsigned id_size = 0;
+    ::SSL_SESSION_get_id(made, &id_size);
+    if (id_size == 0 || !core().uses_storage())
         return;
-    if (auto made = session::snapshot(live, origin()))
-        new_sessions_.push_back(std::move(*made));
+    is_kept_ = true;
+    if (::SSL_SESSION_get_protocol_version(made) == TLS1_2_VERSION) // it has the first context's
+        ::SSL_SESSION_set_timeout(made, static_cast<long>(core().options.timeout.count()));
+    if (auto copy = session::snapshot(made, origin()))
+        new_sessions_.push_back(std::move(*copy));
+}
+catch (...) // a session that there is no memory for costs the next connection a full handshake
+{
+    core().dropped.fetch_add(1, std::memory_order_relaxed);
 }
 
 void acceptor::store_new_sessions(asio::any_io_executor const& ex) noexcept
@@ -524,6 +574,10 @@ void acceptor::finish()
     if (info_.early_data == early_data_status::rejected && !early_judgement_)
         core().count_early_rejection(info_.early_reason);
     core().count(info_);
+    if (info_.protocol == tls_version::tls12 && !info_.resumed() && !is_kept_)
+        keep_for_storage(::SSL_get_session(ssl_));
+    if (fetched_)
+        keep_out_of_table(fetched_.get());
     phase_ = phase::over;
     forget_offers();
 }

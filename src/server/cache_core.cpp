@@ -2,6 +2,7 @@
 #include "cache_core.hpp"
 
 #include "base/digest_input.hpp"
+#include "tls/client_offer.hpp"
 #include "tls/session_time.hpp"
 
 #include <reprise/base/error.hpp>
@@ -70,6 +71,18 @@ cache_core::policy cache_core::policy_of(SSL* ssl, std::string_view server_name)
     }
     last_ = {std::move(read), std::string{server_name}, {tag, make_id_context(tag, server_name)}};
     return last_.made;
+}
+
+// When the policy has changed they may have, too.
+std::string cache_core::groups(SSL_CTX* context)
+{
+    std::lock_guard const lock{policy_mutex_};
+    if (!groups_ || groups_of_ != last_.read)
+    {
+        groups_ = read_groups(context);
+        groups_of_ = last_.read;
+    }
+    return *groups_;
 }
 
 full_reason cache_core::judge(SSL_SESSION const* candidate, session_origin const& origin) const

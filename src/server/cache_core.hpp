@@ -55,6 +55,9 @@ public:
     /// Of an SSL of this cache whose client asks for this name.
     [[nodiscard]] policy policy_of(SSL* ssl, std::string_view server_name);
 
+    /// The groups that this cache's context takes, as `read_groups` reads them.
+    [[nodiscard]] std::string groups(SSL_CTX* context);
+
     /// Whether a session of these times may be resumed now, by the rules that OpenSSL does not apply.
     [[nodiscard]] full_reason judge(SSL_SESSION const* candidate, session_origin const& origin) const;
 
@@ -109,6 +112,8 @@ private:
     policy_reader policy_{tls_end::server};
     std::mutex policy_mutex_;
     fingerprint last_;
+    std::shared_ptr<context_policy const> groups_of_; // what was the policy when they were read
+    std::optional<std::string> groups_;
 };
 
 /// The acceptor of a connection, or null for one that is not a server_stream's.

@@ -216,7 +216,7 @@ int on_ticket_sealing(SSL* ssl, void*) noexcept
         return 1;
     bool const is_complete = complete_session(ssl, *core);
     if (a != nullptr)
-        a->on_ticket_sealing(is_complete);
+        a->on_ticket_sealing(::SSL_get_session(ssl), is_complete);
     if (!is_complete)
         count_loss(ssl);
     return 1;

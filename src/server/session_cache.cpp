@@ -67,8 +67,8 @@ session_cache_options checked(session_cache_options o)
 
 long openssl_mode(cache_mode mode)
 {
-    if (mode == cache_mode::off)
-        return SSL_SESS_CACHE_OFF;
+    if (mode == cache_mode::off) // what a host's storage answers would be put into the table all the same
+        return SSL_SESS_CACHE_OFF | SSL_SESS_CACHE_NO_INTERNAL;
     long result = SSL_SESS_CACHE_SERVER;
     if (has(mode, cache_mode::server))
         return result | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR;

@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "tls/field_reader.hpp"
+#include "tls/host_name.hpp"
 #include "tls/ticket_request.hpp"
 
 #include <reprise/tls/client_hello.hpp>
@@ -41,9 +42,7 @@ std::string read_server_name(byte_view extension)
     auto const name = names.prefixed(2);
     if (type != host_name || !name)
         return {};
-    auto result = text(*name);
-    // A name with a zero byte is an attempt to be taken for two names.
-    return result.find('\0') == std::string::npos ? result : std::string{};
+    return detail::normal_host_name(text(*name));
 }
 
 bool read_offers_tls13(byte_view extension)

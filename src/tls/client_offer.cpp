@@ -2,6 +2,7 @@
 #include "client_offer.hpp"
 
 #include "base/digest_input.hpp"
+#include "base/openssl.hpp"
 #include "tls/field_reader.hpp"
 #include "tls/ticket_request.hpp"
 
@@ -10,6 +11,7 @@
 #include <openssl/bio.h>
 
 #include <cstddef>
+#include <vector>
 
 namespace reprise::detail {
 
@@ -17,6 +19,7 @@ namespace {
 
 // A record of the handshake protocol, with the ClientHello's own header.
 constexpr std::size_t header_size = 5 + 4;
+constexpr std::size_t random_size = 32;
 
 // Of the key shares only what they are for: the keys are made for once.
 void add_groups(digest_input& to, byte_view key_share)
@@ -29,17 +32,15 @@ void add_groups(digest_input& to, byte_view key_share)
     }
 }
 
-// Where a caller's callback would be asked about a connection that does not exist. Of a context these are the only ones
-// that cannot be put aside for one SSL.
-bool decides_what_is_offered(SSL_CTX* context)
+// OpenSSL's own, which has no name.
+auto* usual_security_callback()
 {
-    // OpenSSL's own has no name.
     static auto* const usual = []
     {
         ssl_ctx_ptr const fresh{::SSL_CTX_new(::TLS_method())};
         return fresh ? ::SSL_CTX_get_security_callback(fresh.get()) : nullptr;
     }();
-    return ::SSL_CTX_get_security_callback(context) != usual;
+    return usual;
 }
 
 void ignore_event(SSL const*, int, int) {}
@@ -58,7 +59,6 @@ std::optional<sha256_digest> digest_offer(byte_view client_hello)
 {
     digest_input in{"reprise offer 1"};
     field_reader hello{client_hello};
-    constexpr std::size_t random_size = 32;
     auto const version = hello.take(2);
     hello.take(random_size);
     hello.prefixed(1); // legacy_session_id, random as well
@@ -89,20 +89,11 @@ std::optional<sha256_digest> digest_offer(byte_view client_hello)
     return in.digest();
 }
 
-std::optional<sha256_digest> read_offer(SSL_CTX* context)
-{
-    if (decides_what_is_offered(context) || has_foreign_extension(context))
-        return std::nullopt;
-    ssl_ptr const probe{::SSL_new(context)};
-    if (!probe)
-        return std::nullopt;
-    ::SSL_set_msg_callback(probe.get(), nullptr);
-    ::SSL_set_psk_client_callback(probe.get(), nullptr);
-    ::SSL_set_psk_use_session_callback(probe.get(), nullptr);
-    return read_offer(probe.get());
-}
+namespace {
 
-std::optional<sha256_digest> read_offer(SSL* ssl)
+// The ClientHello that this SSL would send, from its `legacy_version` on. Its settings are as before afterwards. Nothing if it
+// cannot be made.
+std::optional<std::vector<unsigned char>> make_client_hello(SSL* ssl)
 {
     BIO* const in = ::BIO_new(::BIO_s_mem());
     BIO* const out = ::BIO_new(::BIO_s_mem());
@@ -113,23 +104,87 @@ std::optional<sha256_digest> read_offer(SSL* ssl)
         return std::nullopt;
     }
     ::SSL_set_bio(ssl, in, out);
-    // The caller's observers are told of handshakes, and this is none. Without a callback of its own an SSL would call that
-    // of its context.
-    auto* const observed = ::SSL_get_info_callback(ssl);
+    // Observers are told of handshakes, and this is none. Without a callback of its own an SSL calls that of its context.
+    auto* const observer = ::SSL_get_info_callback(ssl);
     ::SSL_set_info_callback(ssl, ignore_event);
-    ::SSL_set_connect_state(ssl);
     ::SSL_do_handshake(ssl); // as far as the peer's answer, which never comes
     char* bytes = nullptr;
     long const size = BIO_get_mem_data(out, &bytes);
-    std::optional<sha256_digest> result;
+    std::optional<std::vector<unsigned char>> result;
     if (size > static_cast<long>(header_size))
-        result = digest_offer(
-            byte_view{reinterpret_cast<unsigned char const*>(bytes), static_cast<std::size_t>(size)}.subspan(
-                header_size));
-    ::SSL_clear(ssl); // keeps the settings; SSL_clear(3)
+        result.emplace(bytes + header_size, bytes + size);
+    ::SSL_clear(ssl); // the handshake, not the settings: SSL_clear(3)
     ::SSL_set_connect_state(ssl);
-    ::SSL_set_info_callback(ssl, observed);
+    ::SSL_set_info_callback(ssl, observer);
     ::SSL_set_bio(ssl, nullptr, nullptr);
+    return result;
+}
+
+// One of this context's. It is made for nobody, and calls nothing of the caller's.
+std::optional<std::vector<unsigned char>> make_client_hello(SSL_CTX* context)
+{
+    if (has_foreign_extension(context))
+        return std::nullopt;
+    ssl_ptr const probe{::SSL_new(context)};
+    if (!probe)
+        return std::nullopt;
+    ::SSL_set_msg_callback(probe.get(), nullptr);
+    ::SSL_set_security_callback(probe.get(), usual_security_callback());
+    ::SSL_set_psk_client_callback(probe.get(), nullptr);
+    ::SSL_set_psk_use_session_callback(probe.get(), nullptr);
+    if (::SSL_is_server(probe.get()) == 1) // the method of the context may be a server's
+        ::SSL_set_ssl_method(probe.get(), ::TLS_client_method());
+    ::SSL_set_connect_state(probe.get());
+    return make_client_hello(probe.get());
+}
+
+std::optional<byte_view> find_extension(byte_view client_hello, unsigned wanted)
+{
+    field_reader hello{client_hello};
+    hello.take(2 + random_size);
+    hello.prefixed(1);
+    hello.prefixed(2);
+    hello.prefixed(1);
+    for (field_reader extensions{hello.prefixed(2).value_or(byte_view{})}; !extensions.empty();)
+    {
+        auto const type = extensions.number(2);
+        auto const body = extensions.prefixed(2);
+        if (!type || !body || *type == wanted)
+            return body;
+    }
+    return std::nullopt;
+}
+
+} // namespace
+
+std::optional<sha256_digest> read_offer(SSL_CTX* context)
+{
+    // A callback that decides what is offered is not to be asked about a connection that does not exist.
+    if (::SSL_CTX_get_security_callback(context) != usual_security_callback())
+        return std::nullopt;
+    auto const client_hello = make_client_hello(context);
+    return client_hello ? digest_offer(*client_hello) : std::nullopt;
+}
+
+std::optional<sha256_digest> read_offer(SSL* ssl)
+{
+    errors_put_back const errors;
+    auto const client_hello = make_client_hello(ssl);
+    return client_hello ? digest_offer(*client_hello) : std::nullopt;
+}
+
+std::string read_groups(SSL_CTX* context)
+{
+    errors_put_back const errors;
+    auto const client_hello = make_client_hello(context);
+    auto const extension = client_hello ? find_extension(*client_hello, TLSEXT_TYPE_supported_groups) : std::nullopt;
+    auto const groups = extension ? field_reader{*extension}.prefixed(2) : std::nullopt;
+    ssl_ptr const names{::SSL_new(context)};
+    std::string result;
+    for (field_reader rest{groups.value_or(byte_view{})}; auto const group = rest.number(2);)
+        if (char const* const name =
+                names ? ::SSL_group_to_name(names.get(), static_cast<int>(TLSEXT_nid_unknown | *group)) : nullptr)
+            result.append(result.empty() ? "" : ":").append(name);
     return result;
 }
 

@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 
 #include <optional>
+#include <string>
 
 namespace reprise::detail {
 
@@ -27,7 +28,13 @@ namespace reprise::detail {
 */
 [[nodiscard]] std::optional<sha256_digest> read_offer(SSL* ssl);
 
-/// The same of a ClientHello's bytes, from its `legacy_version` on (RFC 8446, 4.1.2). Nothing if they do not parse.
+/** The groups that a context takes, preferred first, as SSL_set1_groups_list(3) takes them; OpenSSL has no getter.
+
+    Read as above. Empty if there are none, or if the context has extensions of the caller's own.
+*/
+[[nodiscard]] std::string read_groups(SSL_CTX* context);
+
+/// The same as `read_offer`, of a ClientHello's bytes, from its `legacy_version` on (RFC 8446, 4.1.2). Nothing if they do not parse.
 [[nodiscard]] std::optional<sha256_digest> digest_offer(byte_view client_hello);
 
 } // namespace reprise::detail

@@ -7,7 +7,6 @@
 #include "tls/policy_stamp.hpp"
 #include "tls/store_lock.hpp"
 
-#include <openssl/err.h>
 #include <openssl/x509_vfy.h>
 
 #include <algorithm>
@@ -22,14 +21,6 @@ namespace {
 // What these say concerns tickets, which are reprise's own, and the transport.
 constexpr std::uint64_t beside_the_point = SSL_OP_NO_TICKET | SSL_OP_NO_ANTI_REPLAY | SSL_OP_ENABLE_KTLS |
                                            SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT;
-
-struct errors_put_back
-{
-    errors_put_back() noexcept { ::ERR_set_mark(); }
-    errors_put_back(errors_put_back const&) = delete;
-    errors_put_back& operator=(errors_put_back const&) = delete;
-    ~errors_put_back() { ::ERR_pop_to_mark(); }
-};
 
 sha256_digest digest_of(X509 const* certificate)
 {

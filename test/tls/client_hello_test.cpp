@@ -41,6 +41,31 @@ TEST_CASE("server_name: the first host name, if it is one")
     CHECK(read(prefixed("", 2)) == "");
     CHECK(read("") == "");
 
+    // Equal hosts are equal names.
+    CHECK(read(prefixed(name("Shop.EXAMPLE"), 2)) == "shop.example");
+    CHECK(read(prefixed(name("shop.example."), 2)) == "shop.example");
+    CHECK(read(prefixed(name("xn--bcher-kva.example"), 2)) == "xn--bcher-kva.example");
+    CHECK(read(prefixed(name("_sip.1.example"), 2)) == "_sip.1.example");
+    CHECK(read(prefixed(name("localhost"), 2)) == "localhost");
+    CHECK(read(prefixed(name(std::string(63, 'a') + ".example"), 2)) == std::string(63, 'a') + ".example");
+
+    // What is no name is none.
+    for (std::string const bad : {"", ".", "..", "shop.example..", ".example", "shop..example", "*.example",
+                                  "shop example", "shop/example", "127.0.0.1", "::1", "[::1]",
+                                  "b\xc3\xbc"
+                                  "cher.example",
+                                  "shop.example:443", "1"})
+    {
+        CAPTURE(bad);
+        CHECK(read(prefixed(name(bad), 2)) == "");
+    }
+    CHECK(read(prefixed(name(std::string(64, 'a') + ".example"), 2)) == "");
+    std::string longest;
+    for (int i = 0; i < 4; ++i)
+        longest += std::string(62, 'a') + ".";
+    CHECK(read(prefixed(name(longest + "a"), 2)) == longest + "a"); // 253
+    CHECK(read(prefixed(name(longest + "aa"), 2)) == "");
+
     auto const whole = prefixed(name("shop.example"), 2);
     for (std::size_t size = 0; size < whole.size(); ++size)
         CHECK(read(whole.substr(0, size)) == "");

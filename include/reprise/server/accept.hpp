@@ -116,11 +116,11 @@ public:
     /// @{
     int on_client_hello(SSL* ssl, int* alert);
     SSL_SESSION* on_get_session(byte_view id) const noexcept;
-    void on_new_session(SSL_SESSION const* live);
+    void on_new_session(SSL_SESSION* live) noexcept;
     [[nodiscard]] full_reason check_policy(SSL_SESSION* candidate, session_origin const& origin) const;
     void on_ticket(full_reason judgement, session_origin const& origin) noexcept;
     void on_session_offered(SSL_SESSION const* offered) noexcept;
-    void on_ticket_sealing(bool is_complete) noexcept { has_ticket_ = is_complete; }
+    void on_ticket_sealing(SSL_SESSION* made, bool is_complete) noexcept;
     [[nodiscard]] bool has_ticket() const noexcept { return has_ticket_; }
     void on_no_memory() noexcept { no_memory_ = true; }
     [[nodiscard]] bool allows_early_data() noexcept;
@@ -133,7 +133,10 @@ public:
     /// @}
 
 private:
-    void apply_host();
+    [[nodiscard]] bool apply_host();
+    void apply_groups();
+    void keep_for_storage(SSL_SESSION* made) noexcept;
+    void keep_out_of_table(SSL_SESSION* s) const noexcept;
     void plan_keys(bool may_ask);
     void plan_look_up();
     void look_up_now() noexcept;
@@ -159,14 +162,15 @@ private:
         over,  // the handshake is complete, or early data is accepted
     };
 
-    session_cache cache_; // of the current host
+    session_cache cache_;                // of the current host
+    std::optional<session_cache> first_; // of the stream, if that is another
     SSL* ssl_ = nullptr;
     bool begun_ = false;
     bool has_hosts_ = false;
-    bool host_changed_ = false;
     bool host_refused_ = false;
     phase phase_ = phase::hello;
     client_hello hello_;
+    std::string constants_; // of it, that a HelloRetryRequest does not change
     lookup_plan plan_;
     ssl_session_ptr fetched_;
     full_reason reason_ = full_reason::not_offered;
@@ -182,6 +186,7 @@ private:
     std::optional<early_data_reason> early_judgement_;
     bool is_retried_ = false; // there was a HelloRetryRequest
     std::vector<session> new_sessions_;
+    bool is_kept_ = false; // one of them was made
     handshake_info info_;
 };
 

@@ -17,6 +17,13 @@ namespace reprise {
     Each host is an ssl::context with a session_cache of its own, hence an id context of its own: a session of one never
     resumes at another. It may await, for certificates that are loaded on demand. Nothing: the host is unknown, and the
     client gets the alert unrecognized_name (RFC 6066, 3). An exception refuses the connection.
+
+    The host's context decides as if the connection had been made with it: certificates, trust, verification, versions,
+    ciphers, groups, signature algorithms, ALPN, tickets, early data and storage. OpenSSL does not let go of a few things of
+    the stream's own context: its message callback, record padding, fragment sizes, pipelines, and OpenSSL's own table, so a
+    host of `cache_mode::openssl_internal` remembers nothing here. The groups of a context with extensions of the caller's
+    own (SSL_CTX_add_custom_ext(3)) cannot be read; those of the stream's context then stay. External pre-shared keys
+    work at the stream's own context only.
 */
 using virtual_host_selector = std::function<asio::awaitable<std::optional<session_cache>>(client_hello const&)>;
 

@@ -17,7 +17,9 @@ namespace reprise {
 */
 struct client_hello
 {
-    /// The host name that the client asks for (RFC 6066, 3); empty if it did not say.
+    /// The host name that the client asks for (RFC 6066, 3), in lower case and without a dot at its end. Empty if it did not
+    /// say, or if what it said is no name: labels of letters, digits, hyphens and underscores, each of 1 to 63 bytes, 253
+    /// together, and no address.
     std::string server_name{};
 
     /// The client offers TLS 1.3 (`supported_versions`, RFC 8446, 4.2.1).
