@@ -10,7 +10,6 @@ if(NOT LMDB_FOUND)
 endif()
 
 add_library(reprise_lmdb STATIC
-    src/storage/lmdb/completion_port.cpp
     src/storage/lmdb/engine.cpp
     src/storage/lmdb/environment.cpp
     src/storage/lmdb/error.cpp

@@ -4,6 +4,7 @@
 #include "base/require_option.hpp"
 #include "client/pending_sessions.hpp"
 #include "client/session_slots.hpp"
+#include "storage/handoff.hpp"
 
 #include <reprise/base/aead.hpp>
 #include <reprise/base/error.hpp>
@@ -99,7 +100,7 @@ private:
     bool const persists_mutual_tls_;
     unsigned const request_tickets_;
     std::chrono::milliseconds const write_deadline_;
-    asio::any_io_executor const executor_;
+    detail::kept_executor executor_;
     clock const now_;
     session_slots::pointer const slots_;
     std::atomic<std::uint64_t> dropped_{0};
@@ -154,8 +155,14 @@ void persistent_session_store::core::write_behind(session_key const& key, sessio
         dropped_.fetch_add(1, std::memory_order_relaxed);
         return front->capture(key, ticket);
     }
-    // The deadline's timer and the storage's answer may come on two threads.
-    asio::co_spawn(asio::make_strand(executor_), write(shared_from_this(), std::move(w)), asio::detached);
+    bool const begins = executor_.use(
+        [&](asio::any_io_executor const& ex)
+        {
+            // The deadline's timer and the storage's answer may come on two threads.
+            asio::co_spawn(asio::make_strand(ex), write(shared_from_this(), std::move(w)), asio::detached);
+        });
+    if (!begins) // its context is gone, and the session stays in memory
+        dropped_.fetch_add(1, std::memory_order_relaxed);
 }
 
 asio::awaitable<void> persistent_session_store::core::write(pointer self, std::unique_ptr<pending_sessions::write> w)

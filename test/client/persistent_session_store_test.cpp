@@ -3,6 +3,7 @@
 
 #include "client/session_record.hpp"
 #include "support/await.hpp"
+#include "support/counted_executor.hpp"
 #include "support/lmdb.hpp"
 #include "support/session_keys.hpp"
 #include "support/sessions.hpp"
@@ -931,6 +932,39 @@ TEST_CASE_FIXTURE(fixture, "a context may go while sessions are being written")
     done(store->drain());
     faulty->set_plan({});
     CHECK_FALSE(done(store->take(key_of_host("a"))).ticket);
+}
+
+TEST_CASE_FIXTURE(fixture, "a store may outlive the context of its executor, of which it keeps nothing then")
+{
+    auto const key = key_of_host("a");
+    auto const ticket = make_session();
+    std::weak_ptr<int> copies;
+    std::shared_ptr<persistent_session_store> store;
+    std::shared_ptr<persistent_session_store> in_strand;
+    {
+        asio::io_context other;
+        test::counted_executor const executor{other};
+        copies = executor.copies();
+        auto options = this->options(faulty);
+        options.executor = executor;
+        store = persistent_session_store::make(options);
+        options.executor = asio::make_strand(other);
+        in_strand = persistent_session_store::make(options);
+        faulty->set_plan(each_write(storage_fault::hang));
+        store->capture(key_of_host("b"), make_session());
+        in_strand->capture(key_of_host("b"), make_session());
+        while (faulty->waiting() < 2)
+            other.run_one_for(10ms);
+    }
+    CHECK(copies.use_count() == 0);
+    faulty->set_plan({});
+    for (auto const& s : {store, in_strand})
+    {
+        s->capture(key, ticket);
+        done(s->drain());
+        CHECK(s->stats().dropped == 1);
+        CHECK(same(done(s->take(key)).ticket, ticket));
+    }
 }
 
 TEST_CASE("a store answers at once where its storage does, and needs no executor there")

@@ -5,6 +5,7 @@
 #include "client/session_record.hpp"
 #include "support/await.hpp"
 #include "support/child.hpp"
+#include "support/counted_executor.hpp"
 #include "support/session_keys.hpp"
 #include "support/sessions.hpp"
 #include "support/stores.hpp"
@@ -620,13 +621,21 @@ TEST_CASE_FIXTURE(fixture, "a context may go while a thread is at work")
         std::this_thread::sleep_for(5ms);
         return full_reason::none;
     };
+    std::weak_ptr<int> copies;
+    for (bool const in_strand : {false, true})
     {
+        write();
+        begun = false;
         asio::io_context other;
-        asio::co_spawn(other, import_sessions(*make_store(), path, key, policy),
+        test::counted_executor const executor{other};
+        copies = executor.copies();
+        auto const ex = in_strand ? asio::any_io_executor{asio::make_strand(executor)} : executor;
+        asio::co_spawn(ex, import_sessions(*make_store(), path, key, policy),
                        [](std::exception_ptr, import_report) { CHECK(false); });
         while (!begun)
-            other.run_one_for(1ms);
+            other.poll_one();
     }
+    CHECK(copies.use_count() == 0);
     CHECK_FALSE(std::filesystem::exists(path)); // it has ended
 }
 

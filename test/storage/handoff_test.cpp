@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/handoff.hpp"
 
+#include "support/counted_executor.hpp"
+
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -10,12 +12,14 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <optional>
 #include <thread>
 #include <vector>
 
 using namespace reprise;
 using reprise::detail::handoff;
+using reprise::detail::kept_executor;
 namespace asio = boost::asio;
 
 TEST_SUITE_BEGIN("handoff");
@@ -117,6 +121,108 @@ TEST_CASE("a context that is destroyed takes along what waits on it, and late co
     CHECK_FALSE(w.of->complete());
     CHECK_FALSE(in_strand->complete());
     CHECK_FALSE(w.result.has_value());
+}
+
+TEST_CASE("a handoff keeps no executor, whether its wait is completed, cancelled or goes with its context")
+{
+    auto io = std::make_unique<asio::io_context>();
+    std::weak_ptr<int> copies;
+    std::vector<std::shared_ptr<handoff>> all;
+    auto cancel = std::make_unique<asio::cancellation_signal>(); // Asio keeps the executor as long as it is there
+    {
+        test::counted_executor const executor{*io};
+        copies = executor.copies();
+        for (int i = 0; i < 3; ++i)
+            all.push_back(std::make_shared<handoff>(executor));
+        auto const alive = std::make_shared<int>();
+        auto const ignore = [](std::exception_ptr) {};
+        asio::co_spawn(executor, waiting::wait(all[0], alive), ignore);
+        asio::co_spawn(executor, waiting::wait(all[1], alive), asio::bind_cancellation_slot(cancel->slot(), ignore));
+        asio::co_spawn(executor, waiting::wait(all[2], alive), ignore);
+        io->poll();
+    }
+    CHECK(copies.use_count() > 0);
+    CHECK(all[0]->complete());
+    cancel->emit(asio::cancellation_type::terminal);
+    io->restart();
+    io->poll();
+    cancel.reset();
+    io.reset();
+    CHECK(copies.use_count() == 0);
+}
+
+TEST_CASE("several waits are completed at once, those that are over apart, on one context or on several")
+{
+    asio::io_context first;
+    asio::io_context second;
+    std::vector<std::unique_ptr<waiting>> all;
+    for (auto* const io : {&first, &first, &second, &first})
+        all.push_back(std::make_unique<waiting>(io->get_executor()));
+    first.poll();
+    second.poll();
+    CHECK(all[1]->of->complete(asio::error::eof));
+    std::vector<std::shared_ptr<handoff>> handoffs;
+    for (auto const& w : all)
+        handoffs.push_back(w->of);
+    handoff::complete_all(handoffs);
+    first.poll();
+    second.poll();
+    for (auto const i : {0, 2, 3})
+        CHECK(all[i]->result == error_code{});
+    CHECK(all[1]->result == asio::error::eof);
+}
+
+TEST_CASE("a kept executor is used while its context is there, and goes with it")
+{
+    auto io = std::make_unique<asio::io_context>();
+    auto const executor = std::make_unique<test::counted_executor>(*io);
+    auto const copies = executor->copies();
+    kept_executor in_strand{asio::make_strand(*io)};
+    auto kept = std::make_unique<kept_executor>(*executor);
+    kept_executor other{*executor};
+    kept_executor none{asio::any_io_executor{}};
+    int used = 0;
+    auto const use = [&](asio::any_io_executor const& ex)
+    {
+        CHECK(&asio::query(ex, asio::execution::context) == io.get());
+        ++used;
+    };
+    CHECK(in_strand.use(use));
+    CHECK(kept->use(use));
+    CHECK_FALSE(none.use(use));
+    kept.reset();
+    CHECK(copies.use_count() == 2);
+    CHECK(other.use(use));
+    io.reset();
+    CHECK(copies.use_count() == 1);
+    CHECK_FALSE(in_strand.use(use));
+    CHECK_FALSE(other.use(use));
+    CHECK(used == 3);
+}
+
+TEST_CASE("a context waits for who uses a kept executor of it")
+{
+    auto io = std::make_unique<asio::io_context>();
+    kept_executor kept{io->get_executor()};
+    std::atomic<bool> is_used = false;
+    std::atomic<bool> is_gone = false;
+    std::jthread const other{[&]
+                             {
+                                 kept.use(
+                                     [&](auto const&)
+                                     {
+                                         is_used = true;
+                                         for (int i = 0; i < 1000; ++i)
+                                         {
+                                             CHECK_FALSE(is_gone);
+                                             std::this_thread::yield();
+                                         }
+                                     });
+                             }};
+    while (!is_used)
+        std::this_thread::yield();
+    io.reset();
+    is_gone = true;
 }
 
 TEST_CASE("completing while the context is destroyed is safe")

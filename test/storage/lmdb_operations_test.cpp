@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // How operations of an lmdb_storage begin and end: queues, cancellation, and what goes before them.
 #include "support/child.hpp"
+#include "support/counted_executor.hpp"
 #include "support/lmdb.hpp"
 
 #include <reprise/base/error.hpp>
@@ -255,6 +256,89 @@ TEST_CASE_FIXTURE(fixture, "an io_context may end before the operations that it 
     doors.open();
     completed(storage->flush());                          // comes after it
     CHECK(completed(storage->get("a")) == secret("one")); // what had begun was done
+}
+
+TEST_CASE_FIXTURE(fixture, "an operation that outlives its io_context keeps nothing of it, whether it has begun or not")
+{
+    auto const storage = make();
+    std::weak_ptr<int> copies;
+    {
+        boost::asio::io_context io;
+        test::counted_executor const executor{io};
+        copies = executor.copies();
+        auto const use = [](std::shared_ptr<lmdb_storage> s) -> boost::asio::awaitable<void> { co_await s->get("a"); };
+        doors.close();
+        boost::asio::co_spawn(boost::asio::make_strand(io), use(storage), boost::asio::detached);
+        boost::asio::co_spawn(executor, use(storage), boost::asio::detached);
+        io.poll();
+        doors.wait_for_visitor();
+        boost::asio::co_spawn(executor, use(storage), boost::asio::detached);
+        boost::asio::co_spawn(boost::asio::make_strand(io), use(storage), boost::asio::detached);
+        io.poll(); // these wait behind those that have begun
+        boost::asio::co_spawn(executor, use(storage), boost::asio::detached);
+        io.restart();
+        io.poll_one(); // this one has not left yet
+    }
+    CHECK(copies.use_count() == 0);
+    doors.open();
+    CHECK_FALSE(completed(storage->get("a")));
+}
+
+TEST_CASE_FIXTURE(fixture, "a strand that is busy holds up its own operations alone")
+{
+    auto const storage = make();
+    boost::asio::io_context io;
+    auto const busy = boost::asio::make_strand(io);
+    auto const other = boost::asio::make_strand(io);
+    std::atomic<bool> own_done = false;
+    std::atomic<bool> other_done = false;
+    auto const get = [](std::shared_ptr<lmdb_storage> s) -> boost::asio::awaitable<void> { co_await s->get("a"); };
+    boost::asio::post(busy,
+                      [&]
+                      {
+                          boost::asio::co_spawn(busy, get(storage), [&](std::exception_ptr) { own_done = true; });
+                          boost::asio::co_spawn(other, get(storage), [&](std::exception_ptr) { other_done = true; });
+                          auto const deadline = std::chrono::steady_clock::now() + 20s;
+                          while (!other_done && std::chrono::steady_clock::now() < deadline)
+                              std::this_thread::yield();
+                          CHECK(other_done);
+                          CHECK_FALSE(own_done);
+                      });
+    std::jthread const second{[&] { io.run(); }};
+    io.run();
+}
+
+TEST_CASE_FIXTURE(fixture, "a clock that throws fails what asks it, and nothing else")
+{
+    bool throws = false;
+    lmdb_storage_options options;
+    options.path = directory / "storage";
+    options.now = [&]
+    {
+        if (throws)
+            throw std::logic_error{"no time"};
+        return std::chrono::system_clock::now();
+    };
+    auto const storage = lmdb_storage::make(std::move(options));
+    completed(storage->put("a", secret("one"), later()));
+    throws = true;
+    auto const error_of = [](auto operation) -> error_code
+    {
+        try
+        {
+            (void)completed(std::move(operation));
+        }
+        catch (system_error const& e)
+        {
+            return e.code();
+        }
+        return {};
+    };
+    CHECK(error_of(storage->get("a")) == lmdb_errc::clock_failed);
+    CHECK(error_of(storage->take("a")) == lmdb_errc::clock_failed);
+    CHECK(error_of(storage->erase("a")) == lmdb_errc::clock_failed);
+    throws = false;
+    CHECK(completed(storage->take("a")) == secret("one"));
 }
 
 TEST_CASE_FIXTURE(fixture, "an operation goes on when its storage has gone; later ones say that it is closed")

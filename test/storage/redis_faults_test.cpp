@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "support/counted_executor.hpp"
 #include "support/harness.hpp"
 #include "support/redis.hpp"
 
@@ -455,6 +456,34 @@ TEST_CASE("the io_contexts may go before the storage")
         serving.reset();
         io.run();
         CHECK(get.error == asio::error::operation_aborted);
+    }
+    SUBCASE("either, and nothing of their executors is kept")
+    {
+        std::weak_ptr<int> serving_copies;
+        std::weak_ptr<int> calling_copies;
+        std::shared_ptr<redis_storage> storage;
+        auto const get = [](std::shared_ptr<redis_storage> s, std::string name) -> asio::awaitable<void>
+        { (void)co_await s->get(std::move(name)); };
+        {
+            asio::io_context calling;
+            asio::io_context serving;
+            auto options = e.server.options();
+            test::counted_executor const serves{serving};
+            test::counted_executor const calls{calling};
+            serving_copies = serves.copies();
+            calling_copies = calls.copies();
+            options.executor = serves;
+            storage = redis_storage::make(options);
+            asio::co_spawn(calls, get(storage, "slow"), asio::detached);
+            asio::co_spawn(asio::make_strand(calling), get(storage, "slow"), asio::detached);
+            calling.poll();
+            REQUIRE(test::eventually([&] { return serving.poll(), e.asked == 1; }));
+            asio::co_spawn(calls, get(storage, "a"), asio::detached); // this one waits behind them
+            calling.restart();
+            calling.poll();
+        }
+        CHECK(serving_copies.use_count() == 0);
+        CHECK(calling_copies.use_count() == 0);
     }
     SUBCASE("one that does both")
     {

@@ -66,9 +66,9 @@ struct persistent_session_store_options
     /// ms.
     std::chrono::milliseconds write_deadline{5000};
 
-    /// Where sessions are written, behind `capture`; mandatory, unless the storage is an immediate_storage. Its context
-    /// has to exist as long as the store is used. An io_context's `run` does not return while a session is being
-    /// written.
+    /// Where sessions are written, behind `capture`; mandatory, unless the storage is an immediate_storage. When its
+    /// context is gone, sessions stay in memory and count as dropped. An io_context's `run` does not return while a session
+    /// is being written.
     asio::any_io_executor executor{};
 
     /// Where "now" comes from.
@@ -78,8 +78,9 @@ struct persistent_session_store_options
 /// Counters of one store. Each is exact; together they are not one snapshot.
 struct persistent_session_store_stats
 {
-    std::uint64_t stored = 0;         ///< sessions written to the storage
-    std::uint64_t dropped = 0;        ///< not written, for too many writes were pending; kept in memory
+    std::uint64_t stored = 0;  ///< sessions written to the storage
+    std::uint64_t dropped = 0; ///< not written, because too many writes were pending or the executor's context is
+                               ///< gone; kept in memory
     std::uint64_t storage_errors = 0; ///< operations that the storage failed, or that were late
     std::uint64_t rejected = 0; ///< records that were not sealed with these keys, did not decode, or are another key's
 };

@@ -35,6 +35,9 @@ enum class lmdb_errc
 
     /// `lmdb_storage_options::path` leads to something that is not a directory.
     not_a_directory = 7,
+
+    /// `lmdb_storage_options::now` has thrown an exception.
+    clock_failed = 8,
 };
 
 /// The category of `lmdb_errc` and of LMDB's own errors.

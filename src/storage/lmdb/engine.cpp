@@ -2,10 +2,10 @@
 #include "storage/lmdb/engine.hpp"
 
 #include "base/signals_blocked.hpp"
-#include "storage/lmdb/completion_port.hpp"
 #include "storage/lmdb/error.hpp"
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <new>
@@ -29,7 +29,7 @@ constexpr int attempts_at_room = 32;          // pages become free two transacti
 constexpr auto house_keeping = std::chrono::minutes{1};
 constexpr std::uint64_t largest_value = 16u << 20;
 
-// Run something that throws where LMDB fails.
+// Run something that throws where LMDB fails, memory is missing, or the caller's clock throws.
 template <class F>
 error_code result_of(F f) noexcept
 {
@@ -46,15 +46,49 @@ error_code result_of(F f) noexcept
     {
         return asio::error::no_memory;
     }
+    catch (...)
+    {
+        return lmdb_errc::clock_failed;
+    }
 }
 
 // Whether fewer operations at a time may do what all together did not.
 bool depends_on_size(error_code ec)
 {
-    return ec.category() == lmdb_category() && ec.value() != MDB_PANIC;
+    return ec == asio::error::no_memory || (ec.category() == lmdb_category() && ec.value() != MDB_PANIC);
 }
 
 } // namespace
+
+/// A task in an executor that has operations leave: when it is run, or destroyed because it will not be.
+class lmdb_departure
+{
+public:
+    lmdb_departure(std::shared_ptr<lmdb_engine> engine, asio::any_io_executor from)
+        : engine_(std::move(engine)), from_(std::move(from))
+    {
+        std::lock_guard const lock{engine_->leaving_mutex_};
+        engine_->departure_ = this;
+    }
+    lmdb_departure(lmdb_departure const&) = delete;
+    lmdb_departure& operator=(lmdb_departure const&) = delete;
+
+    ~lmdb_departure()
+    {
+        {
+            std::lock_guard const lock{engine_->leaving_mutex_};
+            if (engine_->departure_ == this)
+                engine_->departure_ = nullptr;
+        }
+        engine_->pass_on();
+    }
+
+    [[nodiscard]] bool is_from(asio::any_io_executor const& executor) const { return from_ == executor; }
+
+private:
+    std::shared_ptr<lmdb_engine> const engine_;
+    asio::any_io_executor const from_;
+};
 
 lmdb_reservation::lmdb_reservation(std::shared_ptr<lmdb_engine> engine, std::size_t bytes)
     : engine_(std::move(engine)), bytes_(bytes)
@@ -82,12 +116,13 @@ lmdb_engine::lmdb_engine(lmdb_storage_options options)
 void lmdb_engine::start()
 {
     signals_blocked const blocked;
+    threads_.reserve(options_.read_threads + 1);
     running_ = options_.read_threads + 1;
     try
     {
         for (std::size_t i = 0; i < options_.read_threads; ++i)
-            launch("lmdb read", &lmdb_engine::read);
-        launch("lmdb write", &lmdb_engine::write);
+            launch("lmdb read", &lmdb_engine::read, reads_at_once);
+        launch("lmdb write", &lmdb_engine::write, options_.max_batch);
     }
     catch (...) // no more threads
     {
@@ -97,13 +132,15 @@ void lmdb_engine::start()
     }
 }
 
-void lmdb_engine::launch(char const* name, void (lmdb_engine::*work)())
+void lmdb_engine::launch(char const* name, void (lmdb_engine::*work)(batch&), std::size_t most)
 {
+    batch all_it_needs; // now, where a lack of memory can be reported
+    all_it_needs.reserve(most);
     threads_.emplace_back(
-        [self = shared_from_this(), name, work]
+        [self = shared_from_this(), name, work, ops = std::move(all_it_needs)]() mutable
         {
             ::pthread_setname_np(::pthread_self(), name); // for those who look with top or gdb
-            (*self.*work)();
+            (*self.*work)(ops);
             if (--self->running_ == 0)
                 self->env_.reset();
         });
@@ -129,49 +166,82 @@ bool lmdb_engine::reserve(std::size_t bytes) noexcept
     return false;
 }
 
-void lmdb_engine::enqueue(ops_span ops)
+void lmdb_engine::start(lmdb_operation_ptr op, asio::any_io_executor const& executor) noexcept
 {
-    // Runs of each kind, in order.
+    {
+        std::lock_guard const lock{leaving_mutex_};
+        leaving_.push_back(std::move(op));
+        // Only of the same executor is it known that this operation's coroutine could not go on sooner.
+        if (departure_ != nullptr && departure_->is_from(executor))
+            return;
+    }
+    try
+    {
+        auto departure = std::make_unique<lmdb_departure>(shared_from_this(), executor);
+        asio::post(executor, [d = std::move(departure)]() mutable { d.reset(); });
+    }
+    catch (...) // no memory: they leave now
+    {
+        pass_on();
+    }
+}
+
+void lmdb_engine::pass_on() noexcept
+{
+    lmdb_operations reads;
+    lmdb_operations writes;
+    bool is_urgent = false;
+    {
+        std::lock_guard const lock{leaving_mutex_};
+        while (!leaving_.empty())
+        {
+            auto op = leaving_.pop_front();
+            bool const is_read = op->request.command == lmdb_command::get;
+            is_urgent = is_urgent || (!is_read && op->request.command != lmdb_command::put);
+            (is_read ? reads : writes).push_back(std::move(op));
+        }
+    }
+    queue(reads_, reads, true);
+    queue(writes_, writes, is_urgent);
+}
+
+void lmdb_engine::queue(operation_queue& to, lmdb_operations& ops, bool urgent) noexcept
+{
+    if (ops.empty() || to.push(ops, urgent))
+        return;
     while (!ops.empty())
     {
-        auto const is_read = [](auto const& op) { return op->request.command == lmdb_command::get; };
-        bool const reading = is_read(ops.front());
-        auto const other =
-            std::ranges::find_if(ops, [&](auto const& op) { return is_read(op) != reading; }) - ops.begin();
-        auto const same = ops.first(static_cast<std::size_t>(other));
-        bool const urgent =
-            std::ranges::any_of(same, [](auto const& op) { return op->request.command != lmdb_command::put; });
-        if (!(reading ? reads_ : writes_).push(same, urgent))
-        {
-            for (auto const& op : same)
-                op->answer.ec = lmdb_errc::closed;
-            completion_port::complete(same);
-        }
-        ops = ops.subspan(same.size());
+        auto const op = ops.pop_front();
+        op->answer.ec = lmdb_errc::closed;
+        op->complete();
     }
 }
 
-void lmdb_engine::read()
+void lmdb_engine::read(batch& ops)
 {
     lmdb_read txn{*env_};
-    std::vector<lmdb_operation_ptr> batch;
-    while (reads_.pop(batch, reads_at_once, batch_bytes, steady_clock::time_point::max()))
+    while (reads_.pop(ops, batch_bytes, steady_clock::time_point::max()))
     {
-        std::erase_if(batch, [](auto const& op) { return !op->begin(); });
-        answer_reads(txn, batch);
-        completion_port::complete(batch);
-        batch.clear();
+        std::erase_if(ops, [](auto const& op) { return !op->begin(); });
+        answer_reads(txn, ops);
+        handoff::complete_all(ops);
+        ops.clear();
     }
 }
 
-void lmdb_engine::answer_reads(lmdb_read& txn, ops_span ops)
+void lmdb_engine::answer_reads(lmdb_read& txn, ops_span ops) noexcept
 {
     if (ops.empty())
         return;
-    auto const began = result_of([&] { txn.begin(); });
+    time_point now;
+    auto const began = result_of(
+        [&]
+        {
+            now = options_.now();
+            txn.begin();
+        });
     if (began)
         return fail(ops, began);
-    auto const now = options_.now();
     for (auto const& op : ops)
     {
         auto const ec = result_of(
@@ -193,22 +263,26 @@ void lmdb_engine::answer_reads(lmdb_read& txn, ops_span ops)
     txn.end();
 }
 
-void lmdb_engine::write()
+void lmdb_engine::write(batch& ops)
 {
-    std::vector<lmdb_operation_ptr> batch;
     auto next_house_keeping = steady_clock::now() + house_keeping;
     for (;;)
     {
         auto const deadline = flushing_.empty() ? next_house_keeping : steady_clock::time_point{};
-        if (!writes_.pop(batch, options_.max_batch, batch_bytes, deadline) && flushing_.empty())
+        if (!writes_.pop(ops, batch_bytes, deadline) && flushing_.empty())
             return;
-        std::erase_if(batch, [](auto const& op) { return !op->begin(); });
-        auto const flushes = std::ranges::stable_partition(batch, [](auto const& op)
-                                                           { return op->request.command != lmdb_command::flush; });
-        std::ranges::move(flushes, std::back_inserter(flushing_));
-        batch.erase(flushes.begin(), flushes.end());
-        answer_writes(batch);
-        batch.clear();
+        std::erase_if(ops, [](auto const& op) { return !op->begin(); });
+        std::erase_if(ops,
+                      [this](auto& op)
+                      {
+                          bool const is_flush = op->request.command == lmdb_command::flush;
+                          if (is_flush)
+                              flushing_.push_back(op);
+                          return is_flush;
+                      });
+        write_all(ops);
+        handoff::complete_all(ops);
+        ops.clear();
         if (!flushing_.empty())
             expire_slice();
         if (steady_clock::now() >= next_house_keeping)
@@ -219,13 +293,7 @@ void lmdb_engine::write()
     }
 }
 
-void lmdb_engine::answer_writes(ops_span ops)
-{
-    write_all(ops);
-    completion_port::complete(ops);
-}
-
-void lmdb_engine::write_all(ops_span ops)
+void lmdb_engine::write_all(ops_span ops) noexcept
 {
     if (ops.empty())
         return;
@@ -346,7 +414,7 @@ bool lmdb_engine::make_room(std::size_t entries) noexcept
 }
 
 // One transaction for all flushes that are waiting; they are done when it finds nothing more.
-void lmdb_engine::expire_slice()
+void lmdb_engine::expire_slice() noexcept
 {
     std::size_t count = 0;
     auto const ec = result_of(
@@ -359,14 +427,16 @@ void lmdb_engine::expire_slice()
             dropped.expired = count;
             finish(txn, table, dropped);
         });
-    for (auto const& op : flushing_)
-        op->answer.count += count;
-    if (ec)
-        fail(flushing_, ec);
-    if (ec || count < flush_slice)
+    for (auto& op : flushing_)
+        op.answer.count += count;
+    if (!ec && count == flush_slice)
+        return;
+    while (!flushing_.empty())
     {
-        completion_port::complete(flushing_);
-        flushing_.clear();
+        auto op = flushing_.pop_front();
+        if (ec)
+            fail({&op, 1}, ec);
+        op->complete();
     }
 }
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <thread>
@@ -19,9 +20,15 @@
 
 namespace reprise::detail {
 
+class lmdb_departure;
+
 /** The threads of an lmdb_storage and what they share.
 
     Shared by the storage, its threads and the operations; the files are closed when the last thread ends.
+
+    Operations leave together: the first one of an executor posts a task there, which passes on all that have come by then,
+    those of other executors too. So one wake-up serves all coroutines that were ready. It costs no time: an answer could
+    not have reached the caller earlier than behind what was ready before.
 */
 class lmdb_engine : public std::enable_shared_from_this<lmdb_engine>
 {
@@ -39,29 +46,33 @@ public:
     [[nodiscard]] bool reserve(std::size_t bytes) noexcept;
     void release(std::size_t bytes) noexcept { queued_bytes_ -= bytes; }
 
-    /// Take over operations, which will complete.
-    void enqueue(std::span<lmdb_operation_ptr> ops);
+    /// Take over an operation that was begun on `executor`; it will complete.
+    void start(lmdb_operation_ptr op, asio::any_io_executor const& executor) noexcept;
 
     [[nodiscard]] storage_stats stats() const noexcept;
     [[nodiscard]] lmdb_stats more_stats() const noexcept;
     [[nodiscard]] std::string path() const { return options_.path.string(); }
 
 private:
+    friend class lmdb_departure;
     using ops_span = std::span<lmdb_operation_ptr>;
 
-    void launch(char const* name, void (lmdb_engine::*work)());
-    void read();
-    void write();
+    void pass_on() noexcept;
+    void queue(operation_queue& to, lmdb_operations& ops, bool urgent) noexcept;
+    using batch = std::vector<lmdb_operation_ptr>;
 
-    void answer_reads(lmdb_read& txn, ops_span ops);
-    void answer_writes(ops_span ops);
-    void write_all(ops_span ops);
+    void launch(char const* name, void (lmdb_engine::*work)(batch&), std::size_t most);
+    void read(batch& ops);
+    void write(batch& ops);
+
+    void answer_reads(lmdb_read& txn, ops_span ops) noexcept;
+    void write_all(ops_span ops) noexcept;
     void write_at_once(ops_span ops);
     void write_one(lmdb_table& table, lmdb_operation& op, time_point now, lmdb_dropped& dropped);
     void keep(lmdb_table& table, index_key const& name, lmdb_request const& r, time_point now, lmdb_dropped& dropped);
     void fail(ops_span ops, error_code ec) noexcept;
     [[nodiscard]] bool make_room(std::size_t entries) noexcept;
-    void expire_slice();
+    void expire_slice() noexcept;
     void keep_house() noexcept;
     void finish(lmdb_write& txn, lmdb_table const& table, lmdb_dropped const& dropped);
     static std::size_t drop_until(lmdb_table& table, time_point not_after, std::size_t most, lmdb_dropped& dropped);
@@ -69,8 +80,12 @@ private:
     lmdb_storage_options const options_;
     std::uint64_t const largest_value_;
     std::unique_ptr<lmdb_environment> env_;
-    std::uint64_t unique_;                     // the writer's
-    std::vector<lmdb_operation_ptr> flushing_; // the writer's
+    std::uint64_t unique_;     // the writer's
+    lmdb_operations flushing_; // the writer's
+
+    std::mutex leaving_mutex_; // of what follows
+    lmdb_operations leaving_;
+    lmdb_departure* departure_ = nullptr; // the last one that was posted, until it has been run
 
     operation_queue reads_{0};
     operation_queue writes_{20};

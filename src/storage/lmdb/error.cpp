@@ -41,6 +41,7 @@ public:
         case lmdb_errc::unknown_format:
             return "written by another release of reprise: delete the directory; sessions are only a cache";
         case lmdb_errc::not_a_directory: return "not a directory: name one for the storage's files";
+        case lmdb_errc::clock_failed: return "the clock has thrown an exception: see lmdb_storage_options::now";
         }
         if (value >= MDB_KEYEXIST && value <= MDB_LAST_ERRCODE)
         {

@@ -1,20 +1,13 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "base/require_option.hpp"
-#include "storage/lmdb/completion_port.hpp"
 #include "storage/lmdb/engine.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/storage/lmdb_error.hpp>
 #include <reprise/storage/lmdb_storage.hpp>
 
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/this_coro.hpp>
 
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -29,50 +22,6 @@ using detail::lmdb_operation;
 using detail::lmdb_request;
 
 using engine_ptr = std::shared_ptr<lmdb_engine>;
-
-template <class Handler>
-class operation_for final : public lmdb_operation
-{
-public:
-    operation_for(detail::lmdb_reservation room, lmdb_request r, Handler handler)
-        : lmdb_operation(std::move(room), std::move(r), asio::get_associated_executor(handler)),
-          handler_(std::move(handler))
-    {
-    }
-
-    void complete(lmdb_answer a) override
-    {
-        asio::post(executor(), [h = take_handler(), a = std::move(a)]() mutable { std::move(h)(std::move(a)); });
-    }
-
-    void drop() noexcept override { (void)take_handler(); }
-
-private:
-    // Out of here first: what it owns may own this operation.
-    Handler take_handler()
-    {
-        Handler h{std::move(*handler_)};
-        handler_.reset();
-        return h;
-    }
-
-    std::optional<Handler> handler_;
-};
-
-struct initiation
-{
-    template <class Handler>
-    void operator()(Handler handler, detail::lmdb_reservation room, lmdb_request request) const
-    {
-        auto slot = asio::get_associated_cancellation_slot(handler);
-        auto const op =
-            std::make_shared<operation_for<Handler>>(std::move(room), std::move(request), std::move(handler));
-        op->port = detail::completion_port::of(asio::query(op->executor(), asio::execution::context));
-        if (slot.is_connected())
-            slot.assign([op](asio::cancellation_type type) { op->port->cancel(op, type); });
-        op->port->start(op);
-    }
-};
 
 template <auto part>
 struct result_of_part
@@ -90,15 +39,15 @@ struct result_of_part<nullptr>
 template <auto part>
 asio::awaitable<typename result_of_part<part>::type> ask(engine_ptr engine, lmdb_request request)
 {
+    auto const executor = co_await asio::this_coro::executor;
     detail::lmdb_reservation room{engine, request.cost()};
-    auto answer = co_await asio::async_initiate<asio::use_awaitable_t<> const, void(lmdb_answer)>(
-        initiation{}, asio::use_awaitable, std::move(room), std::move(request));
-    if (answer.ec == asio::error::operation_aborted)
-        throw system_error{answer.ec};
-    if (answer.ec)
-        throw system_error{answer.ec, engine->path()};
+    auto const op = std::make_shared<lmdb_operation>(std::move(room), std::move(request), executor);
+    engine->start(op, executor);
+    co_await op->wait();
+    if (op->answer.ec)
+        throw system_error{op->answer.ec, engine->path()};
     if constexpr (part != nullptr)
-        co_return std::move(answer.*part);
+        co_return std::move(op->answer.*part);
 }
 
 } // namespace

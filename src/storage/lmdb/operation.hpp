@@ -1,13 +1,15 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include "storage/handoff.hpp"
+
 #include <reprise/base/clock.hpp>
 #include <reprise/base/error.hpp>
 #include <reprise/base/secret_bytes.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/cancellation_type.hpp>
-#include <boost/intrusive/list_hook.hpp>
+#include <boost/intrusive/list.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -18,10 +20,7 @@
 
 namespace reprise::detail {
 
-namespace asio = boost::asio;
-
 class lmdb_engine;
-class completion_port;
 
 enum class lmdb_command
 {
@@ -62,51 +61,34 @@ public:
     lmdb_reservation& operator=(lmdb_reservation&&) = delete;
     ~lmdb_reservation();
 
-    [[nodiscard]] lmdb_engine& engine() const noexcept { return *engine_; }
-
 private:
     std::shared_ptr<lmdb_engine> engine_;
     std::size_t bytes_;
 };
 
+using lmdb_queue_hook = boost::intrusive::list_base_hook<boost::intrusive::tag<struct lmdb_queue_tag>>;
+
 /** One operation on its way: from the caller's context to the engine's threads and back.
 
-    Three may end it: the engine that has the answer, a cancellation, and the end of the caller's context. The first of them
-    to take it off its completion_port's list has the handler.
+    Three may end it: the engine that has the answer, a cancellation, and the end of the caller's context.
 */
-class lmdb_operation : public boost::intrusive::list_base_hook<>
+class lmdb_operation final : public handoff, public lmdb_queue_hook
 {
 public:
-    lmdb_operation(lmdb_reservation room, lmdb_request r, asio::any_io_executor ex)
-        : request(std::move(r)), room_(std::move(room)), executor_(std::move(ex))
+    lmdb_operation(lmdb_reservation room, lmdb_request r, asio::any_io_executor const& executor)
+        : handoff(executor), request(std::move(r)), room_(std::move(room))
     {
     }
-    lmdb_operation(lmdb_operation const&) = delete;
-    lmdb_operation& operator=(lmdb_operation const&) = delete;
-    virtual ~lmdb_operation() = default;
 
-    /// The engine carries it out from here on. False if it has been cancelled before.
-    [[nodiscard]] bool begin() noexcept { return advance(stage::begun); }
-
-    /// It will not be carried out. False if it has begun.
-    [[nodiscard]] bool abandon() noexcept { return advance(stage::abandoned); }
-
-    /// Call the handler, from its executor. Once, by whoever took it off the list; so with `drop`.
-    virtual void complete(lmdb_answer a) = 0;
-
-    /// Destroy the handler.
-    virtual void drop() noexcept = 0;
-
-    [[nodiscard]] asio::any_io_executor const& executor() const noexcept { return executor_; }
-    [[nodiscard]] lmdb_engine& engine() const noexcept { return room_.engine(); }
+    /// The engine carries it out from here on. False if nobody waits for it any more.
+    [[nodiscard]] bool begin() noexcept { return !is_over() && advance(stage::begun); }
 
     lmdb_request const request;
-    lmdb_answer answer; // the engine's, between `begin` and `complete`
-
-    std::shared_ptr<completion_port> port;
-    std::shared_ptr<lmdb_operation> self; // while it is on the port's list
+    lmdb_answer answer{}; // the engine's, between `begin` and `complete`
 
 private:
+    friend class lmdb_operations;
+
     enum class stage
     {
         waiting,
@@ -120,11 +102,61 @@ private:
         return stage_.compare_exchange_strong(expected, to);
     }
 
+    // What is being carried out may change something, and only `terminal` allows to leave open whether it does.
+    bool may_cancel(asio::cancellation_type type) noexcept override
+    {
+        bool const may_have_effects = (type & asio::cancellation_type::terminal) != asio::cancellation_type::none;
+        return advance(stage::abandoned) || may_have_effects || request.command == lmdb_command::get;
+    }
+
     lmdb_reservation const room_;
-    asio::any_io_executor const executor_;
+    std::shared_ptr<lmdb_operation> self_; // while it is in a list
     std::atomic<stage> stage_{stage::waiting};
 };
 
 using lmdb_operation_ptr = std::shared_ptr<lmdb_operation>;
+
+/// Operations in order. Nothing is allocated for them here, so that a lack of memory loses none.
+class lmdb_operations
+{
+public:
+    lmdb_operations() = default;
+    lmdb_operations(lmdb_operations const&) = delete;
+    lmdb_operations& operator=(lmdb_operations const&) = delete;
+    ~lmdb_operations() { clear(); }
+
+    [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
+    [[nodiscard]] lmdb_operation& front() noexcept { return list_.front(); }
+    [[nodiscard]] auto begin() noexcept { return list_.begin(); }
+    [[nodiscard]] auto end() noexcept { return list_.end(); }
+
+    void push_back(lmdb_operation_ptr op) noexcept
+    {
+        auto& added = *op;
+        added.self_ = std::move(op);
+        list_.push_back(added);
+    }
+
+    [[nodiscard]] lmdb_operation_ptr pop_front() noexcept
+    {
+        auto op = std::move(list_.front().self_);
+        list_.pop_front();
+        return op;
+    }
+
+    /// Move all of the others' to the end.
+    void append(lmdb_operations& others) noexcept { list_.splice(list_.end(), others.list_); }
+
+    void clear() noexcept
+    {
+        while (!empty())
+            (void)pop_front();
+    }
+
+private:
+    boost::intrusive::list<lmdb_operation, boost::intrusive::base_hook<lmdb_queue_hook>,
+                           boost::intrusive::constant_time_size<false>>
+        list_;
+};
 
 } // namespace reprise::detail

@@ -1,20 +1,16 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/lmdb/operation_queue.hpp"
 
-#include <algorithm>
-#include <iterator>
-#include <utility>
-
 namespace reprise::detail {
 
-bool operation_queue::push(std::span<lmdb_operation_ptr> ops, bool urgent)
+bool operation_queue::push(lmdb_operations& ops, bool urgent)
 {
     bool wake = false;
     {
         std::lock_guard const lock{mutex_};
         if (is_closed_)
             return false;
-        std::ranges::move(ops, std::back_inserter(ops_));
+        ops_.append(ops);
         wake = asleep_ > 0 || (urgent && napping_ > 0);
     }
     if (wake)
@@ -22,7 +18,7 @@ bool operation_queue::push(std::span<lmdb_operation_ptr> ops, bool urgent)
     return true;
 }
 
-bool operation_queue::pop(std::vector<lmdb_operation_ptr>& batch, std::size_t most, std::size_t most_bytes,
+bool operation_queue::pop(std::vector<lmdb_operation_ptr>& batch, std::size_t most_bytes,
                           std::chrono::steady_clock::time_point deadline)
 {
     bool wake = false;
@@ -38,11 +34,10 @@ bool operation_queue::pop(std::vector<lmdb_operation_ptr>& batch, std::size_t mo
         --asleep_;
         if (ops_.empty() && is_closed_)
             return false;
-        for (std::size_t bytes = 0; !ops_.empty() && batch.size() < most && bytes < most_bytes;)
+        for (std::size_t bytes = 0; !ops_.empty() && batch.size() < batch.capacity() && bytes < most_bytes;)
         {
-            bytes += ops_.front()->request.value.size();
-            batch.push_back(std::move(ops_.front()));
-            ops_.pop_front();
+            bytes += ops_.front().request.value.size();
+            batch.push_back(ops_.pop_front());
         }
         wake = !ops_.empty() && asleep_ > 0; // a second reader may go on
     }

@@ -6,9 +6,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
-#include <deque>
 #include <mutex>
-#include <span>
 #include <vector>
 
 namespace reprise::detail {
@@ -25,12 +23,13 @@ public:
     explicit operation_queue(int naps) noexcept : naps_(naps) {}
     static constexpr auto nap = std::chrono::milliseconds{1};
 
-    /// False, and nothing is queued, if it is closed. Wakes a thread if it sleeps, or if something urgent finds it napping.
-    [[nodiscard]] bool push(std::span<lmdb_operation_ptr> ops, bool urgent);
+    /// Take all of `ops`. False, and nothing is taken, if it is closed. Wakes a thread if it sleeps, or if something urgent
+    /// finds it napping.
+    [[nodiscard]] bool push(lmdb_operations& ops, bool urgent);
 
-    /// Move operations to the end of `batch`: no more than `most`, and none after their values have come to
+    /// Move operations to the end of `batch`: no more than it has capacity for, and none after their values have come to
     /// `most_bytes`. Waits for the first one until `deadline`, or for some naps. False if it is closed and empty.
-    [[nodiscard]] bool pop(std::vector<lmdb_operation_ptr>& batch, std::size_t most, std::size_t most_bytes,
+    [[nodiscard]] bool pop(std::vector<lmdb_operation_ptr>& batch, std::size_t most_bytes,
                            std::chrono::steady_clock::time_point deadline);
 
     void close();
@@ -38,7 +37,7 @@ public:
 private:
     std::mutex mutex_;
     std::condition_variable come_;
-    std::deque<lmdb_operation_ptr> ops_;
+    lmdb_operations ops_;
     int const naps_;
     std::size_t asleep_ = 0;
     std::size_t napping_ = 0;
