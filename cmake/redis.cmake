@@ -13,6 +13,7 @@ endif()
 add_library(reprise_redis STATIC
     src/storage/redis/link.cpp
     src/storage/redis/link_plan.cpp
+    src/storage/redis/name_lookup.cpp
     src/storage/redis/pipeline.cpp
     src/storage/redis/protocol.cpp
     src/storage/redis/redis_error.cpp

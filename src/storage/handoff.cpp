@@ -33,6 +33,12 @@ std::shared_ptr<context_bond> const& context_bond::of(asio::any_io_executor cons
     return asio::use_service<bond_service>(asio::query(executor, asio::execution::context)).bond;
 }
 
+bool context_bond::is_over() noexcept
+{
+    std::lock_guard const lock{mutex_};
+    return is_closed_;
+}
+
 context_bond::user::user(context_bond& bond) noexcept : bond_(bond)
 {
     std::lock_guard const lock{bond_.mutex_};

@@ -191,6 +191,9 @@ public:
     /// That of a context; made when it is first asked for.
     [[nodiscard]] static std::shared_ptr<context_bond> const& of(asio::any_io_executor const& executor);
 
+    /// Whether the context has been shut down.
+    [[nodiscard]] bool is_over() noexcept;
+
     /// While it is there, the context is: its shutdown waits. For as long as it takes to post something.
     class user
     {

@@ -174,6 +174,11 @@ asio::awaitable<bool> sealed_storage::erase(std::string name)
     co_return co_await self->inner->erase(self->hide(name));
 }
 
+asio::awaitable<void> sealed_storage::check()
+{
+    return sealer_->inner->check();
+}
+
 asio::awaitable<std::size_t> sealed_storage::flush()
 {
     auto const self = sealer_;

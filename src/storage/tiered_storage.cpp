@@ -257,6 +257,11 @@ asio::awaitable<bool> tiered_storage::erase(std::string name)
     co_return co_await self->far->erase(std::move(name));
 }
 
+asio::awaitable<void> tiered_storage::check()
+{
+    return tiers_->far->check();
+}
+
 asio::awaitable<std::size_t> tiered_storage::flush()
 {
     auto const self = tiers_;

@@ -207,6 +207,46 @@ TEST_CASE("a server that is loading opens the circuit after a few tries")
     CHECK(storage->connection_stats().error_replies == 3);
 }
 
+TEST_CASE("a request that was written to a loading server, and not answered, may have been carried out")
+{
+    // It has finished loading when the sixth comes, and the answer to that is held up.
+    std::atomic<int> asked = 0;
+    test::fake_redis const server{[&](auto& s, words) -> asio::awaitable<void>
+                                  {
+                                      if (++asked == 6)
+                                          co_await silence();
+                                      co_await test::send(s, "-LOADING Redis is loading\r\n");
+                                  }};
+    auto options = server.options();
+    options.failures_to_open = 5;
+    auto const storage = redis_storage::make(options);
+    asio::io_context io;
+    std::vector<error_code> errors;
+    for (int i = 0; i < 6; ++i)
+        asio::co_spawn(io, storage->put("a", secret_bytes{as_bytes("v")}, std::chrono::system_clock::now() + 1h),
+                       [&](std::exception_ptr e)
+                       {
+                           try
+                           {
+                               if (e)
+                                   std::rethrow_exception(e);
+                               errors.emplace_back();
+                           }
+                           catch (system_error const& error)
+                           {
+                               errors.push_back(error.code());
+                           }
+                       });
+    io.run_for(20s);
+    REQUIRE(errors.size() == 6);
+    CHECK(asked == 6);
+    for (int i = 0; i < 5; ++i)
+        CHECK(errors[i] == redis_errc::server_loading);
+    CHECK(errors[5] == redis_errc::connection_lost);
+    CHECK(errors[5] != storage_condition::unchanged);
+    CHECK(storage->connection_stats().last_error == redis_errc::server_loading);
+}
+
 TEST_CASE("one that answers and hangs up each time is not connected to in a busy loop")
 {
     test::fake_redis const server{[](auto&, words) -> asio::awaitable<void> { co_return; }, "+PONG\r\n-BYE\r\n"};

@@ -106,4 +106,24 @@ TEST_CASE("misses in a row are too many at their bound, and an answer in between
     CHECK(p.missed());
 }
 
+TEST_CASE("a replica is left at once, and no more often than the backoff says while it stays one")
+{
+    auto p = plan();
+    p.connected();
+    CHECK(p.should_leave_replica(at(0ms), 0));
+    CHECK_FALSE(p.should_leave_replica(at(99ms), 0));
+    CHECK(p.should_leave_replica(at(100ms), 0));
+    CHECK_FALSE(p.should_leave_replica(at(299ms), 0));
+    CHECK(p.should_leave_replica(at(300ms), 1)); // up to half of it is taken off
+    CHECK_FALSE(p.should_leave_replica(at(499ms), 0));
+    CHECK(p.should_leave_replica(at(500ms), 0));
+    CHECK_FALSE(p.should_leave_replica(at(949ms), 0)); // the bound is 450 ms
+    CHECK(p.should_leave_replica(at(950ms), 0));
+    p.wrote(); // a primary again: the next failover begins anew, though not within the wait
+    CHECK_FALSE(p.should_leave_replica(at(1000ms), 0));
+    CHECK(p.should_leave_replica(at(1400ms), 0));
+    CHECK(p.should_leave_replica(at(1500ms), 0));
+    CHECK(p.state() == redis_state::connected);
+}
+
 TEST_SUITE_END();

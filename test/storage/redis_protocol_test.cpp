@@ -142,6 +142,7 @@ TEST_CASE("an error is known by its first word")
     CHECK(error_of(error_reply("OOM command not allowed")) == redis_errc::server_out_of_memory);
     CHECK(error_of(error_reply("LOADING Redis is loading")) == redis_errc::server_loading);
     CHECK(error_of(error_reply("READONLY You can't write")) == redis_errc::server_read_only);
+    CHECK(error_of(error_reply("MASTERDOWN Link with MASTER is down")) == redis_errc::server_read_only);
     CHECK(error_of(error_reply("MOVED 3999 127.0.0.1:6381")) == redis_errc::cluster_unsupported);
     CHECK(error_of(error_reply("CLUSTERDOWN Hash slot not served")) == redis_errc::cluster_unsupported);
     CHECK(error_of(error_reply("WRONGTYPE Operation against a key")) == redis_errc::foreign_key);

@@ -44,7 +44,7 @@ enum class redis_errc
     /// LOADING: the server reads its data from disk.
     server_loading = 11,
 
-    /// READONLY: the server is a replica.
+    /// READONLY or MASTERDOWN: the server is a replica.
     server_read_only = 12,
 
     /// MOVED, ASK, CROSSSLOT or CLUSTERDOWN: the server is a node of a cluster.
@@ -64,6 +64,12 @@ enum class redis_errc
 
     /// Any other error that the server answered.
     server_error = 18,
+
+    /// The server speaks TLS, and `redis_storage_options::tls` is not set.
+    tls_expected = 19,
+
+    /// The server does not speak TLS, and `redis_storage_options::tls` is set.
+    plain_text_expected = 20,
 };
 
 /// The category of `redis_errc`.

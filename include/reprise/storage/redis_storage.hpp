@@ -127,9 +127,15 @@ struct redis_stats
     loses its data, or evicts, causes misses. Redis Cluster is not supported: its redirections are errors
     (`redis_errc::cluster_unsupported`).
 
+    A write that is refused because the server is a replica (READONLY) makes it connect again, when all answers have come,
+    because the address may lead to another server after a failover. While that stays a replica, it is left no more often
+    than `backoff_min` and `backoff_max` say.
+
     @par Errors
-    `redis_errc`, or what connecting failed with. While the breaker is open: `redis_errc::circuit_open`, and `what()` has
-    the reason. In stats(), `entries` and the other numbers of `storage_stats` are the server's and stay 0.
+    `redis_errc`, or what connecting failed with; `what()` names the server. While the breaker is open:
+    `redis_errc::circuit_open`, and `what()` has the reason. An error that says `storage_condition::unchanged` is the
+    server's answer to that very request, or the request was never sent. In stats(), `entries` and the other numbers of
+    `storage_stats` are the server's and stay 0.
 
     @par Cancellation
     `terminal` and `partial`. A request that was written already is carried out all the same.
@@ -156,6 +162,10 @@ public:
     asio::awaitable<std::optional<secret_bytes>> take(std::string name) override;
     asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override;
     asio::awaitable<bool> erase(std::string name) override;
+
+    /// Waits for the first connection, for at most `connect_timeout`, then writes an entry and takes it. Throws why that does
+    /// not work; `what()` names the server, and the kind of URL if TLS seems to be expected on one side only.
+    asio::awaitable<void> check() override;
 
     /// The server drops what has expired: 0, without asking it.
     asio::awaitable<std::size_t> flush() override;

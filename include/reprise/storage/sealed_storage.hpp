@@ -57,6 +57,10 @@ public:
     asio::awaitable<std::optional<secret_bytes>> take(std::string name) override;
     asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override;
     asio::awaitable<bool> erase(std::string name) override;
+
+    /// Of the inner storage.
+    asio::awaitable<void> check() override;
+
     asio::awaitable<std::size_t> flush() override;
 
     /// The inner storage's, and what was rejected here.

@@ -72,6 +72,15 @@ public:
     /// Forget the entry. True if there was an unexpired one.
     virtual asio::awaitable<bool> erase(std::string name) = 0;
 
+    /** Whether the storage works, for a program that wants to know before its first connection.
+
+        Throws what an operation would throw, as soon as that is known; `what()` names the server or the files. Handshakes
+        need no check: a storage that fails costs their resumption, and may work later.
+
+        The default writes an entry and takes it out again.
+    */
+    virtual asio::awaitable<void> check();
+
     /// Drop what has expired, now, and return how much it was. A storage that expires by itself has nothing to do.
     virtual asio::awaitable<std::size_t> flush() = 0;
 

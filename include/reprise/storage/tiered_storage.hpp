@@ -55,6 +55,9 @@ public:
     asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override;
     asio::awaitable<bool> erase(std::string name) override;
 
+    /// Of the far storage.
+    asio::awaitable<void> check() override;
+
     /// Both; the number counts copies near by as well.
     asio::awaitable<std::size_t> flush() override;
 

@@ -5,10 +5,11 @@
 #include "storage/redis/transport.hpp"
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <exception>
+#include <new>
 #include <optional>
 #include <random>
 #include <utility>
@@ -23,7 +24,16 @@ steady_time steady_now()
     return std::chrono::steady_clock::now();
 }
 
-// Three coroutines in one strand: serve() connects and writes, read() reads, watch() keeps the deadlines.
+// An alert or a handshake record (RFC 8446, 5.1).
+bool is_tls_record(byte_view bytes)
+{
+    return bytes.size() >= 2 && (bytes[0] == 21 || bytes[0] == 22) && bytes[1] == 3;
+}
+
+/* Three coroutines in one strand: serve() connects and writes, read() reads, watch() keeps the deadlines.
+
+   Where there is no memory, Asio destroys a coroutine that cannot begin to wait, and so may end any of them at any
+   time. The others then begin it again. */
 class link : public std::enable_shared_from_this<link>
 {
 public:
@@ -31,37 +41,114 @@ public:
          std::shared_ptr<pipeline> requests)
         : executor_(executor), options_(std::move(options)), requests_(std::move(requests)),
           plan_(options_->backoff_min, options_->backoff_max, options_->failures_to_open), retry_(executor),
-          deadline_(executor), input_(16'384)
+          deadline_(executor), context_(context_bond::of(executor)),
+          names_(std::make_shared<name_lookup>(options_->host, options_->port)), input_(16'384)
     {
     }
     link(link const&) = delete;
     link& operator=(link const&) = delete;
 
     // Also when its execution context is destroyed: nobody is left waiting.
-    ~link() { requests_->stop(); }
+    ~link() { requests_->abandon(); }
 
+    /// @throws std::bad_alloc.
     void start()
     {
-        // Whatever ends one of them, be it a lack of memory, ends the other and all operations.
-        auto const ended = [self = shared_from_this()](std::exception_ptr) { self->requests_->stop(); };
-        asio::co_spawn(executor_, serve(shared_from_this()), ended);
-        asio::co_spawn(executor_, watch(shared_from_this()), ended);
+        requests_->serve();
+        auto serving = mark(is_serving_);
+        auto watching = mark(is_watching_); // both before the first one runs, which may be on another thread
+        spawn(std::move(serving), serve);
+        spawn(std::move(watching), watch);
     }
 
 private:
+    // Notes that a coroutine runs, until its frame is destroyed, however that comes.
+    class running
+    {
+    public:
+        running(bool& is_running, std::shared_ptr<link> of) noexcept : is_running_(is_running), of_(std::move(of))
+        {
+            is_running_ = true;
+        }
+        running(running const&) = delete;
+        running& operator=(running const&) = delete;
+        ~running()
+        {
+            is_running_ = false;
+            of_->has_ended(is_running_);
+        }
+
+    private:
+        bool& is_running_;
+        std::shared_ptr<link> const of_;
+    };
+
+    using coroutine = asio::awaitable<void> (*)(std::shared_ptr<link>);
+
+    std::unique_ptr<running> mark(bool& is_running)
+    {
+        return std::make_unique<running>(is_running, shared_from_this());
+    }
+
+    void spawn(std::unique_ptr<running> marked, coroutine begin)
+    {
+        asio::co_spawn(executor_, run(shared_from_this(), std::move(marked), begin), asio::detached);
+    }
+
+    static asio::awaitable<void> run(std::shared_ptr<link> self, [[maybe_unused]] std::unique_ptr<running> marked,
+                                     coroutine begin)
+    {
+        co_await begin(std::move(self));
+    }
+
+    void has_ended(bool const& which) noexcept
+    {
+        if (&which == &is_reading_)
+            return requests_->work.notify();
+        if (requests_->is_stopped() || context_->is_over())
+            return;
+        give_up();
+        requests_->needs_link();
+    }
+
+    // One that was lost for lack of memory. Where there still is none, the next operation tries again.
+    void begin_again(bool& is_running, coroutine begin) noexcept
+    try
+    {
+        if (!is_running && !requests_->is_stopped())
+            spawn(mark(is_running), begin);
+    }
+    catch (...)
+    {
+    }
+
+    // For lack of memory.
+    void give_up() noexcept
+    {
+        if (!is_lost_)
+            return lose(loss::broken, asio::error::no_memory);
+        plan_.attempt_failed(steady_now(), jitter());
+        requests_->disconnected(plan_.state(), asio::error::no_memory);
+    }
+
     static asio::awaitable<void> serve(std::shared_ptr<link> self)
     {
-        while (co_await self->may_connect())
+        for (;;)
         {
-            if (!co_await self->connect())
-                continue;
-            asio::co_spawn(self->executor_, read(self),
-                           [self](std::exception_ptr e)
-                           {
-                               self->is_reading_ = false;
-                               self->lose(loss::ended, e);
-                           });
-            co_await self->write();
+            self->begin_again(self->is_watching_, watch);
+            try
+            {
+                if (!co_await self->may_connect())
+                    co_return;
+                if (!co_await self->connect())
+                    continue;
+                self->spawn(self->mark(self->is_reading_), read);
+                co_await self->write();
+            }
+            catch (std::bad_alloc const&)
+            {
+                co_return;
+            }
             self->transport_->close();
             while (self->is_reading_)
                 co_await self->requests_->work.wait();
@@ -73,6 +160,7 @@ private:
     {
         while (!requests_->is_stopped() && steady_now() < plan_.next_attempt())
         {
+            begin_again(is_watching_, watch);
             retry_.expires_at(plan_.next_attempt());
             retry_.async_wait(
                 [requests = requests_](error_code ec)
@@ -88,7 +176,10 @@ private:
 
     asio::awaitable<bool> connect()
     {
-        transport_ = make_transport(executor_, *options_);
+        is_leaving_ = false;
+        has_heard_ = false;
+        greets_in_tls_ = false;
+        transport_ = make_transport(executor_, *options_, names_);
         reader_.emplace(options_->max_value_bytes + 1024);
         asio::steady_timer limit{executor_, options_->connect_timeout};
         limit.async_wait(
@@ -107,14 +198,19 @@ private:
         {
             failure = e.code();
         }
+        catch (std::bad_alloc const&)
+        {
+            failure = asio::error::no_memory;
+        }
         if (limit.cancel() == 0) // it has closed the transport, or is about to
             failure = asio::error::timed_out;
+        if (failure == redis_errc::bad_answer && greets_in_tls_)
+            failure = redis_errc::tls_expected;
         if (!failure)
         {
             plan_.connected();
             requests_->connected();
             is_lost_ = false;
-            is_reading_ = true;
             co_return true;
         }
         transport_->close();
@@ -122,8 +218,17 @@ private:
         if (failure == redis_errc::bad_answer)
             ++requests_->counters().bad_answers;
         plan_.attempt_failed(steady_now(), jitter());
-        requests_->disconnected(plan_.state(), failure);
+        requests_->disconnected(plan_.state(), failure, hint());
         co_return false;
+    }
+
+    // What an attempt that nobody answered may mean.
+    [[nodiscard]] char const* hint() const noexcept
+    {
+        if (has_heard_ || !transport_->has_peer())
+            return "";
+        return options_->tls ? "the peer accepts connections but did not answer; redis:// is for one without TLS"
+                             : "the peer accepts connections but did not answer; rediss:// is for one with TLS";
     }
 
     // Who we are, which database, and whether it serves.
@@ -169,18 +274,31 @@ private:
     asio::awaitable<void> receive()
     {
         auto const size = co_await transport_->read_some(asio::buffer(input_.data(), input_.size()));
+        if (!std::exchange(has_heard_, true))
+            greets_in_tls_ = is_tls_record({input_.data(), size});
         reader_->feed({input_.data(), size});
         wipe({input_.data(), size});
     }
 
     static asio::awaitable<void> read(std::shared_ptr<link> self)
     {
-        for (;;)
+        try
         {
-            auto const now = steady_now();
-            while (auto reply = self->reader_->next())
-                self->answer(std::move(*reply), now);
-            co_await self->receive();
+            for (;;)
+            {
+                auto const now = steady_now();
+                while (auto reply = self->reader_->next())
+                    self->answer(std::move(*reply), now);
+                co_await self->receive();
+            }
+        }
+        catch (system_error const& e)
+        {
+            self->lose(loss::ended, e.code());
+        }
+        catch (...)
+        {
+            self->lose(loss::ended, asio::error::no_memory);
         }
     }
 
@@ -188,13 +306,20 @@ private:
     {
         switch (requests_->answer(std::move(reply), now))
         {
+        case pipeline::outcome::wrote: plan_.wrote(); [[fallthrough]];
         case pipeline::outcome::answered: plan_.answered(); break;
         case pipeline::outcome::not_ready:
             if (plan_.missed())
                 lose(loss::broken, redis_errc::server_loading);
             break;
+        case pipeline::outcome::read_only:
+            plan_.answered();
+            is_leaving_ = is_leaving_ || plan_.should_leave_replica(now, jitter());
+            break;
         case pipeline::outcome::garbage: throw system_error{redis_errc::bad_answer};
         }
+        if (is_leaving_ && !requests_->is_owed()) // nothing is lost with the connection
+            lose(loss::ended, redis_errc::server_read_only);
     }
 
     // Until the connection is lost or the pipeline is stopped.
@@ -203,25 +328,31 @@ private:
         std::vector<unsigned char> output;
         while (!is_lost_ && !requests_->is_stopped())
         {
-            if (!requests_->take(output, steady_now()))
-            {
+            begin_again(is_watching_, watch);
+            if (!is_reading_)
+                lose(loss::ended, asio::error::no_memory);
+            else if (is_leaving_ || !requests_->take(output, steady_now()))
                 co_await requests_->work.wait();
-                continue;
-            }
-            error_code failure;
-            try
-            {
-                co_await transport_->write(asio::buffer(output));
-            }
-            catch (system_error const& e)
-            {
-                failure = e.code();
-            }
-            wipe(output);
-            output.clear();
-            if (failure)
-                lose(loss::ended, failure);
+            else
+                co_await write(output);
         }
+    }
+
+    asio::awaitable<void> write(std::vector<unsigned char>& output)
+    {
+        error_code failure;
+        try
+        {
+            co_await transport_->write(asio::buffer(output));
+        }
+        catch (system_error const& e)
+        {
+            failure = e.code();
+        }
+        wipe(output);
+        output.clear();
+        if (failure)
+            lose(loss::ended, failure);
     }
 
     static asio::awaitable<void> watch(std::shared_ptr<link> self)
@@ -229,6 +360,7 @@ private:
         auto& requests = *self->requests_;
         while (!requests.is_stopped())
         {
+            self->begin_again(self->is_serving_, serve);
             self->expire();
             co_await requests.attention.wait();
         }
@@ -257,24 +389,8 @@ private:
             });
     }
 
-    void lose(loss how, std::exception_ptr const& failure)
-    {
-        try
-        {
-            std::rethrow_exception(failure);
-        }
-        catch (system_error const& e)
-        {
-            lose(how, e.code());
-        }
-        catch (std::exception const&) // no memory
-        {
-            lose(how, asio::error::no_memory);
-        }
-    }
-
     // The first reason counts; serve() is told.
-    void lose(loss how, error_code why)
+    void lose(loss how, error_code why) noexcept
     {
         requests_->work.notify();
         if (std::exchange(is_lost_, true))
@@ -288,10 +404,11 @@ private:
             why = redis_errc::connection_lost; // "end of file" and the like say less
         plan_.lost(how, steady_now(), jitter());
         requests_->disconnected(plan_.state(), why);
-        transport_->close();
+        if (transport_)
+            transport_->close();
     }
 
-    double jitter() { return std::uniform_real_distribution<double>{0, 1}(random_); }
+    double jitter() noexcept { return std::uniform_real_distribution<double>{0, 1}(random_); }
 
     asio::any_io_executor const executor_;
     std::shared_ptr<redis_storage_options const> const options_;
@@ -299,12 +416,19 @@ private:
     link_plan plan_;
     asio::steady_timer retry_;
     asio::steady_timer deadline_;
+    std::shared_ptr<context_bond> const context_; // made after what the timers need, so that it is over before that is
+    std::shared_ptr<name_lookup> const names_;
     std::shared_ptr<transport> transport_; // one for each attempt
     std::optional<reply_reader> reader_;   // likewise
     std::vector<unsigned char> input_;
     std::minstd_rand random_{std::random_device{}()};
-    bool is_reading_ = false; // read() runs
-    bool is_lost_ = true;     // this connection is of no more use
+    bool is_serving_ = false; // the coroutines that run
+    bool is_reading_ = false;
+    bool is_watching_ = false;
+    bool is_lost_ = true;        // this connection is of no more use
+    bool is_leaving_ = false;    // nothing more is written to it
+    bool has_heard_ = false;     // something has come on it
+    bool greets_in_tls_ = false; // and that began as TLS does
 };
 
 } // namespace

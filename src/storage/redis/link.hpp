@@ -14,7 +14,10 @@ namespace reprise::detail {
 /** Serve a pipeline: connect, write what is queued, bring the answers, connect again; until the pipeline is stopped.
 
     It runs on `executor`, which has to be a strand or that of a single thread. Everything that belongs to the execution
-    context (sockets, timers, coroutines) is owned by what waits in it, so it goes with the context if that goes first.
+    context (sockets, timers, coroutines) is owned by what waits in it, so it goes with the context if that goes first. The
+    pipeline is then abandoned.
+
+    A lack of memory costs the connection, or a coroutine, which is then begun again.
 */
 void serve_pipeline(asio::any_io_executor const& executor, std::shared_ptr<redis_storage_options const> options,
                     std::shared_ptr<pipeline> requests);

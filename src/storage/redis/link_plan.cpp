@@ -39,12 +39,31 @@ bool link_plan::missed() noexcept
     return state_ == redis_state::connected && ++misses_ >= failures_to_open_;
 }
 
+bool link_plan::should_leave_replica(time_point now, double jitter) noexcept
+{
+    if (now < next_leave_)
+        return false;
+    replica_backoff_ = longer(replica_backoff_);
+    next_leave_ = end_of(replica_backoff_, now, jitter);
+    return true;
+}
+
 void link_plan::open(time_point now, double jitter) noexcept
 {
     state_ = redis_state::open;
-    backoff_ = std::clamp(backoff_ * 2, backoff_min_, backoff_max_);
-    auto const random_part = std::chrono::duration<double, std::milli>(backoff_) / 2;
-    next_attempt_ = now + backoff_ - std::chrono::duration_cast<time_point::duration>(random_part * jitter);
+    backoff_ = longer(backoff_);
+    next_attempt_ = end_of(backoff_, now, jitter);
+}
+
+link_plan::duration link_plan::longer(duration backoff) const noexcept
+{
+    return std::clamp(backoff * 2, backoff_min_, backoff_max_);
+}
+
+link_plan::time_point link_plan::end_of(duration backoff, time_point now, double jitter) noexcept
+{
+    auto const random_part = std::chrono::duration<double, std::milli>(backoff) / 2;
+    return now + backoff - std::chrono::duration_cast<time_point::duration>(random_part * jitter);
 }
 
 } // namespace reprise::detail

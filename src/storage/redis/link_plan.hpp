@@ -45,8 +45,17 @@ public:
     /// It did not, in time. True if that was once too often: give the connection up, as `broken`.
     [[nodiscard]] bool missed() noexcept;
 
+    /// The server carried out a write, so it is a primary.
+    void wrote() noexcept { replica_backoff_ = duration{0}; }
+
+    /// It refused a write as a replica does. True: connect again, because the address may lead to a primary now. One that
+    /// stays a replica is left as seldom as one that cannot be reached is tried.
+    [[nodiscard]] bool should_leave_replica(time_point now, double jitter) noexcept;
+
 private:
     void open(time_point now, double jitter) noexcept;
+    duration longer(duration backoff) const noexcept;
+    static time_point end_of(duration backoff, time_point now, double jitter) noexcept;
 
     duration const backoff_min_;
     duration const backoff_max_;
@@ -56,6 +65,8 @@ private:
     duration backoff_{0};       // the last one; none since the server answered
     unsigned misses_ = 0;       // in a row
     bool has_answered_ = false; // a request, on this connection
+    time_point next_leave_ = time_point::min();
+    duration replica_backoff_{0}; // the last one; none since the server wrote
 };
 
 } // namespace reprise::detail

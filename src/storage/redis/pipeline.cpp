@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/redis/pipeline.hpp"
 
+#include <reprise/storage/storage_condition.hpp>
+
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
@@ -14,23 +16,28 @@ pipeline::pipeline(std::chrono::milliseconds request_timeout, std::size_t max_pe
 {
 }
 
-void pipeline::submit(std::shared_ptr<redis_request> const& request, steady_time now)
+error_code pipeline::submit(std::shared_ptr<redis_request> const& request, steady_time now)
 {
+    if (needs_link_.exchange(false))
+    {
+        work.notify();
+        attention.notify();
+    }
     bool is_first = false;
     bool needs_attention = false;
     {
         std::lock_guard const lock{mutex_};
-        if (is_stopped_)
-            throw system_error{asio::error::operation_aborted};
+        if (is_stopped_ || is_abandoned_)
+            return asio::error::operation_aborted;
         if (state_ == redis_state::open)
         {
             ++counters_->rejected;
-            throw system_error{redis_errc::circuit_open, last_error_.message()};
+            return redis_errc::circuit_open;
         }
         if (queued_.size() + written_.size() >= max_pending_)
         {
             ++counters_->queue_full;
-            throw system_error{redis_errc::queue_full};
+            return redis_errc::queue_full;
         }
         request->deadline = now + request_timeout_;
         is_first = queued_.empty(); // the link takes all: it is told of the first only
@@ -42,6 +49,7 @@ void pipeline::submit(std::shared_ptr<redis_request> const& request, steady_time
         work.notify();
     if (needs_attention)
         attention.notify();
+    return {};
 }
 
 error_code pipeline::last_error() const
@@ -50,16 +58,53 @@ error_code pipeline::last_error() const
     return last_error_;
 }
 
-void pipeline::stop()
+char const* pipeline::hint() const
+{
+    std::lock_guard const lock{mutex_};
+    return hint_;
+}
+
+void pipeline::tell_when_settled(std::shared_ptr<handoff> settled)
 {
     {
         std::lock_guard const lock{mutex_};
-        is_stopped_ = true;
-        fail(queued_, asio::error::operation_aborted);
-        fail(written_, asio::error::operation_aborted);
+        if (!is_settled_ && !is_stopped_ && !is_abandoned_)
+        {
+            std::erase_if(settling_, [](auto const& other) { return other->is_over(); });
+            settling_.push_back(std::move(settled));
+            return;
+        }
     }
+    settled->complete();
+}
+
+void pipeline::stop() noexcept
+{
+    is_stopped_ = true;
+    abandon();
     work.notify();
     attention.notify();
+}
+
+void pipeline::serve() noexcept
+{
+    is_abandoned_ = false;
+}
+
+void pipeline::abandon() noexcept
+{
+    std::lock_guard const lock{mutex_};
+    is_abandoned_ = true;
+    fail(queued_, asio::error::operation_aborted);
+    fail(written_, asio::error::operation_aborted);
+    settle();
+}
+
+void pipeline::settle() noexcept
+{
+    for (auto const& settled : settling_)
+        settled->complete();
+    settling_.clear();
 }
 
 bool pipeline::take(std::vector<unsigned char>& out, steady_time now)
@@ -74,14 +119,21 @@ bool pipeline::take(std::vector<unsigned char>& out, steady_time now)
     out.reserve(size); // growing would leave copies of secrets behind
     if (written_.empty())
         quiet_since_ = now;
-    for (auto& request : queued_)
+    for (auto const& request : queued_)
     {
         auto const bytes = request->command.bytes();
         out.insert(out.end(), bytes.begin(), bytes.end());
-        written_.push_back(std::move(request));
     }
-    queued_.clear();
+    if (timely_ == written_.end())
+        timely_ = queued_.begin();
+    written_.splice(written_.end(), queued_);
     return true;
+}
+
+bool pipeline::is_owed() const
+{
+    std::lock_guard const lock{mutex_};
+    return !written_.empty();
 }
 
 pipeline::outcome pipeline::answer(redis_reply reply, steady_time now)
@@ -92,20 +144,26 @@ pipeline::outcome pipeline::answer(redis_reply reply, steady_time now)
     if (reply.type != redis_reply::kind::error && !answers(reply, written_.front()->wanted))
         return outcome::garbage;
     auto const request = std::move(written_.front());
+    if (timely_ == written_.begin())
+        ++timely_;
     written_.pop_front();
-    late_ -= late_ > 0 ? 1 : 0;
     quiet_since_ = now;
     if (reply.type != redis_reply::kind::error)
     {
         if (!request->is_over())
             request->reply = std::move(reply);
         request->complete();
-        return outcome::answered;
+        return request->effect == redis_effect::writes ? outcome::wrote : outcome::answered;
     }
     ++counters_->error_replies;
     auto const meaning = error_of(reply);
     request->complete(meaning);
-    return meaning == redis_errc::server_loading ? outcome::not_ready : outcome::answered;
+    switch (meaning)
+    {
+    case redis_errc::server_loading: return outcome::not_ready;
+    case redis_errc::server_read_only: return outcome::read_only;
+    default: return outcome::answered;
+    }
 }
 
 pipeline::upkeep pipeline::expire(steady_time now)
@@ -117,13 +175,13 @@ pipeline::upkeep pipeline::expire(steady_time now)
         if (request.complete(redis_errc::timed_out))
             ++result.timed_out;
     };
-    for (; late_ < written_.size() && written_[late_]->deadline <= now; ++late_)
-        end(*written_[late_]);
+    for (; timely_ != written_.end() && (*timely_)->deadline <= now; ++timely_)
+        end(**timely_);
     for (; !queued_.empty() && queued_.front()->deadline <= now; queued_.pop_front())
         end(*queued_.front());
     counters_->timeouts += result.timed_out;
-    if (late_ < written_.size())
-        result.next = written_[late_]->deadline;
+    if (timely_ != written_.end())
+        result.next = (*timely_)->deadline;
     else if (!queued_.empty())
         result.next = queued_.front()->deadline;
     if (!written_.empty())
@@ -141,26 +199,32 @@ void pipeline::connected()
     std::lock_guard const lock{mutex_};
     state_ = redis_state::connected;
     ++counters_->connects;
+    is_settled_ = true;
+    settle();
 }
 
-void pipeline::disconnected(redis_state state, error_code why)
+void pipeline::disconnected(redis_state state, error_code why, char const* hint) noexcept
 {
     std::lock_guard const lock{mutex_};
     state_ = state;
     last_error_ = why;
-    fail(written_, why);
+    hint_ = hint;
+    // The server may have carried them out, though it refused others for this reason.
+    fail(written_, why == storage_condition::unchanged ? redis_errc::connection_lost : why);
     if (state == redis_state::open)
         fail(queued_, why);
+    is_settled_ = true;
+    settle();
 }
 
-void pipeline::fail(request_queue& requests, error_code why)
+void pipeline::fail(request_queue& requests, error_code why) noexcept
 {
     for (auto const& request : requests)
         if (request->complete(why) && why != asio::error::operation_aborted)
             ++counters_->lost;
     requests.clear();
     if (&requests == &written_)
-        late_ = 0;
+        timely_ = written_.end();
 }
 
 } // namespace reprise::detail

@@ -10,7 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -19,16 +19,24 @@ namespace reprise::detail {
 
 using steady_time = std::chrono::steady_clock::time_point;
 
+/// Whether a command may change something.
+enum class redis_effect
+{
+    reads,
+    writes,
+};
+
 /// One command, its answer, and the coroutine that waits for it.
 struct redis_request : handoff
 {
-    redis_request(asio::any_io_executor const& executor, redis_command c, redis_answer w)
-        : handoff(executor), command(std::move(c)), wanted(w)
+    redis_request(asio::any_io_executor const& executor, redis_command c, redis_answer w, redis_effect e)
+        : handoff(executor), command(std::move(c)), wanted(w), effect(e)
     {
     }
 
     redis_command const command;
     redis_answer const wanted;
+    redis_effect const effect;
     steady_time deadline;
     redis_reply reply{}; // written before completion, read after it
 };
@@ -52,6 +60,9 @@ struct redis_counters
     It stands between the operations, on any thread, and the link, which serves the connection in its strand; it belongs to
     both and knows no socket, so that either may go first. Thread-safe.
 
+    Only an answer to a request of its own, or never having been written, lets it end with an error that says
+    `storage_condition::unchanged`: what was written may be carried out, whatever becomes of the connection.
+
     All requests have the same time to live, so their order is also that of their deadlines. One whose caller does not wait any
     more keeps its place among the written ones: its answer is still to come.
 */
@@ -63,26 +74,47 @@ public:
 
     // For operations.
 
-    /// Queue it. @throws system_error, if it cannot be: see redis_storage.
-    void submit(std::shared_ptr<redis_request> const& request, steady_time now);
+    /// Queue it. Where it cannot be, the error says why: see redis_storage.
+    [[nodiscard]] error_code submit(std::shared_ptr<redis_request> const& request, steady_time now);
 
     [[nodiscard]] redis_state state() const noexcept { return state_; }
     [[nodiscard]] error_code last_error() const;
 
+    /// What the last error may mean, if anything can be said.
+    [[nodiscard]] char const* hint() const;
+
+    /// End `settled`, when it is known whether the server can be reached: at once, if that was tried already.
+    void tell_when_settled(std::shared_ptr<handoff> settled);
+
     /// No more of anything: what waits ends with `operation_aborted`.
-    void stop();
+    void stop() noexcept;
 
     // For the link.
 
     [[nodiscard]] bool is_stopped() const noexcept { return is_stopped_; }
 
-    /// Move what is queued and still wanted to the written ones, and append it to `out`. False if there is nothing.
+    /// A link serves it from now on, until `abandon`.
+    void serve() noexcept;
+
+    /// No link serves it, because its execution context is gone: as `stop`, until one does.
+    void abandon() noexcept;
+
+    /// Something of the link was lost: operations are to tell it, so that it begins again.
+    void needs_link() noexcept { needs_link_ = true; }
+
+    /// Move what is queued and still wanted to the written ones, and append it to `out`. False if there is nothing. Where
+    /// it throws, nothing has moved.
     [[nodiscard]] bool take(std::vector<unsigned char>& out, steady_time now);
+
+    /// Whether an answer is still to come.
+    [[nodiscard]] bool is_owed() const;
 
     enum class outcome
     {
         answered,
+        wrote,     ///< a command that may change something was carried out
         not_ready, ///< an error that says that the server does not serve yet
+        read_only, ///< an error that says that the server is a replica
         garbage,   ///< it fits no request
     };
 
@@ -103,7 +135,7 @@ public:
     void connected();
 
     /// It is not, because of `why`. What was written fails; what is queued too, unless operations may wait.
-    void disconnected(redis_state state, error_code why);
+    void disconnected(redis_state state, error_code why, char const* hint = "") noexcept;
 
     wake_up work;      ///< something is queued, or stop() was called
     wake_up attention; ///< a first deadline is set, or stop() was called
@@ -111,23 +143,29 @@ public:
     redis_counters& counters() noexcept { return *counters_; }
 
 private:
-    using request_queue = std::deque<std::shared_ptr<redis_request>>;
+    using request_queue = std::list<std::shared_ptr<redis_request>>; // moving one to another allocates nothing
 
-    void fail(request_queue& requests, error_code why);
+    void fail(request_queue& requests, error_code why) noexcept;
+    void settle() noexcept;
 
     std::chrono::milliseconds const request_timeout_;
     std::size_t const max_pending_;
     std::shared_ptr<redis_counters> const counters_;
     std::atomic<redis_state> state_ = redis_state::connecting;
     std::atomic<bool> is_stopped_ = false;
+    std::atomic<bool> is_abandoned_ = false;
+    std::atomic<bool> needs_link_ = false;
 
     mutable std::mutex mutex_; // for what follows
     request_queue queued_;
     request_queue written_;
-    std::size_t late_ = 0;      // of the written ones, from the oldest on, whose deadline was dealt with
-    steady_time quiet_since_{}; // the last answer, or the first write since none was owed
-    bool is_watched_ = false;   // the link will call expire() in time
+    request_queue::iterator timely_ = written_.end(); // the first whose deadline was not dealt with
+    steady_time quiet_since_{};                       // the last answer, or the first write since none was owed
+    bool is_watched_ = false;                         // the link will call expire() in time
     error_code last_error_;
+    char const* hint_ = "";
+    bool is_settled_ = false; // the first attempt to connect has ended
+    std::vector<std::shared_ptr<handoff>> settling_;
 };
 
 } // namespace reprise::detail

@@ -138,6 +138,7 @@ redis_errc error_of(redis_reply const& reply)
         {"MOVED", redis_errc::cluster_unsupported},     {"ASK", redis_errc::cluster_unsupported},
         {"CROSSSLOT", redis_errc::cluster_unsupported}, {"CLUSTERDOWN", redis_errc::cluster_unsupported},
         {"WRONGTYPE", redis_errc::foreign_key},         {"MISCONF", redis_errc::server_not_saving},
+        {"MASTERDOWN", redis_errc::server_read_only}, // a replica that is not to answer while its primary is away
     };
     std::string_view const text = reply.text;
     auto const word = text.substr(0, text.find(' '));

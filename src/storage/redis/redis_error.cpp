@@ -46,6 +46,10 @@ public:
         case redis_errc::server_not_saving:
             return "the server refuses writes because it cannot save its data (MISCONF): see its log";
         case redis_errc::server_error: return "the server answered with an error: see its log";
+        case redis_errc::tls_expected:
+            return "the server speaks TLS: write rediss://, or set redis_storage_options::tls";
+        case redis_errc::plain_text_expected:
+            return "the server does not speak TLS: write redis://, or leave redis_storage_options::tls empty";
         }
         return "unknown redis error";
     }
@@ -71,7 +75,9 @@ public:
         case redis_errc::database_refused:
         case redis_errc::foreign_key:
         case redis_errc::unknown_command:
-        case redis_errc::server_not_saving: return storage_condition::unchanged; // refused
+        case redis_errc::server_not_saving: // refused
+        case redis_errc::tls_expected:
+        case redis_errc::plain_text_expected: return storage_condition::unchanged; // nobody was asked
         }
         return {value, *this};
     }

@@ -4,6 +4,7 @@
 
 #include <reprise/storage/redis_storage.hpp>
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -20,6 +21,7 @@ namespace {
 
 using detail::redis_answer;
 using detail::redis_command;
+using detail::redis_effect;
 using detail::redis_reply;
 using namespace std::chrono_literals;
 
@@ -35,7 +37,7 @@ void require(bool holds, char const* what)
     require(holds, true, true, what);
 }
 
-void check(redis_storage_options const& o)
+void check_options(redis_storage_options const& o)
 {
     if (o.socket_path.empty())
     {
@@ -65,6 +67,15 @@ std::string_view text_of(secret_bytes const& bytes)
     return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
 }
 
+// For errors. It holds no secrets.
+std::string name_of(redis_storage_options const& o)
+{
+    if (!o.socket_path.empty())
+        return o.socket_path;
+    bool const is_ipv6 = o.host.find(':') != std::string::npos;
+    return (is_ipv6 ? "[" + o.host + "]" : o.host) + ":" + std::to_string(o.port);
+}
+
 // For servers without GETDEL (before Redis 6.2).
 constexpr std::string_view take_script =
     "local v = redis.call('GET', KEYS[1]) if v then redis.call('DEL', KEYS[1]) end return v";
@@ -82,11 +93,36 @@ public:
                 std::make_shared<detail::pipeline>(options_->request_timeout, options_->max_pending, counters_));
     }
 
-    void start(asio::any_io_executor const& executor, bool is_one_thread) const
+    void start(asio::any_io_executor const& executor) const
     {
         for (auto const& link : links_)
-            detail::serve_pipeline(is_one_thread ? executor : asio::any_io_executor{asio::make_strand(executor)},
-                                   options_, link);
+            detail::serve_pipeline(asio::make_strand(executor), options_, link);
+    }
+
+    // Until `stop`, on an io_context of its own. A lack of memory costs connections.
+    void run() const noexcept
+    {
+        while (!links_.front()->is_stopped())
+        {
+            try
+            {
+                asio::io_context io{1};
+                for (auto const& link : links_)
+                    detail::serve_pipeline(io.get_executor(), options_, link);
+                while (!run(io))
+                    ;
+            }
+            catch (system_error const& e)
+            {
+                fail(e.code());
+            }
+            catch (...)
+            {
+                fail(asio::error::no_memory);
+            }
+            if (!links_.front()->is_stopped())
+                std::this_thread::sleep_for(10ms);
+        }
     }
 
     void stop() const
@@ -100,22 +136,19 @@ public:
     static asio::awaitable<std::optional<secret_bytes>> get(std::shared_ptr<core> self, std::string name)
     {
         redis_command command{"GET", self->key(name)};
-        auto const sent = self->send(co_await asio::this_coro::executor, std::move(command), redis_answer::value);
-        co_await sent->wait();
+        auto const sent = co_await ask(self, std::move(command), redis_answer::value, redis_effect::reads);
         co_return value_of(*sent);
     }
 
     static asio::awaitable<std::optional<secret_bytes>> take(std::shared_ptr<core> self, std::string name)
     {
-        auto const executor = co_await asio::this_coro::executor;
         auto const key = self->key(name);
         if (self->has_getdel_)
         {
             redis_command command{"GETDEL", key};
-            auto const sent = self->send(executor, std::move(command), redis_answer::value);
             try
             {
-                co_await sent->wait();
+                auto const sent = co_await ask(self, std::move(command), redis_answer::value, redis_effect::writes);
                 co_return value_of(*sent);
             }
             catch (system_error const& e)
@@ -126,8 +159,7 @@ public:
             self->has_getdel_ = false;
         }
         redis_command command{"EVAL", take_script, "1", key};
-        auto const sent = self->send(executor, std::move(command), redis_answer::value);
-        co_await sent->wait();
+        auto const sent = co_await ask(self, std::move(command), redis_answer::value, redis_effect::writes);
         co_return value_of(*sent);
     }
 
@@ -142,8 +174,7 @@ public:
         }
         self->check_size(value);
         redis_command command{"SET", self->key(name), text_of(value), "PX", std::to_string(lifetime.count())};
-        auto const sent = self->send(co_await asio::this_coro::executor, std::move(command), redis_answer::stored);
-        co_await sent->wait();
+        co_await ask(self, std::move(command), redis_answer::stored, redis_effect::writes);
     }
 
     static asio::awaitable<bool> put_if_absent(std::shared_ptr<core> self, std::string name, secret_bytes value,
@@ -152,17 +183,27 @@ public:
         self->check_size(value);
         auto const lifetime = std::max(self->lifetime(expiry), 1ms); // what has expired asks all the same
         redis_command command{"SET", self->key(name), text_of(value), "PX", std::to_string(lifetime.count()), "NX"};
-        auto const sent = self->send(co_await asio::this_coro::executor, std::move(command), redis_answer::stored);
-        co_await sent->wait();
+        auto const sent = co_await ask(self, std::move(command), redis_answer::stored, redis_effect::writes);
         co_return sent->reply.type == redis_reply::kind::status;
     }
 
     static asio::awaitable<bool> erase(std::shared_ptr<core> self, std::string name)
     {
         redis_command command{"DEL", self->key(name)};
-        auto const sent = self->send(co_await asio::this_coro::executor, std::move(command), redis_answer::number);
-        co_await sent->wait();
+        auto const sent = co_await ask(self, std::move(command), redis_answer::number, redis_effect::writes);
         co_return sent->reply.number > 0;
+    }
+
+    // Wait until it is known whether the server can be reached. Then `use` is to show whether it can be used.
+    static asio::awaitable<void> check(std::shared_ptr<core> self, asio::awaitable<void> use)
+    {
+        auto const settled = std::make_shared<detail::handoff>(co_await asio::this_coro::executor);
+        auto& link = self->choose(0);
+        link.tell_when_settled(settled);
+        co_await settled->wait();
+        if (link.state() == redis_state::open)
+            throw self->error(link.last_error(), link.hint());
+        co_await std::move(use);
     }
 
     [[nodiscard]] redis_stats stats() const
@@ -184,6 +225,24 @@ public:
     }
 
 private:
+    // False, if a handler has thrown: a coroutine is lost.
+    static bool run(asio::io_context& io) noexcept
+    try
+    {
+        io.run();
+        return true;
+    }
+    catch (...)
+    {
+        return false;
+    }
+
+    void fail(error_code why) const noexcept
+    {
+        for (auto const& link : links_)
+            link->disconnected(redis_state::open, why);
+    }
+
     using request_ptr = std::shared_ptr<detail::redis_request>;
 
     static std::optional<secret_bytes> value_of(detail::redis_request& answered)
@@ -204,7 +263,7 @@ private:
     void check_size(secret_bytes const& value) const
     {
         if (value.size() > options_->max_value_bytes)
-            throw system_error{redis_errc::value_too_large};
+            throw error(redis_errc::value_too_large);
     }
 
     // Of the links in the best state, the first one from `from` on.
@@ -224,14 +283,44 @@ private:
         return waiting != nullptr ? *waiting : *links_[from % links_.size()];
     }
 
-    [[nodiscard]] request_ptr send(asio::any_io_executor const& executor, redis_command command, redis_answer wanted)
+    // Send a command and await its answer.
+    static asio::awaitable<request_ptr> ask(std::shared_ptr<core> self, redis_command command, redis_answer wanted,
+                                            redis_effect effect)
     {
-        auto request = std::make_shared<detail::redis_request>(executor, std::move(command), wanted);
-        choose(turn_++).submit(request, std::chrono::steady_clock::now());
-        return request;
+        auto const executor = co_await asio::this_coro::executor;
+        auto request = std::make_shared<detail::redis_request>(executor, std::move(command), wanted, effect);
+        auto& link = self->choose(self->turn_++);
+        if (auto const refusal = link.submit(request, std::chrono::steady_clock::now()))
+            throw refusal == redis_errc::circuit_open ? self->error(refusal, link.last_error().message(), link.hint())
+                                                      : self->error(refusal);
+        error_code failure;
+        try
+        {
+            co_await request->wait();
+        }
+        catch (system_error const& e)
+        {
+            failure = e.code();
+        }
+        if (failure)
+            throw self->error(failure);
+        co_return request;
+    }
+
+    // That names the server.
+    [[nodiscard]] system_error error(error_code ec, std::string_view reason = {}, std::string_view hint = {}) const
+    {
+        if (ec == asio::error::operation_aborted)
+            return system_error{ec};
+        auto what = server_;
+        for (auto const part : {reason, hint})
+            if (!part.empty())
+                what.append(": ").append(part);
+        return {ec, what};
     }
 
     std::shared_ptr<redis_storage_options const> const options_;
+    std::string const server_ = name_of(*options_);
     std::shared_ptr<detail::redis_counters> const counters_ = std::make_shared<detail::redis_counters>();
     std::vector<std::shared_ptr<detail::pipeline>> links_;
     std::atomic<std::size_t> turn_ = 0;
@@ -241,43 +330,27 @@ private:
 class redis_storage::own_thread
 {
 public:
-    own_thread() = default;
+    explicit own_thread(std::shared_ptr<core const> of) : thread_([of = std::move(of)] { of->run(); }) {}
     own_thread(own_thread const&) = delete;
     own_thread& operator=(own_thread const&) = delete;
 
     /// @pre The links are stopped: run() ends by itself.
-    ~own_thread()
-    {
-        if (thread_.joinable())
-            thread_.join();
-    }
-
-    [[nodiscard]] asio::any_io_executor executor() { return io_.get_executor(); }
-
-    void start()
-    {
-        thread_ = std::thread{[this] { io_.run(); }};
-    }
+    ~own_thread() { thread_.join(); }
 
 private:
-    asio::io_context io_{1};
     std::thread thread_;
 };
 
 std::shared_ptr<redis_storage> redis_storage::make(redis_storage_options options)
 {
-    check(options);
+    check_options(options);
     auto const executor = std::exchange(options.executor, {}); // its context may go before the options do
     auto made = std::make_shared<core>(std::make_shared<redis_storage_options const>(std::move(options)));
     std::unique_ptr<own_thread> thread;
     if (executor)
-        made->start(executor, false);
+        made->start(executor);
     else
-    {
-        thread = std::make_unique<own_thread>();
-        made->start(thread->executor(), true);
-        thread->start();
-    }
+        thread = std::make_unique<own_thread>(made);
     return std::shared_ptr<redis_storage>{new redis_storage{std::move(made), std::move(thread)}};
 }
 
@@ -314,6 +387,11 @@ asio::awaitable<bool> redis_storage::put_if_absent(std::string name, secret_byte
 asio::awaitable<bool> redis_storage::erase(std::string name)
 {
     return core::erase(core_, std::move(name));
+}
+
+asio::awaitable<void> redis_storage::check()
+{
+    return core::check(core_, storage::check());
 }
 
 asio::awaitable<std::size_t> redis_storage::flush()

@@ -19,6 +19,15 @@ namespace {
 
 using asio::ip::tcp;
 
+// Whether the peer's first bytes are no TLS record.
+bool is_no_tls(error_code ec)
+{
+    if (ec.category() != asio::error::get_ssl_category())
+        return false;
+    auto const reason = ERR_GET_REASON(static_cast<unsigned long>(ec.value()));
+    return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST || reason == SSL_R_BAD_RECORD_TYPE;
+}
+
 // What the three have in common; `Stream` is what is read and written.
 template <class Stream>
 class stream_transport : public transport
@@ -41,11 +50,15 @@ public:
         stream_.lowest_layer().close(ignored);
     }
 
+    [[nodiscard]] bool has_peer() const noexcept final { return has_peer_; }
+
 protected:
     template <class... Args>
     explicit stream_transport(Args&&... args) : stream_(std::forward<Args>(args)...)
     {
     }
+
+    void found_peer() noexcept { has_peer_ = true; }
 
     // After each step of connecting: the next one would open the socket again.
     void throw_if_closed() const
@@ -58,6 +71,7 @@ protected:
 
 private:
     bool is_closed_ = false;
+    bool has_peer_ = false;
 };
 
 class unix_transport final : public stream_transport<asio::local::stream_protocol::socket>
@@ -72,6 +86,7 @@ public:
     {
         throw_if_closed();
         co_await stream_.async_connect(endpoint_, asio::use_awaitable);
+        found_peer();
     }
 
 private:
@@ -85,14 +100,15 @@ public:
     void close() noexcept final
     {
         stream_transport<Stream>::close();
-        resolver_.cancel();
+        names_->cancel();
     }
 
 protected:
     template <class... Args>
-    ip_transport(redis_storage_options const& options, asio::any_io_executor const& executor, Args&&... args)
-        : stream_transport<Stream>(executor, std::forward<Args>(args)...), resolver_(executor), host_(options.host),
-          port_(options.port)
+    ip_transport(redis_storage_options const& options, std::shared_ptr<name_lookup> names,
+                 asio::any_io_executor const& executor, Args&&... args)
+        : stream_transport<Stream>(executor, std::forward<Args>(args)...), names_(std::move(names)),
+          host_(options.host), port_(options.port)
     {
     }
 
@@ -106,16 +122,17 @@ protected:
             co_await socket.async_connect({address, port_}, asio::use_awaitable);
         else
         {
-            auto const endpoints = co_await resolver_.async_resolve(host_, std::to_string(port_), asio::use_awaitable);
+            auto const endpoints = co_await names_->find();
             this->throw_if_closed();
             co_await asio::async_connect(socket, endpoints, asio::use_awaitable);
         }
         this->throw_if_closed();
+        this->found_peer();
         socket.set_option(tcp::no_delay{true});
     }
 
 private:
-    tcp::resolver resolver_;
+    std::shared_ptr<name_lookup> const names_;
     std::string const host_;
     std::uint16_t const port_;
 };
@@ -123,8 +140,9 @@ private:
 class tcp_transport final : public ip_transport<tcp::socket>
 {
 public:
-    tcp_transport(asio::any_io_executor const& executor, redis_storage_options const& options)
-        : ip_transport(options, executor)
+    tcp_transport(asio::any_io_executor const& executor, redis_storage_options const& options,
+                  std::shared_ptr<name_lookup> names)
+        : ip_transport(options, std::move(names), executor)
     {
     }
 
@@ -134,8 +152,9 @@ public:
 class tls_transport final : public ip_transport<asio::ssl::stream<tcp::socket>>
 {
 public:
-    tls_transport(asio::any_io_executor const& executor, redis_storage_options const& options)
-        : ip_transport(options, executor, *options.tls), context_(options.tls),
+    tls_transport(asio::any_io_executor const& executor, redis_storage_options const& options,
+                  std::shared_ptr<name_lookup> names)
+        : ip_transport(options, std::move(names), executor, *options.tls), context_(options.tls),
           name_(options.tls_server_name.empty() ? options.host : options.tls_server_name)
     {
         stream_.set_verify_mode(asio::ssl::verify_peer);
@@ -149,7 +168,16 @@ public:
     asio::awaitable<void> connect() override
     {
         co_await connect_tcp();
-        co_await stream_.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+        try
+        {
+            co_await stream_.async_handshake(asio::ssl::stream_base::client, asio::use_awaitable);
+        }
+        catch (system_error const& e)
+        {
+            if (is_no_tls(e.code()))
+                throw system_error{redis_errc::plain_text_expected};
+            throw;
+        }
     }
 
 private:
@@ -159,13 +187,14 @@ private:
 
 } // namespace
 
-std::shared_ptr<transport> make_transport(asio::any_io_executor const& executor, redis_storage_options const& options)
+std::shared_ptr<transport> make_transport(asio::any_io_executor const& executor, redis_storage_options const& options,
+                                          std::shared_ptr<name_lookup> names)
 {
     if (!options.socket_path.empty())
         return std::make_shared<unix_transport>(executor, options.socket_path);
     if (options.tls)
-        return std::make_shared<tls_transport>(executor, options);
-    return std::make_shared<tcp_transport>(executor, options);
+        return std::make_shared<tls_transport>(executor, options, std::move(names));
+    return std::make_shared<tcp_transport>(executor, options, std::move(names));
 }
 
 } // namespace reprise::detail

@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include "storage/redis/name_lookup.hpp"
+
 #include <reprise/storage/redis_storage.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -22,8 +24,12 @@ public:
     transport& operator=(transport const&) = delete;
     virtual ~transport() = default;
 
-    /// Resolve, connect, TLS. Throws system_error, as the others do.
+    /// Resolve, connect, TLS. Throws system_error, as the others do; `redis_errc::plain_text_expected`, if the answer to the
+    /// ClientHello is not TLS.
     virtual asio::awaitable<void> connect() = 0;
+
+    /// Whether there is a connection, be it without TLS yet: what fails now is not the network.
+    [[nodiscard]] virtual bool has_peer() const noexcept = 0;
 
     virtual asio::awaitable<std::size_t> read_some(asio::mutable_buffer into) = 0;
 
@@ -34,8 +40,9 @@ public:
     virtual void close() noexcept = 0;
 };
 
-/// Of the options it uses the server's address and TLS.
+/// Of the options it uses the server's address and TLS. `names` resolves the host's name.
 [[nodiscard]] std::shared_ptr<transport> make_transport(asio::any_io_executor const& executor,
-                                                        redis_storage_options const& options);
+                                                        redis_storage_options const& options,
+                                                        std::shared_ptr<name_lookup> names);
 
 } // namespace reprise::detail
