@@ -549,7 +549,7 @@ using hello_change = void (*)(SSL*);
 // A client that changes something between its two ClientHellos: the server's group needs a HelloRetryRequest.
 asio::awaitable<error_code> retry_with(asio::io_context& io, tcp::endpoint to, hello_change change_it)
 {
-    static thread_local hello_change wanted = nullptr;
+    static hello_change wanted = nullptr;
     wanted = change_it;
     auto tls = client_context();
     tls.set_verify_mode(asio::ssl::verify_none);
@@ -614,6 +614,13 @@ TEST_CASE("a client that comes back with another ClientHello after a HelloRetryR
         CHECK(ERR_GET_REASON(static_cast<unsigned long>(ec.value())) ==
               SSL_AD_REASON_OFFSET + SSL_AD_ILLEGAL_PARAMETER);
     }
+    h.io.restart();
+    run(h.io,
+        [&]() -> asio::awaitable<void>
+        {
+            while (h.srv.failures.size() < attempts.size()) // the last client may be done before the server is
+                co_await asio::post(asio::use_awaitable);
+        }());
     CHECK(h.srv.handshakes.size() == 1);
     CHECK(h.srv.failures.size() == attempts.size());
 }
@@ -645,20 +652,23 @@ TEST_CASE("the selector is asked for names as they are written in certificates")
             co_await stream.async_handshake(asio::ssl::stream_base::client, asio::as_tuple(asio::use_awaitable));
         co_return ec;
     };
-    run(io,
-        [&]() -> asio::awaitable<void>
-        {
-            for (char const* const name : {"a.test", "A.Test", "a.test.", "A.TEST."})
-            {
-                CAPTURE(name);
-                CHECK_FALSE(co_await visit(name));
-            }
-            for (char const* const name : {"a..test", "127.0.0.1", "a.test/", "*.test"})
-            {
-                CAPTURE(name);
-                CHECK(co_await visit(name));
-            }
-        }());
+    auto const is_accepted = [&](char const* sni)
+    {
+        error_code result;
+        io.restart();
+        run(io, [&]() -> asio::awaitable<void> { result = co_await visit(sni); }());
+        return !result;
+    };
+    for (char const* const name : {"a.test", "A.Test", "a.test.", "A.TEST."})
+    {
+        CAPTURE(name);
+        CHECK(is_accepted(name));
+    }
+    for (char const* const name : {"a..test", "127.0.0.1", "a.test/", "*.test"})
+    {
+        CAPTURE(name);
+        CHECK_FALSE(is_accepted(name));
+    }
     CHECK(asked == std::vector<std::string>{"a.test", "a.test", "a.test", "a.test", "", "", "", ""});
 }
 
