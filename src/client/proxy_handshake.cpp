@@ -1,15 +1,12 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include <reprise/client/proxy_handshake.hpp>
 
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/ip/address_v6.hpp>
-#include <boost/beast/http/empty_body.hpp>
-#include <boost/beast/http/error.hpp>
-#include <boost/beast/http/parser.hpp>
 
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <utility>
 
 #include <netdb.h>
 #include <netinet/in.h>
@@ -17,10 +14,6 @@
 namespace reprise::detail {
 
 namespace {
-
-namespace http = boost::beast::http;
-
-constexpr std::uint32_t longest_head = 16 * 1024;
 
 // A name or an address: nothing that ends a field or a line, or would make another authority of it (RFC 3986, 3.2).
 bool is_host(std::string_view text)
@@ -88,68 +81,39 @@ std::string route_of(http_proxy const& proxy)
     return route;
 }
 
-struct proxy_reply::state
+namespace {
+
+error_code verdict(unsigned status, bool is_followed)
 {
-    state() { begin(); }
+    if (status == 407)
+        return errc::proxy_authentication_required;
+    if (status >= 500) // 600 and more are invalid, and count as 5xx (RFC 9110, 15)
+        return errc::proxy_failed;
+    if (status < 200 || status > 299)
+        return errc::proxy_refused;
+    return is_followed ? errc::proxy_malformed : error_code{}; // a TLS server does not speak first
+}
 
-    void begin()
-    {
-        parser.emplace();
-        parser->header_limit(longest_head);
-        parser->skip(true); // an answer to CONNECT has no body (RFC 9110, 9.3.6)
-    }
-
-    // More bytes; an answer to be continued makes room for the next (RFC 9110, 15.2).
-    void put(std::string_view bytes, error_code& ec)
-    {
-        size += bytes.size();
-        unread.append(bytes);
-        unread.erase(0, parser->put(asio::buffer(unread), ec));
-        while (!ec && is_interim())
-        {
-            begin();
-            unread.erase(0, parser->put(asio::buffer(unread), ec));
-        }
-    }
-
-    [[nodiscard]] bool is_interim() const
-    {
-        return parser->is_header_done() && parser->get().result_int() / 100 == 1 &&
-               parser->get().result() != http::status::switching_protocols;
-    }
-
-    std::optional<http::response_parser<http::empty_body>> parser;
-    std::string unread;
-    std::size_t size = 0; // of all that has come
-};
-
-proxy_reply::proxy_reply() : state_(std::make_unique<state>()) {}
-
-proxy_reply::~proxy_reply() = default;
+} // namespace
 
 bool proxy_reply::put(std::string_view bytes, error_code& ec)
 {
-    state_->put(bytes, ec);
-    // By value, because beside a program that compiles Beast itself Beast's category exists twice (io/separate_asio.cpp).
-    bool const needs_more = ec.value() == static_cast<int>(http::error::need_more);
-    if (needs_more && state_->size <= longest_head)
+    ec = {};
+    for (;;)
     {
-        ec = {};
-        return false;
+        auto const taken = head_.put(bytes);
+        bytes.remove_prefix(taken);
+        size_ += taken;
+        if (!head_.is_complete() || !head_.is_interim())
+            break;
+        left_ -= std::exchange(size_, 0); // another answer follows (RFC 9110, 15.2)
+        head_ = response_head{left_};
     }
-    auto const& parser = *state_->parser;
-    auto const status = parser.is_header_done() ? parser.get().result_int() : 0;
-    bool const is_connected = status >= 200 && status <= 299;
-    bool const speaks_first = is_connected && !state_->unread.empty(); // a TLS server does not
-    if (ec || !parser.is_header_done() || speaks_first)
+    if (head_.is_malformed() || head_.is_too_long())
         ec = errc::proxy_malformed;
-    else if (status == 407)
-        ec = errc::proxy_authentication_required;
-    else if (status >= 500)
-        ec = errc::proxy_failed;
-    else if (!is_connected)
-        ec = errc::proxy_refused;
-    return !ec;
+    else if (head_.is_complete())
+        ec = verdict(head_.status(), !bytes.empty());
+    return head_.is_complete() && !ec;
 }
 
 } // namespace reprise::detail

@@ -487,7 +487,7 @@ struct proxy
             auto const part = said.substr(at, piece);
             (void)co_await asio::async_write(client, asio::buffer(part), asio::transfer_all(), no_throw);
         }
-        if (said.find(" 200 ") == std::string::npos || said.find("\r\n\r\n") == std::string::npos)
+        if (said.find(" 200") == std::string::npos || !(said.ends_with("\n\r\n") || said.ends_with("\n\n")))
             co_return;
         tcp::socket peer{client.get_executor()};
         auto const colon = head.rfind(':', head.find(" HTTP/"));
@@ -554,6 +554,30 @@ TEST_CASE("through a proxy a connection resumes, every kind, and its sessions st
             CHECK(between.heard[0] == "CONNECT localhost:" + w.srv.port() + " HTTP/1.1\r\nHost: localhost:" +
                                           w.srv.port() + "\r\nProxy-Authorization: Basic secret\r\n\r\n");
         }
+}
+
+TEST_CASE("a proxy's yes counts in the words of any proxy")
+{
+    world w{};
+    proxy between{w.io};
+    reprise::client_options options;
+    options.proxy = between.options();
+    w.run(
+        [&]() -> asio::awaitable<void>
+        {
+            for (char const* answer : {"HTTP/1.1 200\r\n\r\n", "HTTP/1.0 200 OK\nVia: x\n\n",
+                                       "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                                       "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nVia: x\r\n caf\xc3\xa9\r\n\r\n"})
+                for (std::size_t const piece : {1u, 1000u})
+                {
+                    CAPTURE(answer);
+                    between.answer = answer;
+                    between.piece = piece;
+                    auto stream = w.stream(options);
+                    co_await w.visit(stream);
+                }
+        });
+    CHECK(w.srv.handshakes.size() == 8);
 }
 
 TEST_CASE("what a proxy refuses or says wrong is told, and nothing reaches the server")

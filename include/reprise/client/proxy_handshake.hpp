@@ -3,6 +3,7 @@
 
 #include <reprise/base/error.hpp>
 #include <reprise/client/http_proxy.hpp>
+#include <reprise/client/response_head.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -11,7 +12,7 @@
 #include <boost/asio/write.hpp>
 
 #include <array>
-#include <memory>
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -31,21 +32,21 @@ namespace asio = boost::asio;
 /// The name under which sessions through this proxy are filed.
 [[nodiscard]] std::string route_of(http_proxy const& proxy);
 
-/// Reads the proxy's answer. Its bytes are untrusted.
+/** Reads the proxy's answer to CONNECT. Its bytes are untrusted.
+
+    The answer is complete at the end of its head: a 2xx has no body, whatever its Content-Length or Transfer-Encoding says
+    (RFC 9110, 9.3.6), and nobody reads the body of another. All heads together, interim ones included, have at most 16 KiB.
+*/
 class proxy_reply
 {
 public:
-    proxy_reply();
-    proxy_reply(proxy_reply const&) = delete;
-    proxy_reply& operator=(proxy_reply const&) = delete;
-    ~proxy_reply();
-
     /// More bytes. @return Whether the answer is complete: it was yes. An error says why not.
     [[nodiscard]] bool put(std::string_view bytes, error_code& ec);
 
 private:
-    struct state;
-    std::unique_ptr<state> state_;
+    std::size_t left_ = std::size_t{16} * 1024; // of the limit, at the beginning of this head
+    response_head head_{left_};
+    std::size_t size_ = 0; // of this head
 };
 
 /// Say this `connect_request` to the proxy at the other end of `stream`.
