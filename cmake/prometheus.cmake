@@ -11,6 +11,7 @@ endif()
 add_library(reprise_prometheus STATIC src/metrics/prometheus_exporter.cpp)
 add_library(reprise::prometheus ALIAS reprise_prometheus)
 set_target_properties(reprise_prometheus PROPERTIES EXPORT_NAME prometheus CXX_EXTENSIONS OFF)
+target_include_directories(reprise_prometheus PRIVATE src)
 target_link_libraries(reprise_prometheus
     PUBLIC reprise prometheus-cpp::core
     PRIVATE $<BUILD_INTERFACE:reprise_separate_asio> $<BUILD_INTERFACE:reprise_warnings>)

@@ -1,4 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "server/cache_core.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/metrics/prometheus_exporter.hpp>
 
@@ -6,9 +8,9 @@
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
-#include <algorithm>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -19,14 +21,21 @@ namespace {
 
 using labels = std::vector<prometheus::ClientMetric::Label>;
 
+// Values of counters when their cache was replaced, by family name and labels.
+using totals = std::map<std::pair<std::string, labels>, double>;
+
 // The families that are made, each once, in the order of their names.
 class families
 {
 public:
+    /// Add these values to the counters that follow. They must outlive this object.
+    void continue_from(totals const& earlier) { earlier_ = &earlier; }
+
     void counter(std::string const& name, char const* help, labels with, std::uint64_t value)
     {
+        auto const before = earlier_->find({name, with});
         auto& metric = add(name, help, prometheus::MetricType::Counter, std::move(with));
-        metric.counter.value = static_cast<double>(value);
+        metric.counter.value = static_cast<double>(value) + (before == earlier_->end() ? 0 : before->second);
     }
 
     void gauge(std::string const& name, char const* help, labels with, std::uint64_t value)
@@ -57,6 +66,7 @@ private:
     }
 
     std::map<std::string, prometheus::MetricFamily> by_name_;
+    totals const* earlier_ = nullptr;
 };
 
 // Those of one end, with more.
@@ -91,6 +101,9 @@ void add_early_data(families& to, labels const& own, std::uint64_t accepted, std
     to.counter(name, help, with(own, {{"result", "rejected"}}), rejected);
 }
 
+constexpr char const* lost = "reprise_sessions_lost_total";
+constexpr char const* by_cache = "dropped"; // counted by the cache, the others by its storage
+
 void add_storage(families& to, labels const& own, session_cache_stats const& s)
 {
     to.counter("reprise_sessions_kept_total", "Sessions kept for later", own, s.stored);
@@ -98,9 +111,8 @@ void add_storage(families& to, labels const& own, session_cache_stats const& s)
     to.gauge("reprise_session_bytes", "Memory or disk that they take", own, s.bytes);
     to.counter("reprise_storage_lookups_total", "Times that the storage was asked", own, s.lookups);
     to.counter("reprise_storage_errors_total", "Operations that the storage failed", own, s.storage_errors);
-    constexpr char const* lost = "reprise_sessions_lost_total";
     constexpr char const* help = "Sessions that are not held any more, or never were";
-    to.counter(lost, help, with(own, {{"how", "dropped"}}), s.dropped);
+    to.counter(lost, help, with(own, {{"how", by_cache}}), s.dropped);
     to.counter(lost, help, with(own, {{"how", "expired"}}), s.expired);
     to.counter(lost, help, with(own, {{"how", "evicted"}}), s.evicted);
     to.counter(lost, help, with(own, {{"how", "rejected"}}), s.rejected);
@@ -130,74 +142,183 @@ std::uint64_t sum(std::array<std::uint64_t, early_data_reason_count> const& coun
     return result;
 }
 
+using client_counters = std::shared_ptr<handshake_counters const>;
+
+void collect(families& all, std::string const& name, client_counters const& counters)
+{
+    labels const own{{"name", name}, {"end", "client"}};
+    auto const counts = counters->counts();
+    add_handshakes(all, own, counts);
+    add_early_data(all, own, counts.early_accepted, counts.early_rejected);
+    all.counter("reprise_sessions_kept_total", "Sessions kept for later", own, counts.sessions);
+}
+
+void collect(families& all, std::string const& name, session_cache const& cache)
+{
+    labels const own{{"name", name}, {"end", "server"}};
+    auto const stats = cache.stats();
+    add_handshakes(all, own, stats);
+    add_early_data(all, own, stats.early_accepted, sum(stats.early_rejected_by_reason));
+    add_storage(all, own, stats);
+    add_tickets(all, own, cache.tickets());
+}
+
+bool is_same(client_counters const& a, client_counters const& b)
+{
+    return a == b;
+}
+
+bool is_same(session_cache const& a, session_cache const& b)
+{
+    return a.core() == b.core();
+}
+
+bool share_storage(client_counters const&, client_counters const&)
+{
+    return false;
+}
+
+bool share_storage(session_cache const& a, session_cache const& b)
+{
+    auto const& storage = a.core()->options.storage;
+    return storage && storage == b.core()->options.storage;
+}
+
+bool is_counted_by_storage(totals::key_type const& counter)
+{
+    auto const& [name, with] = counter;
+    return name == lost && with.back().value != by_cache;
+}
+
+// The sources of one end, by name.
+template <class Source>
+class sources
+{
+public:
+    /// Replaces the source of this name, and continues from its counters. @return The replaced source.
+    std::optional<Source> put(std::string const& name, Source source)
+    {
+        auto const at = by_name_.find(name);
+        if (at == by_name_.end())
+        {
+            by_name_.emplace(name, entry{std::move(source), {}});
+            return std::nullopt;
+        }
+        auto& current = at->second;
+        if (is_same(current.source, source))
+            return std::nullopt;
+        current.earlier = reached(name, current, share_storage(current.source, source));
+        return std::exchange(current.source, std::move(source));
+    }
+
+    /// @return The removed source.
+    std::optional<Source> remove(std::string const& name)
+    {
+        auto const at = by_name_.find(name);
+        if (at == by_name_.end())
+            return std::nullopt;
+        auto removed = std::move(at->second.source);
+        by_name_.erase(at);
+        return removed;
+    }
+
+    void collect_all(families& all) const
+    {
+        for (auto const& [name, e] : by_name_)
+        {
+            all.continue_from(e.earlier);
+            collect(all, name, e.source);
+        }
+    }
+
+private:
+    struct entry
+    {
+        Source source;
+        totals earlier;
+    };
+
+    // Two caches that share a storage also share its counters, so those are not added up.
+    static totals reached(std::string const& name, entry const& current, bool storage_goes_on)
+    {
+        families all;
+        all.continue_from(current.earlier);
+        collect(all, name, current.source);
+        totals result = current.earlier;
+        for (auto const& family : all.take())
+            for (auto const& metric : family.metric)
+            {
+                totals::key_type const counter{family.name, metric.label};
+                if (family.type == prometheus::MetricType::Counter &&
+                    !(storage_goes_on && is_counted_by_storage(counter)))
+                    result[counter] = metric.counter.value;
+            }
+        return result;
+    }
+
+    std::map<std::string, entry> by_name_;
+};
+
 } // namespace
 
 class prometheus_exporter::state final : public prometheus::Collectable
 {
 public:
-    void add(std::string name, session_cache cache)
+    void add(std::string const& name, session_cache cache)
     {
+        std::optional<session_cache> replaced; // destroyed after the unlock: freeing a cache may take time
         std::lock_guard const lock{mutex_};
-        insert(servers_, std::move(name), std::move(cache));
+        replaced = servers_.put(name, std::move(cache));
     }
 
-    void add(std::string name, std::shared_ptr<handshake_counters const> counters)
+    void add(std::string const& name, client_counters counters)
     {
         std::lock_guard const lock{mutex_};
-        insert(clients_, std::move(name), std::move(counters));
+        clients_.put(name, std::move(counters));
+    }
+
+    bool remove(std::string const& name)
+    {
+        std::optional<session_cache> server;
+        std::lock_guard const lock{mutex_};
+        server = servers_.remove(name);
+        return clients_.remove(name).has_value() || server;
     }
 
     [[nodiscard]] std::vector<prometheus::MetricFamily> Collect() const override
     {
         families all;
         std::lock_guard const lock{mutex_};
-        for (auto const& [name, counters] : clients_)
-        {
-            labels const own{{"name", name}, {"end", "client"}};
-            auto const counts = counters->counts();
-            add_handshakes(all, own, counts);
-            add_early_data(all, own, counts.early_accepted, counts.early_rejected);
-            all.counter("reprise_sessions_kept_total", "Sessions kept for later", own, counts.sessions);
-        }
-        for (auto const& [name, cache] : servers_)
-        {
-            labels const own{{"name", name}, {"end", "server"}};
-            auto const stats = cache.stats();
-            add_handshakes(all, own, stats);
-            add_early_data(all, own, stats.early_accepted, sum(stats.early_rejected_by_reason));
-            add_storage(all, own, stats);
-            add_tickets(all, own, cache.tickets());
-        }
+        clients_.collect_all(all);
+        servers_.collect_all(all);
         return all.take();
     }
 
 private:
-    template <class Map, class Value>
-    static void insert(Map& into, std::string name, Value value)
-    {
-        if (!into.try_emplace(name, std::move(value)).second)
-            throw system_error{errc::bad_option, "prometheus_exporter: there is one already that is called " + name};
-    }
-
     mutable std::mutex mutex_;
-    std::map<std::string, session_cache> servers_;
-    std::map<std::string, std::shared_ptr<handshake_counters const>> clients_;
+    sources<session_cache> servers_;
+    sources<client_counters> clients_;
 };
 
 prometheus_exporter::prometheus_exporter() : state_(std::make_shared<state>()) {}
 
 prometheus_exporter::~prometheus_exporter() = default;
 
-void prometheus_exporter::add(std::string name, session_cache cache)
+void prometheus_exporter::add(std::string const& name, session_cache cache)
 {
-    state_->add(std::move(name), std::move(cache));
+    state_->add(name, std::move(cache));
 }
 
-void prometheus_exporter::add(std::string name, std::shared_ptr<handshake_counters const> counters)
+void prometheus_exporter::add(std::string const& name, std::shared_ptr<handshake_counters const> counters)
 {
     if (!counters)
         throw system_error{errc::bad_option, "prometheus_exporter: counters"};
-    state_->add(std::move(name), std::move(counters));
+    state_->add(name, std::move(counters));
+}
+
+bool prometheus_exporter::remove(std::string const& name)
+{
+    return state_->remove(name);
 }
 
 std::shared_ptr<prometheus::Collectable> prometheus_exporter::collectable() const

@@ -43,11 +43,21 @@ public:
     prometheus_exporter(prometheus_exporter const&) = delete;
     prometheus_exporter& operator=(prometheus_exporter const&) = delete;
 
-    /// A server's cache. @throws system_error `errc::bad_option`, if that end has one of this name.
-    void add(std::string name, session_cache cache);
+    /** Export a server's cache. Replaces the server's cache of this name, for example after the certificate was renewed.
 
-    /// A program's clients, or some of them: they have it as `client_options::observer`. @throws the same.
-    void add(std::string name, std::shared_ptr<handshake_counters const> counters);
+        Counters continue from the values of the replaced cache, so no counter decreases. Gauges are those of the new cache.
+        Handshakes that complete on the replaced cache later are not counted. The exporter holds the cache, its context and
+        private key until the cache is replaced or removed.
+    */
+    void add(std::string const& name, session_cache cache);
+
+    /// Export the counters of clients, which have them as `client_options::observer`. Replaces the client counters of this name,
+    /// and continues from their values. @throws system_error `errc::bad_option` for a null pointer.
+    void add(std::string const& name, std::shared_ptr<handshake_counters const> counters);
+
+    /// Stop exporting the server's cache and the client counters of this name, and release both. Counters that are added later
+    /// under this name begin at zero, which Prometheus treats as a restart. @return Whether the name was known.
+    bool remove(std::string const& name);
 
     /// For `prometheus::Exposer::RegisterCollectable`. It lives on as long as somebody has it.
     [[nodiscard]] std::shared_ptr<prometheus::Collectable> collectable() const;
