@@ -7,6 +7,7 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <functional>
 #include <optional>
 
@@ -33,8 +34,14 @@ struct server_options
     /// For the whole handshake, the storage's answer and the selector's included. Zero for no limit.
     std::chrono::milliseconds handshake_timeout = std::chrono::seconds{10};
 
-    /// How long `async_shutdown` waits for the client's close_notify. Zero for no limit.
+    /// How long `async_shutdown` waits for the client's close_notify, and for the end of a client's input (`linger_bytes`). Zero
+    /// for no limit.
     std::chrono::milliseconds shutdown_timeout = std::chrono::seconds{2};
+
+    /// Most bytes that `async_shutdown` reads and drops while the client is still sending, so that a client that uploads a large
+    /// request can read the response that refused it (RFC 9112, 9.6). Beyond the limit, and with 0, TCP resets the
+    /// connection, and the client may lose the response.
+    std::size_t linger_bytes = std::size_t{64} * 1024 * 1024;
 
     /// Virtual hosts. Empty: all connections belong to the stream's own session_cache.
     virtual_host_selector select_host{};

@@ -193,6 +193,11 @@ public:
 
     /** Send close_notify, wait for the peer's, close the socket; bounded by `server_options::shutdown_timeout`.
 
+        A client may still be sending, for example a request that was refused because of its head. Then the send direction of
+        the socket is shut down, and input is dropped until the client stops, the timeout is over, or
+        `server_options::linger_bytes` have arrived. Otherwise TCP would reset the connection, and the client could lose the
+        response (RFC 9112, 9.6).
+
         How the peer takes it is its business, so everything but cancellation is success.
 
         @par Completion Signature
@@ -396,8 +401,9 @@ private:
                 co_return detail::outcome<void>{};
             }
             auto const shut_down = completing([](detail::tls_engine& e) { return e.shut_down(); });
+            detail::socket_linger<lowest_layer_type> const linger{options.linger_bytes, socket()};
             co_return co_await detail::shut_down<NextLayer>(
-                held(self), options.shutdown_timeout, [this] { close(); }, shut_down);
+                held(self), options.shutdown_timeout, [this] { close(); }, shut_down, linger);
         }
     };
 

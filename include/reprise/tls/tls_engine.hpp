@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace reprise::detail {
@@ -95,6 +96,9 @@ public:
 
     /// Bytes that were read from the peer by somebody else, before anything else was fed. No bytes change nothing.
     void feed_copy(byte_view bytes);
+
+    /// Drop the bytes that were fed and not consumed. @return How many.
+    [[nodiscard]] std::size_t drop() noexcept { return std::exchange(unread_, {}).size(); }
 
     /// Changes with each `feed`.
     [[nodiscard]] std::size_t fed() const noexcept { return fed_; }
