@@ -3,128 +3,172 @@
 
 #include <reprise/base/error.hpp>
 #include <reprise/client/client_stream.hpp>
+#include <reprise/http/exchange.hpp>
 #include <reprise/http/idempotent_methods.hpp>
+#include <reprise/http/read_message.hpp>
 #include <reprise/io/initiate.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/error.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/write.hpp>
 
-#include <optional>
 #include <tuple>
 #include <utility>
 
 namespace reprise {
 
-/// Which requests are sent again when a connection that was kept alive has turned out dead.
+/// Which requests are retried when a kept-alive connection turns out to be dead.
 enum class request_retry
 {
-    if_idempotent, ///< those that may be done twice (RFC 9110, 9.2.2)
-    always,        ///< this one, whatever its method: the caller knows
+    if_idempotent, ///< those whose method is idempotent (RFC 9110, 9.2.2)
+    always,        ///< this one, whatever its method: the caller knows that the request is idempotent
     never,
 };
 
-/// How a request went.
+/// What a request needed.
 struct request_outcome
 {
-    bool reconnected = false; ///< a connection was made for it
-    bool retried = false;     ///< it was sent twice
+    bool reconnected = false; ///< a new connection
+    bool retried = false;     ///< sending the request twice
 };
 
 namespace detail {
 
-template <class NextLayer, class RequestBody, class RequestFields, class DynamicBuffer, class Body, class Allocator>
+template <class NextLayer, class Request, class DynamicBuffer, class Parser>
 class kept_alive_exchange
 {
 public:
-    using response_type = boost::beast::http::response<Body, boost::beast::http::basic_fields<Allocator>>;
-
-    client_stream<NextLayer>& stream;
-    boost::beast::http::request<RequestBody, RequestFields> const& request;
-    DynamicBuffer& buffer;
-    response_type& response;
-    bool answered = false; ///< bytes of an answer have come
+    kept_alive_exchange(client_stream<NextLayer>& stream, Request const& request, DynamicBuffer& buffer, Parser& parser)
+        : stream_(stream), request_(request), buffer_(buffer), exchange_(stream, request, buffer, parser)
+    {
+    }
 
     asio::awaitable<outcome<request_outcome>> run(request_retry retry)
     {
         request_outcome how;
         error_code ec;
-        if (buffer.size() != 0 || !stream.is_idle()) // what nobody has asked for is no answer (RFC 9112, 6.3)
+        try
         {
-            how.reconnected = true;
-            ec = co_await reconnect();
+            ec = co_await try_twice(retry, how);
         }
-        if (!ec)
-            ec = co_await exchange();
-        if (ec && !how.reconnected && may_send_again(ec, retry))
+        catch (...)
         {
-            how = {.reconnected = true, .retried = true};
-            ec = co_await reconnect();
-            if (!ec)
-                ec = co_await exchange();
+            stream_.close();
+            throw;
         }
+        // The rest of this response must not be read as the response to another request.
+        bool const may_go_on = ec ? is_http_error(ec, boost::beast::http::error::need_buffer) : exchange_.can_go_on();
+        if (!may_go_on)
+            stream_.close();
         co_return outcome<request_outcome>{ec, how};
     }
 
 private:
     static constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+    static constexpr unsigned request_timeout_status = 408;
 
-    // Once bytes of an answer have come it is not the connection that was dead.
-    [[nodiscard]] bool may_send_again(error_code ec, request_retry retry) const
+    asio::awaitable<error_code> try_twice(request_retry retry, request_outcome& how)
     {
-        bool const may_be_done_twice = retry == request_retry::always || (retry == request_retry::if_idempotent &&
-                                                                          is_idempotent_method(request.method()));
-        return may_be_done_twice && !answered && ec != asio::error::operation_aborted;
+        bool const is_idempotent = retry == request_retry::always ||
+                                   (retry == request_retry::if_idempotent && is_idempotent_method(request_.method()));
+        error_code ec;
+        if (buffer_.size() != 0 || !stream_.is_idle()) // unsolicited bytes are no response (RFC 9112, 6.3)
+        {
+            how.reconnected = true;
+            ec = co_await reconnect();
+            if (ec)
+                co_return ec;
+        }
+        bool const may_retry = is_idempotent && !how.reconnected;
+        // On a kept-alive connection the server sends 408 because the connection was idle (RFC 9110, 15.5.9).
+        exchange_.retry_status = may_retry ? request_timeout_status : 0;
+        ec = co_await exchange_.run();
+        // A connection that has delivered bytes of a response was not dead.
+        bool const is_dead = ec && ec != asio::error::operation_aborted && !exchange_.is_answered();
+        if (may_retry && (is_dead || exchange_.must_retry()))
+        {
+            how = {.reconnected = true, .retried = true};
+            exchange_.retry_status = 0;
+            ec = co_await reconnect();
+            if (!ec)
+                ec = co_await exchange_.run();
+        }
+        co_return ec;
     }
 
     asio::awaitable<error_code> reconnect()
     {
-        stream.close();
-        buffer.consume(buffer.size()); // of the connection before
-        co_return std::get<0>(co_await stream.async_reconnect(no_throw));
+        stream_.close();
+        buffer_.consume(buffer_.size()); // input of the old connection
+        co_return std::get<0>(co_await stream_.async_reconnect(no_throw));
     }
 
-    asio::awaitable<error_code> exchange()
-    {
-        namespace http = boost::beast::http;
-        auto [ec, size] = co_await http::async_write(stream, request, no_throw);
-        if (ec)
-            co_return ec;
-        http::response_parser<Body, Allocator> parser;
-        parser.skip(request.method() == http::verb::head);
-        std::tie(ec, size) = co_await http::async_read(stream, buffer, parser, no_throw);
-        answered = parser.got_some();
-        if (ec)
-            co_return ec;
-        if (!parser.keep_alive())
-            stream.close();
-        response = parser.release();
-        co_return ec;
-    }
+    client_stream<NextLayer>& stream_;
+    Request const& request_;
+    DynamicBuffer& buffer_;
+    http_exchange<NextLayer, Request, DynamicBuffer, Parser> exchange_;
 };
 
-template <class Exchange>
-asio::awaitable<outcome<request_outcome>> run_kept_alive(Exchange exchange, request_retry retry)
+template <class NextLayer, class Request, class DynamicBuffer, class Body, class Allocator>
+asio::awaitable<outcome<request_outcome>>
+request_kept_alive(client_stream<NextLayer>& stream, Request const& request, DynamicBuffer& buffer,
+                   boost::beast::http::response_parser<Body, Allocator>& parser, request_retry retry)
 {
+    if (parser.got_some())
+        co_return outcome<request_outcome>{errc::bad_option, {}};
+    kept_alive_exchange<NextLayer, Request, DynamicBuffer, boost::beast::http::response_parser<Body, Allocator>>
+        exchange{stream, request, buffer, parser};
     co_return co_await exchange.run(retry);
+}
+
+template <class NextLayer, class Request, class DynamicBuffer, class Body, class Allocator>
+asio::awaitable<outcome<request_outcome>>
+request_kept_alive(client_stream<NextLayer>& stream, Request const& request, DynamicBuffer& buffer,
+                   boost::beast::http::response<Body, boost::beast::http::basic_fields<Allocator>>& response,
+                   request_retry retry)
+{
+    boost::beast::http::response_parser<Body, Allocator> parser;
+    set_default_limits(parser);
+    auto ended = co_await request_kept_alive(stream, request, buffer, parser, retry);
+    if (!ended.ec)
+        response = parser.release();
+    co_return ended;
+}
+
+// Into: a parser or a response.
+template <class NextLayer, class Request, class DynamicBuffer, class Into, class Token>
+auto start_request(client_stream<NextLayer>& stream, Request const& request, DynamicBuffer& buffer, Into& into,
+                   request_retry retry, Token&& token)
+{
+    auto start = [retry, &stream, &request, &buffer, &into]
+    { return request_kept_alive(stream, request, buffer, into, retry); };
+    return initiate<request_outcome>(stream.get_executor(), std::move(start), std::forward<Token>(token));
 }
 
 } // namespace detail
 
-/** Send a request on a connection that is kept alive, and read its response.
+/** Send a request on a kept-alive connection, and read its response.
 
-    If the connection is closed, or the server has said what nobody asked for, it is made again first, resuming. If it turns
-    out to be dead only when it is used (the server closes idle connections when it likes), before any byte of a response,
-    the request is sent once more on a new one: those that may be done twice, for the server may have processed it. After a
-    response that ends the connection the stream is closed. It has been connected before.
+    Reconnects first, resuming, if the stream is closed or the server has sent unsolicited bytes or close_notify. The stream
+    must have been connected before.
 
-    @param retry Which requests are sent again.
-    @param buffer Of this connection alone. Where something is left in it, the connection is made again.
+    Retries the request once on a new connection if the connection turns out to be dead: it breaks before any byte of a
+    response, or the server answers 408 Request Timeout. The server may have processed the request, so `retry` limits
+    retries to idempotent requests.
+
+    Interim responses (1xx except 101) are dropped (RFC 9110, 15.2). A request of more than 16 KiB is written while the
+    response is read, because a server may refuse the request before the request is complete (RFC 9112, 9.5).
+
+    The stream is closed after a response that ends the connection, and after a response that was complete before the
+    whole request was sent. The stream stays open after 101, and after a 2xx to CONNECT.
+
+    @param retry Which requests are retried.
+    @param buffer Input of this connection only. If it is not empty, the operation reconnects.
+    @param response Read with `response_body_limit` and `response_header_limit`. Set when the operation succeeds.
 
     @par Completion Signature
     @code void(error_code, request_outcome) @endcode
@@ -133,10 +177,14 @@ asio::awaitable<outcome<request_outcome>> run_kept_alive(Exchange exchange, requ
     Stream, request, buffer and response must outlive the operation.
 
     @par Per-Operation Cancellation
-    `terminal`. Afterwards the stream can be reconnected.
+    `terminal`. Afterwards the stream is closed and can be reconnected.
 
     @par Errors
-    Those of connecting, writing and reading. `errc::never_connected`, if there is no peer yet.
+    After an error the stream is closed.
+    @li Errors of connecting, writing and reading.
+    @li `errc::never_connected`, if there is no peer yet.
+    @li `http::error::bad_transfer_encoding` for a response whose fields contradict each other about its end.
+    @li `http::error::header_limit` beyond `interim_responses_limit` or `chunk_line_limit`.
 */
 template <class NextLayer, class RequestBody, class RequestFields, class DynamicBuffer, class Body, class Allocator,
           asio::completion_token_for<void(error_code, request_outcome)> Token = asio::use_awaitable_t<>>
@@ -145,13 +193,20 @@ auto async_request(client_stream<NextLayer>& stream,
                    boost::beast::http::response<Body, boost::beast::http::basic_fields<Allocator>>& response,
                    request_retry retry, Token&& token = {})
 {
-    auto start = [retry, &stream, &request, &buffer, &response]
-    {
-        using exchange =
-            detail::kept_alive_exchange<NextLayer, RequestBody, RequestFields, DynamicBuffer, Body, Allocator>;
-        return detail::run_kept_alive(exchange{stream, request, buffer, response}, retry);
-    };
-    return detail::initiate<request_outcome>(stream.get_executor(), std::move(start), std::forward<Token>(token));
+    return detail::start_request(stream, request, buffer, response, retry, std::forward<Token>(token));
+}
+
+/// Read the response into the caller's parser, which sets the limits and prepares the body. The parser gets the final response
+/// only, and must be unused (`errc::bad_option`). With `buffer_body`, `http::error::need_buffer` leaves the stream open;
+/// continue with `http::async_read`.
+template <class NextLayer, class RequestBody, class RequestFields, class DynamicBuffer, class Body, class Allocator,
+          asio::completion_token_for<void(error_code, request_outcome)> Token = asio::use_awaitable_t<>>
+auto async_request(client_stream<NextLayer>& stream,
+                   boost::beast::http::request<RequestBody, RequestFields> const& request, DynamicBuffer& buffer,
+                   boost::beast::http::response_parser<Body, Allocator>& parser, request_retry retry,
+                   Token&& token = {})
+{
+    return detail::start_request(stream, request, buffer, parser, retry, std::forward<Token>(token));
 }
 
 } // namespace reprise
