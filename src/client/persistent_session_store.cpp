@@ -15,12 +15,12 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <exception>
+#include <new>
 #include <utility>
 
 namespace reprise {
@@ -78,6 +78,9 @@ public:
     [[nodiscard]] std::size_t size() const { return pending->count() + slots_->count() + front->size(); }
     [[nodiscard]] persistent_session_store_stats stats() const;
 
+    /// One more session that was not written, and is not in memory either.
+    void count_dropped() noexcept { dropped_.fetch_add(1, std::memory_order_relaxed); }
+
     std::shared_ptr<immediate_storage> const immediate; ///< the storage, if it is one
 
     /// What is not in the storage: sessions of mutual TLS, those that could not be written, and notes.
@@ -100,7 +103,7 @@ private:
     bool const persists_mutual_tls_;
     unsigned const request_tickets_;
     std::chrono::milliseconds const write_deadline_;
-    detail::kept_executor executor_;
+    detail::kept_executor executor_; // a strand: the deadline's timer and the storage's answer may come on two threads
     clock const now_;
     session_slots::pointer const slots_;
     std::atomic<std::uint64_t> dropped_{0};
@@ -113,14 +116,14 @@ persistent_session_store::core::core(persistent_session_store_options const& o)
           {.max_sessions = o.max_keys, .max_tickets_per_key = o.max_tickets_per_key, .now = o.now})),
       pending(std::make_shared<pending_sessions>(o.max_pending_writes, o.max_pending_bytes, front)),
       persists_mutual_tls_(o.persist_mutual_tls), request_tickets_(o.request_tickets),
-      write_deadline_(o.write_deadline), executor_(o.executor), now_(o.now),
-      slots_(std::make_shared<session_slots>(
-          session_slots::settings{.storage = sealed(o),
-                                  .name_key = derived(name_key_of(o), "reprise client store slot"),
-                                  .slots = o.max_tickets_per_key,
-                                  .max_keys = o.max_keys,
-                                  .decoded_sessions = o.decoded_sessions,
-                                  .now = o.now}))
+      write_deadline_(o.write_deadline), executor_(o.executor ? detail::serial_executor(o.executor) : o.executor),
+      now_(o.now), slots_(std::make_shared<session_slots>(
+                       session_slots::settings{.storage = sealed(o),
+                                               .name_key = derived(name_key_of(o), "reprise client store slot"),
+                                               .slots = o.max_tickets_per_key,
+                                               .max_keys = o.max_keys,
+                                               .decoded_sessions = o.decoded_sessions,
+                                               .now = o.now}))
 {
 }
 
@@ -155,12 +158,8 @@ void persistent_session_store::core::write_behind(session_key const& key, sessio
         dropped_.fetch_add(1, std::memory_order_relaxed);
         return front->capture(key, ticket);
     }
-    bool const begins = executor_.use(
-        [&](asio::any_io_executor const& ex)
-        {
-            // The deadline's timer and the storage's answer may come on two threads.
-            asio::co_spawn(asio::make_strand(ex), write(shared_from_this(), std::move(w)), asio::detached);
-        });
+    bool const begins = executor_.use([&](asio::any_io_executor const& ex)
+                                      { asio::co_spawn(ex, write(shared_from_this(), std::move(w)), asio::detached); });
     if (!begins) // its context is gone, and the session stays in memory
         dropped_.fetch_add(1, std::memory_order_relaxed);
 }
@@ -171,8 +170,15 @@ asio::awaitable<void> persistent_session_store::core::write(pointer self, std::u
     co_await asio::post(asio::use_awaitable); // not within the read that has brought the session
     if (!w->begin())
         co_return;
-    auto const result =
-        co_await session_slots::write(self->slots_, w->key, w->ticket, w->kept_at, self->write_deadline_);
+    auto result = write_result::uncertain;
+    try
+    {
+        result = co_await session_slots::write(self->slots_, w->key, w->ticket, w->kept_at, self->write_deadline_);
+    }
+    catch (std::bad_alloc const&)
+    {
+        self->count_dropped();
+    }
     // A TLS 1.2 session may be in two places; a ticket may not.
     if (result == write_result::undone ||
         (result == write_result::uncertain && w->ticket.protocol() == tls_version::tls12))
@@ -327,9 +333,9 @@ try
 {
     core_->capture(key, std::move(ticket));
 }
-catch (...)
+catch (...) // for lack of memory. A session that could not be kept costs one full handshake
 {
-    // For lack of memory. A session that could not be kept costs one full handshake.
+    core_->count_dropped();
 }
 
 asio::awaitable<lease> persistent_session_store::take(session_key key)

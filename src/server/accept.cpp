@@ -259,6 +259,19 @@ void acceptor::guarded(strike const& answer) noexcept
     phase_ = phase::guarded;
 }
 
+void acceptor::do_without(accept_step step) noexcept
+{
+    switch (step)
+    {
+    case accept_step::choose_host: use_host({lookup_status::failed}); break;
+    case accept_step::learn_keys: learned(); break;
+    case accept_step::look_up: found({lookup_status::failed}); break;
+    case accept_step::ask_guard: guarded({early_data_reason::guard_failed}); break;
+    case accept_step::shake_hands:
+    case accept_step::done: break;
+    }
+}
+
 bool acceptor::allows_early_data() noexcept
 {
     if (!early_judgement_) // OpenSSL may ask more than once

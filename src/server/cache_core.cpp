@@ -2,6 +2,7 @@
 #include "cache_core.hpp"
 
 #include "base/digest_input.hpp"
+#include "storage/handoff.hpp"
 #include "tls/client_offer.hpp"
 #include "tls/session_time.hpp"
 
@@ -10,7 +11,6 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/strand.hpp>
 
 #include <algorithm>
 #include <new>
@@ -30,8 +30,16 @@ asio::awaitable<bool> put(storage_ptr storage, std::string name, secret_bytes va
 asio::awaitable<void> write(std::shared_ptr<cache_core> core, std::unique_ptr<pending_writes::entry> pending,
                             std::string name, secret_bytes value, time_point expiry, std::chrono::milliseconds limit)
 {
-    auto const done = co_await within(limit, put(core->options.storage, std::move(name), std::move(value), expiry));
-    auto& counter = done.status == lookup_status::answered ? core->stored : core->storage_errors;
+    auto status = lookup_status::failed;
+    try
+    {
+        auto const done = co_await within(limit, put(core->options.storage, std::move(name), std::move(value), expiry));
+        status = done.status;
+    }
+    catch (std::bad_alloc const&) // before anything was asked
+    {
+    }
+    auto& counter = status == lookup_status::answered ? core->stored : core->storage_errors;
     counter.fetch_add(1, std::memory_order_relaxed);
     pending.reset(); // after it has been counted, for those who drain
 }
@@ -151,7 +159,7 @@ void cache_core::write_behind(asio::any_io_executor const& ex, std::string name,
         return;
     }
     // The deadline's timer and the storage's answer may come on two threads.
-    asio::co_spawn(asio::make_strand(ex),
+    asio::co_spawn(background_executor(ex),
                    write(shared_from_this(), std::move(pending), std::move(name), std::move(record), expiry,
                          options.write_deadline),
                    asio::detached);

@@ -3,8 +3,11 @@
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution_context.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/query.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include <chrono>
 #include <thread>
@@ -132,6 +135,8 @@ void context_bond::shut_down() noexcept
         for (auto& h : abandoned)
             h.is_over_ = true;
         kept_.clear_and_dispose([](kept_executor* kept) { kept->executor_ = {}; });
+        background_ = {};
+        background_on_ = {};
     }
     // Without the lock: they hold coroutines.
     while (!abandoned.empty())
@@ -172,6 +177,39 @@ kept_executor::~kept_executor()
     std::lock_guard const lock{bond_->mutex_};
     if (is_linked())
         bond_->kept_.erase(bond_->kept_.iterator_to(*this));
+}
+
+static bool is_strand(asio::any_io_executor const& ex)
+{
+    return ex.target<asio::strand<asio::any_io_executor>>() != nullptr ||
+           ex.target<asio::strand<asio::io_context::executor_type>>() != nullptr ||
+           ex.target<asio::strand<asio::thread_pool::executor_type>>() != nullptr;
+}
+
+asio::any_io_executor serial_executor(asio::any_io_executor const& ex)
+{
+    if (is_strand(ex))
+        return ex;
+    if (auto const* const io = ex.target<asio::io_context::executor_type>())
+        return asio::make_strand(*io);
+    return asio::make_strand(ex);
+}
+
+asio::any_io_executor background_executor(asio::any_io_executor const& ex)
+{
+    if (is_strand(ex))
+        return ex;
+    auto const& bond = context_bond::of(ex);
+    std::lock_guard const lock{bond->mutex_};
+    if (bond->background_ && bond->background_on_ == ex)
+        return bond->background_;
+    auto made = serial_executor(ex);
+    if (!bond->is_closed_)
+    {
+        bond->background_ = made;
+        bond->background_on_ = ex;
+    }
+    return made;
 }
 
 void handoff::cancel(std::weak_ptr<handoff> const& weak, asio::cancellation_type type)

@@ -181,6 +181,16 @@ private:
     asio::any_io_executor executor_; // empty, once the context is gone
 };
 
+/** An executor that runs one handler at a time: `ex`, if it is a strand, or a strand on it.
+
+    Without memory Asio's make_strand crashes instead of throwing, and one on an any_io_executor ends the program later, in
+    functions that are noexcept: so make one for much, and early.
+*/
+[[nodiscard]] asio::any_io_executor serial_executor(asio::any_io_executor const& ex);
+
+/// The same for all work in the background of one context: made once, and used again where `ex` is equal.
+[[nodiscard]] asio::any_io_executor background_executor(asio::any_io_executor const& ex);
+
 /** What of other objects belongs to one execution_context, and goes with it: coroutines that wait, executors.
 
     Once the context has been shut down, nothing of it is used any more.
@@ -215,6 +225,7 @@ private:
     friend class bond_service;
     friend class handoff;
     friend class kept_executor;
+    friend asio::any_io_executor background_executor(asio::any_io_executor const& ex);
 
     /// Move it to `ended`, unless it is over; false then.
     bool end(handoff& h, error_code ec, handoff::list& ended) noexcept; // with the lock
@@ -227,6 +238,8 @@ private:
     std::condition_variable left_;
     handoff::list waiting_;
     boost::intrusive::list<kept_executor> kept_;
+    asio::any_io_executor background_; // a serial executor on the next one
+    asio::any_io_executor background_on_;
     int users_ = 0;
     bool is_closed_ = false;
 };

@@ -402,6 +402,22 @@ TEST_CASE("a question goes on when those who wait for it, or their io_context, a
     io.run();
 }
 
+TEST_CASE("a question that was to begin on an io_context that goes before it runs is over with it")
+{
+    manual_clock time;
+    vault v{.keys = {make_ticket_key(1)}};
+    keeper k{v.source(), time};
+    {
+        boost::asio::io_context io;
+        k.keys->begin_refresh(io.get_executor());
+    }
+    CHECK(v.calls == 0);
+    CHECK(k.keys->stats().failed_refreshes == 1);
+    test::now(ticket_keeper::refresh(k.keys));
+    CHECK(v.calls == 1);
+    CHECK(k.issue().has_value());
+}
+
 TEST_CASE("threads seal and open while keys rotate")
 {
     manual_clock time;

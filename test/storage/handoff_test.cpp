@@ -9,6 +9,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/strand.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include <doctest/doctest.h>
 
@@ -198,6 +199,32 @@ TEST_CASE("a kept executor is used while its context is there, and goes with it"
     CHECK_FALSE(in_strand.use(use));
     CHECK_FALSE(other.use(use));
     CHECK(used == 3);
+}
+
+TEST_CASE("a strand is serial already; on other executors one is made, and kept with its context")
+{
+    auto io = std::make_unique<asio::io_context>();
+    asio::thread_pool pool{1};
+    for (auto const& ex :
+         {asio::any_io_executor{asio::make_strand(*io)}, asio::any_io_executor{asio::make_strand(pool)},
+          asio::any_io_executor{asio::make_strand(asio::any_io_executor{io->get_executor()})}})
+        CHECK(reprise::detail::serial_executor(ex) == ex);
+    std::weak_ptr<int> copies;
+    {
+        asio::any_io_executor const plain = io->get_executor();
+        auto const first = reprise::detail::background_executor(plain);
+        CHECK(first != plain);
+        CHECK(reprise::detail::background_executor(plain) == first);
+        CHECK(reprise::detail::background_executor(first) == first);
+        auto const other = reprise::detail::background_executor(pool.get_executor());
+        CHECK(&asio::query(other, asio::execution::context) == &pool);
+        test::counted_executor const counted{*io};
+        copies = counted.copies();
+        CHECK(reprise::detail::background_executor(counted) != first);
+    }
+    CHECK(copies.use_count() > 0);
+    io.reset();
+    CHECK(copies.use_count() == 0);
 }
 
 TEST_CASE("a context waits for who uses a kept executor of it")

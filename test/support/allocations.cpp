@@ -3,7 +3,10 @@
 
 #include <openssl/crypto.h>
 
+#include <atomic>
+#include <cerrno>
 #include <cstdlib>
+#include <limits>
 #include <new>
 
 namespace {
@@ -21,9 +24,27 @@ bool fails(test::allocator whose) noexcept
     return result;
 }
 
+// Of other threads than the one that is exempt.
+thread_local bool is_exempt = false;
+std::atomic<std::size_t> allocations = 0;
+std::atomic<std::size_t> first_failure = never;
+std::atomic<std::size_t> last_failure = never;
+std::atomic<std::size_t> failures_elsewhere = 0;
+
+bool fails_elsewhere() noexcept
+{
+    auto const first = first_failure.load();
+    if (first == never || is_exempt)
+        return false;
+    auto const nth = ++allocations;
+    bool const result = nth >= first && nth <= last_failure;
+    failures_elsewhere += result ? 1 : 0;
+    return result;
+}
+
 void* allocate(std::size_t size)
 {
-    if (!fails(test::allocator::ours))
+    if (!fails(test::allocator::ours) && !fails_elsewhere())
         if (void* const made = std::malloc(size != 0 ? size : 1))
             return made;
     throw std::bad_alloc{};
@@ -53,6 +74,15 @@ void openssl_free(void* p, char const*, int)
 [[maybe_unused]] int const replaced = ::CRYPTO_set_mem_functions(openssl_malloc, openssl_realloc, openssl_free);
 
 } // namespace
+
+// What Asio allocates handlers and coroutines with. In the place of the C library's.
+extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) noexcept
+{
+    void* made = nullptr;
+    int const error = fails_elsewhere() ? ENOMEM : ::posix_memalign(&made, alignment, size);
+    errno = error;
+    return error == 0 ? made : nullptr;
+}
 
 void* operator new(std::size_t size)
 {
@@ -100,6 +130,27 @@ failing_allocation::~failing_allocation()
 bool failing_allocation::has_failed() const noexcept
 {
     return failed;
+}
+
+failing_elsewhere::failing_elsewhere(std::size_t n, std::size_t count) noexcept
+{
+    is_exempt = true;
+    allocations = 0;
+    failures_elsewhere = 0;
+    last_failure =
+        count > std::numeric_limits<std::size_t>::max() - n ? std::numeric_limits<std::size_t>::max() : n + count - 1;
+    first_failure = n;
+}
+
+failing_elsewhere::~failing_elsewhere()
+{
+    first_failure = never;
+    is_exempt = false;
+}
+
+std::size_t failing_elsewhere::failures() const noexcept
+{
+    return failures_elsewhere;
 }
 
 undisturbed::undisturbed() noexcept : interrupted_{until_failure[0], until_failure[1]}

@@ -27,6 +27,22 @@ public:
     [[nodiscard]] bool has_failed() const noexcept;
 };
 
+/** While it is there, allocations of all other threads fail: `count` of them, from the n-th on, counted from 1.
+
+    Those of operator new, and those of Asio, which calls aligned_alloc(3).
+*/
+class failing_elsewhere
+{
+public:
+    explicit failing_elsewhere(std::size_t n, std::size_t count = 1) noexcept;
+    failing_elsewhere(failing_elsewhere const&) = delete;
+    failing_elsewhere& operator=(failing_elsewhere const&) = delete;
+    ~failing_elsewhere();
+
+    /// How many have failed.
+    [[nodiscard]] std::size_t failures() const noexcept;
+};
+
 /// While it is there, allocations of this thread neither fail nor count.
 class undisturbed
 {

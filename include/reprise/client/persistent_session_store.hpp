@@ -80,7 +80,7 @@ struct persistent_session_store_stats
 {
     std::uint64_t stored = 0;  ///< sessions written to the storage
     std::uint64_t dropped = 0; ///< not written, because too many writes were pending or the executor's context is
-                               ///< gone; kept in memory
+                               ///< gone, and kept in memory; or lost for lack of memory
     std::uint64_t storage_errors = 0; ///< operations that the storage failed, or that were late
     std::uint64_t rejected = 0; ///< records that were not sealed with these keys, did not decode, or are another key's
 };

@@ -16,6 +16,7 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -80,12 +81,20 @@ asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::
                                          wait_handle* handle = nullptr)
 {
     auto const ex = co_await asio::this_coro::executor;
-    auto const state = std::make_shared<pending_lookup<T>>(ex);
-    if (handle != nullptr)
-        *handle = std::shared_ptr<asio::steady_timer>{state, &state->answered};
-    // The slot is used until the handler has run, so that is how long the signal is held.
-    spawn_cancellable(ex, answer_to(state, std::move(question)),
-                      asio::bind_cancellation_slot(state->abandon.slot(), [state](std::exception_ptr) {}));
+    std::shared_ptr<pending_lookup<T>> state;
+    try
+    {
+        state = std::make_shared<pending_lookup<T>>(ex);
+        if (handle != nullptr)
+            *handle = std::shared_ptr<asio::steady_timer>{state, &state->answered};
+        // The slot is used until the handler has run, so that is how long the signal is held.
+        spawn_cancellable(ex, answer_to(state, std::move(question)),
+                          asio::bind_cancellation_slot(state->abandon.slot(), [state](std::exception_ptr) {}));
+    }
+    catch (std::bad_alloc const&)
+    {
+        co_return lookup<T>{lookup_status::failed};
+    }
     if (!state->result)
     {
         state->answered.expires_after(limit);
@@ -101,7 +110,7 @@ asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::
     co_return std::move(*state->result);
 }
 
-/** Await `question` for at most `limit`, whatever it does: fail, throw, or never answer.
+/** Await `question` for at most `limit`, whatever it does: fail, throw, or never answer. A lack of memory is a failure.
 
     One that is late is told to stop and left to itself, so it has to own what it uses. The caller's own cancellation
     throws `operation_aborted`. A limit of zero is none, and costs no timer.

@@ -105,6 +105,9 @@ public:
     [[nodiscard]] asio::awaitable<strike> ask_guard() const;
     void guarded(strike const& answer) noexcept;
 
+    /// A step for which there was no memory: go on without what it could have helped with.
+    void do_without(accept_step step) noexcept;
+
     /// The handshake is over, one way or the other; `why` is what it ends with.
     void end(error_code why) noexcept;
 

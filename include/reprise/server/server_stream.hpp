@@ -28,6 +28,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -343,27 +344,41 @@ private:
                         : ec;
                 if (ec)
                     co_return accept.explain(ec);
-                if (step == detail::accept_step::choose_host)
+                try
                 {
-                    auto chosen = co_await detail::within(options.handshake_timeout,
-                                                          detail::ask(options.select_host, accept.hello()));
-                    if (chosen.status == detail::lookup_status::late)
-                    {
-                        close();
-                        co_return asio::error::timed_out;
-                    }
-                    accept.use_host(chosen);
+                    if (auto const failure = co_await perform(step))
+                        co_return failure;
                 }
-                else if (step == detail::accept_step::learn_keys)
+                catch (std::bad_alloc const&)
                 {
-                    co_await accept.learn_keys();
-                    accept.learned();
+                    accept.do_without(step);
                 }
-                else if (step == detail::accept_step::look_up)
-                    accept.found(co_await accept.look_up());
-                else if (step == detail::accept_step::ask_guard)
-                    accept.guarded(co_await accept.ask_guard());
             }
+        }
+
+        asio::awaitable<error_code> perform(detail::accept_step step)
+        {
+            if (step == detail::accept_step::choose_host)
+            {
+                auto chosen = co_await detail::within(options.handshake_timeout,
+                                                      detail::ask(options.select_host, accept.hello()));
+                if (chosen.status == detail::lookup_status::late)
+                {
+                    close();
+                    co_return asio::error::timed_out;
+                }
+                accept.use_host(chosen);
+            }
+            else if (step == detail::accept_step::learn_keys)
+            {
+                co_await accept.learn_keys();
+                accept.learned();
+            }
+            else if (step == detail::accept_step::look_up)
+                accept.found(co_await accept.look_up());
+            else if (step == detail::accept_step::ask_guard)
+                accept.guarded(co_await accept.ask_guard());
+            co_return error_code{};
         }
 
         // A step that may complete the handshake.

@@ -4,6 +4,7 @@
 #include "server/tickets/fleet_records.hpp"
 #include "server/tickets/generations.hpp"
 #include "server/tickets/key_source.hpp"
+#include "storage/handoff.hpp"
 
 #include <reprise/base/aead.hpp>
 #include <reprise/base/error.hpp>
@@ -15,7 +16,6 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/dispatch.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -89,7 +89,8 @@ asio::awaitable<std::vector<outcome>> all(std::vector<asio::awaitable<finding>> 
     if (operations.empty())
         co_return std::vector<outcome>{};
     auto const state = std::make_shared<batch>(operations.size());
-    asio::any_io_executor const strand = asio::make_strand(co_await asio::this_coro::executor);
+    auto const executor = co_await asio::this_coro::executor;
+    auto const strand = serial_executor(executor);
     for (std::size_t i = 0; i < operations.size(); ++i)
     {
         auto ended = [state, i](std::exception_ptr error, finding found)

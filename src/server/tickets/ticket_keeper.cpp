@@ -1,18 +1,20 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/ticket_keeper.hpp"
 
+#include "storage/handoff.hpp"
+
 #include <reprise/base/error.hpp>
 #include <reprise/io/within.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/strand.hpp>
 
 #include <openssl/ssl.h>
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 namespace reprise::detail {
@@ -95,6 +97,26 @@ bool is_refusal(std::exception_ptr const& error)
 }
 
 } // namespace
+
+// A refresh ends with it, also if the io_context goes before it has begun, or there is no memory to begin it.
+class ticket_keeper::landing
+{
+public:
+    landing(std::shared_ptr<ticket_keeper> keeper, std::shared_ptr<flight> f)
+        : error(std::make_exception_ptr(system_error{asio::error::operation_aborted})), keeper_(std::move(keeper)),
+          flight_(std::move(f))
+    {
+    }
+    landing(landing const&) = delete;
+    landing& operator=(landing const&) = delete;
+    ~landing() { keeper_->land(flight_, std::move(error)); }
+
+    std::exception_ptr error;
+
+private:
+    std::shared_ptr<ticket_keeper> const keeper_;
+    std::shared_ptr<flight> const flight_;
+};
 
 ticket_step plan_tickets(ticket_situation const& s) noexcept
 {
@@ -222,45 +244,39 @@ std::shared_ptr<ticket_keeper::flight> ticket_keeper::join_or_begin(asio::any_io
         is_flying_ = true;
         last_refresh_ = context_.now();
     }
+    std::unique_ptr<landing> end;
     try
     {
-        // The deadline's timer and the source's answer may come on two threads.
-        asio::co_spawn(asio::make_strand(ex), fly(shared_from_this(), f), asio::detached);
+        end = std::make_unique<landing>(shared_from_this(), f);
     }
     catch (...)
     {
         land(f, std::current_exception());
         throw;
     }
+    // The deadline's timer and the source's answer may come on two threads.
+    asio::co_spawn(background_executor(ex), fly(shared_from_this(), std::move(end)), asio::detached);
     return f;
 }
 
-asio::awaitable<void> ticket_keeper::fly(std::shared_ptr<ticket_keeper> self, std::shared_ptr<flight> f)
+asio::awaitable<void> ticket_keeper::fly(std::shared_ptr<ticket_keeper> self, std::unique_ptr<landing> end)
 {
-    // It lands in any case, also if the io_context goes.
-    struct landing
-    {
-        ticket_keeper& keeper;
-        std::shared_ptr<flight> const& f;
-        std::exception_ptr error = std::make_exception_ptr(system_error{asio::error::operation_aborted});
-
-        ~landing() { keeper.land(f, error); }
-    } landing{*self, f};
-
     try
     {
         auto answer = co_await within(self->source_->deadline(), ask(self->source_->fetch(self->ring_.read()->keys())));
         if (answer.status == lookup_status::late)
             throw system_error{asio::error::timed_out, "the source of the ticket keys"};
+        if (answer.status == lookup_status::failed)
+            throw std::bad_alloc{};
         if (answer.value->error)
             std::rethrow_exception(answer.value->error);
         std::lock_guard const lock{self->mutex_};
         self->step_to(std::move(answer.value->keys), self->context_.now());
-        landing.error = nullptr;
+        end->error = nullptr;
     }
     catch (...)
     {
-        landing.error = std::current_exception();
+        end->error = std::current_exception();
     }
 }
 

@@ -87,7 +87,9 @@ private:
         std::exception_ptr error;
     };
 
-    static asio::awaitable<void> fly(std::shared_ptr<ticket_keeper> self, std::shared_ptr<flight> f);
+    class landing;
+
+    static asio::awaitable<void> fly(std::shared_ptr<ticket_keeper> self, std::unique_ptr<landing> end);
     std::shared_ptr<flight> join_or_begin(asio::any_io_executor const& ex);
     void land(std::shared_ptr<flight> const& f, std::exception_ptr error) noexcept;
     [[nodiscard]] bool is_due(time_point now) const noexcept;

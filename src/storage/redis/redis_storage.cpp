@@ -6,7 +6,6 @@
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -96,7 +95,7 @@ public:
     void start(asio::any_io_executor const& executor) const
     {
         for (auto const& link : links_)
-            detail::serve_pipeline(asio::make_strand(executor), options_, link);
+            detail::serve_pipeline(detail::serial_executor(executor), options_, link);
     }
 
     // Until `stop`, on an io_context of its own. A lack of memory costs connections.
