@@ -50,6 +50,10 @@ public:
         case errc::callback_threw: return "a function of the caller's threw an exception that is no system_error";
         case errc::settings_lost:
             return "settings made on native_handle() are lost with the connection: make them in client_options::on_ssl";
+        case errc::made_before_fork: return "it was made before fork(2): make it in the child";
+        case errc::guard_unsure:
+            return "the replay guard's storage cannot tell whether it has lost what it had confirmed, so early data is "
+                   "refused";
         }
         return "unknown reprise error";
     }

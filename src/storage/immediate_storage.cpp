@@ -1,7 +1,24 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/fork.hpp"
+
+#include <reprise/base/error.hpp>
 #include <reprise/storage/immediate_storage.hpp>
 
+#include <utility>
+
 namespace reprise {
+
+immediate_storage::immediate_storage() : made_at_(detail::fork_depth()) {}
+
+storage_epoch immediate_storage::epoch_now() const
+{
+    storage_epoch result;
+    if (made_at_ != detail::fork_depth())
+        return result;
+    result.incarnation = "memory";
+    result.evicted = stats().evicted;
+    return result;
+}
 
 std::optional<secret_bytes> immediate_storage::get_now(std::string_view name)
 {
@@ -34,6 +51,31 @@ asio::awaitable<bool> immediate_storage::put_if_absent(std::string name, secret_
 asio::awaitable<bool> immediate_storage::erase(std::string name)
 {
     co_return erase_now(name);
+}
+
+asio::awaitable<with_epoch<bool>> immediate_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                                              time_point expiry)
+{
+    with_epoch<bool> result;
+    result.value = put_if_absent_now(name, value, expiry);
+    result.epoch = epoch_now();
+    co_return result;
+}
+
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> immediate_storage::take_with_epoch(std::string name)
+{
+    with_epoch<std::optional<secret_bytes>> result;
+    result.value = take_now(name);
+    result.epoch = epoch_now();
+    co_return result;
+}
+
+asio::awaitable<storage_epoch> immediate_storage::epoch()
+{
+    auto now = epoch_now();
+    if (now.incarnation.empty() && made_at_ != detail::fork_depth())
+        throw system_error{errc::made_before_fork, "a storage in memory"};
+    co_return now;
 }
 
 } // namespace reprise

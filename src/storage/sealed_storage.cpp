@@ -174,6 +174,33 @@ asio::awaitable<bool> sealed_storage::erase(std::string name)
     co_return co_await self->inner->erase(self->hide(name));
 }
 
+asio::awaitable<with_epoch<bool>> sealed_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                                           time_point expiry)
+{
+    auto const self = sealer_;
+    auto const hidden = self->hide(name);
+    co_return co_await self->inner->put_if_absent_with_epoch(hidden, self->seal(hidden, value, expiry), expiry);
+}
+
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> sealed_storage::take_with_epoch(std::string name)
+{
+    auto const self = sealer_;
+    auto const hidden = self->hide(name);
+    auto taken = co_await self->inner->take_with_epoch(hidden);
+    taken.value = self->open(hidden, taken.value);
+    co_return taken;
+}
+
+asio::awaitable<storage_epoch> sealed_storage::epoch()
+{
+    return sealer_->inner->epoch();
+}
+
+bool sealed_storage::is_process_local() const noexcept
+{
+    return sealer_->inner->is_process_local();
+}
+
 asio::awaitable<void> sealed_storage::check()
 {
     return sealer_->inner->check();

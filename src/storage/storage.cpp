@@ -13,7 +13,36 @@ asio::awaitable<void> in_turn(asio::awaitable<void> put, asio::awaitable<std::op
     (void)co_await std::move(take); // it may be gone: any entry may be dropped
 }
 
+template <class T>
+asio::awaitable<with_epoch<T>> without_epoch(asio::awaitable<T> operation)
+{
+    with_epoch<T> result;
+    result.value = co_await std::move(operation);
+    co_return result;
+}
+
+asio::awaitable<storage_epoch> unknown()
+{
+    co_return storage_epoch{};
+}
+
 } // namespace
+
+asio::awaitable<with_epoch<bool>> storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                                    time_point expiry)
+{
+    return without_epoch(put_if_absent(std::move(name), std::move(value), expiry));
+}
+
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> storage::take_with_epoch(std::string name)
+{
+    return without_epoch(take(std::move(name)));
+}
+
+asio::awaitable<storage_epoch> storage::epoch()
+{
+    return unknown();
+}
 
 asio::awaitable<void> storage::check()
 {

@@ -257,6 +257,47 @@ asio::awaitable<bool> tiered_storage::erase(std::string name)
     co_return co_await self->far->erase(std::move(name));
 }
 
+asio::awaitable<with_epoch<bool>> tiered_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                                           time_point expiry)
+{
+    using enum flight_table::role;
+    auto const self = tiers_;
+    auto record = make_record(value, expiry);
+    flight_table::operation const writing{self->flights, name, writer};
+    {
+        auto const lock = writing.lock();
+        (void)self->near->erase_now(name);
+    }
+    co_return co_await self->far->put_if_absent_with_epoch(std::move(name), std::move(record), expiry);
+}
+
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> tiered_storage::take_with_epoch(std::string name)
+{
+    using enum flight_table::role;
+    auto const self = tiers_;
+    flight_table::operation const writing{self->flights, name, writer};
+    {
+        auto const lock = writing.lock();
+        (void)self->near->erase_now(name);
+    }
+    auto taken = co_await self->far->take_with_epoch(std::move(name));
+    if (self->is_usable(taken.value))
+        taken.value = value_of(*taken.value);
+    else
+        taken.value.reset();
+    co_return taken;
+}
+
+asio::awaitable<storage_epoch> tiered_storage::epoch()
+{
+    return tiers_->far->epoch();
+}
+
+bool tiered_storage::is_process_local() const noexcept
+{
+    return tiers_->far->is_process_local();
+}
+
 asio::awaitable<void> tiered_storage::check()
 {
     return tiers_->far->check();

@@ -230,6 +230,56 @@ asio::awaitable<bool> faulty_storage::erase(std::string name)
     co_return erased;
 }
 
+asio::awaitable<with_epoch<bool>> faulty_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                                           time_point expiry)
+{
+    auto const self = control_;
+    auto const inner = inner_;
+    auto const fault = self->begin(storage_operation::put_if_absent);
+    co_await control::before(self, fault);
+    with_epoch<bool> result;
+    if (fault == storage_fault::lose)
+    {
+        result.value = true;
+        result.epoch = co_await inner->epoch();
+        co_return result;
+    }
+    if (fault == storage_fault::corrupt)
+        corrupt(value);
+    result = co_await inner->put_if_absent_with_epoch(std::move(name), std::move(value), expiry);
+    co_await control::after(self, fault);
+    co_return result;
+}
+
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> faulty_storage::take_with_epoch(std::string name)
+{
+    auto const self = control_;
+    auto const inner = inner_;
+    auto const fault = self->begin(storage_operation::take);
+    co_await control::before(self, fault);
+    with_epoch<std::optional<secret_bytes>> result;
+    if (fault == storage_fault::lose)
+    {
+        result.epoch = co_await inner->epoch();
+        co_return result;
+    }
+    result = co_await inner->take_with_epoch(std::move(name));
+    if (result.value && fault == storage_fault::corrupt)
+        corrupt(*result.value);
+    co_await control::after(self, fault);
+    co_return result;
+}
+
+asio::awaitable<storage_epoch> faulty_storage::epoch()
+{
+    return inner_->epoch();
+}
+
+bool faulty_storage::is_process_local() const noexcept
+{
+    return inner_->is_process_local();
+}
+
 asio::awaitable<std::size_t> faulty_storage::flush()
 {
     auto const self = control_;

@@ -333,6 +333,27 @@ std::vector<row> rows()
              expect(!co_await c.s.put_if_absent("a", bytes("two"), c.later), "the second was accepted");
              expect(is(co_await c.s.get("a"), "one"), "the second value was there");
          }},
+        {"answers with an epoch are the same answers",
+         [](row_context c) -> asio::awaitable<void>
+         {
+             auto const first = co_await c.s.put_if_absent_with_epoch("a", bytes("one"), c.later);
+             auto const second = co_await c.s.put_if_absent_with_epoch("a", bytes("two"), c.later);
+             expect(first.value && !second.value, "put_if_absent_with_epoch did not keep the first value alone");
+             auto const taken = co_await c.s.take_with_epoch("a");
+             auto const again = co_await c.s.take_with_epoch("a");
+             expect(is(taken.value, "one"), "take_with_epoch did not find it");
+             expect(!again.value, "it was taken twice");
+             expect(!co_await c.s.get("a"), "it could still be got");
+         }},
+        {"nothing happens to the data meanwhile, so the epoch stays, and all ways to ask for it agree",
+         [](row_context c) -> asio::awaitable<void>
+         {
+             auto const first = co_await c.s.put_if_absent_with_epoch("a", bytes("one"), c.later);
+             auto const taken = co_await c.s.take_with_epoch("a");
+             expect(taken.epoch == first.epoch, "it changed between two operations");
+             if (!first.epoch.incarnation.empty())
+                 expect(co_await c.s.epoch() == first.epoch, "epoch() says another");
+         }},
         {"what has expired is not served by get",
          [](row_context c) -> asio::awaitable<void>
          {

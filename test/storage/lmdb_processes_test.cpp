@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // Several processes with one lmdb_storage, some of which are killed.
 #include "support/child.hpp"
+#include "support/forked.hpp"
 #include "support/lmdb.hpp"
 
 #include <reprise/base/error.hpp>
@@ -12,10 +13,15 @@
 
 #include <algorithm>
 #include <csignal>
+#include <filesystem>
 #include <map>
 #include <random>
 #include <set>
 #include <sstream>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 using namespace reprise;
 using namespace std::chrono_literals;
@@ -251,6 +257,152 @@ TEST_CASE("who may not use the directory is told so")
     CHECK(nobody.wait() == 0);
     CHECK_MESSAGE(nobody.output().find("permission denied\n") == 0, nobody.output());
     CHECK(nobody.output().find(directory / "storage") != std::string::npos);
+}
+
+#ifndef REPRISE_TEST_NO_FORK
+TEST_CASE("a child that is forked off later works with the same files, and so does its own child")
+{
+    test::temporary_directory const directory;
+    auto const path = directory / "db";
+    auto const storage = open(path);
+    completed(storage->put("of the parent", secret("1"), later()));
+    auto const has = [&](char const* name, char const* value)
+    {
+        auto const found = completed(storage->get(name));
+        return found && *found == secret(value);
+    };
+    int const status = test::in_child(
+        [&]
+        {
+            bool const begins_at_zero = storage->more_stats().batches == 0;
+            if (!begins_at_zero || !has("of the parent", "1"))
+                return 1;
+            completed(storage->put("of the child", secret("2"), later()));
+            int const grandchild = test::in_child(
+                [&]
+                {
+                    if (!has("of the child", "2"))
+                        return 1;
+                    completed(storage->put("of the grandchild", secret("3"), later()));
+                    return completed(storage->take("of the parent")) ? 0 : 2;
+                });
+            return grandchild == 0 && has("of the grandchild", "3") ? 0 : 10 + grandchild;
+        });
+    CHECK(status == 0);
+    CHECK(has("of the child", "2"));
+    CHECK(has("of the grandchild", "3"));
+    CHECK_FALSE(has("of the parent", "1"));
+}
+
+TEST_CASE("a child lets a storage go that it did not use, and the parent uses it on")
+{
+    test::temporary_directory const directory;
+    auto storage = open(directory / "db");
+    completed(storage->put("a", secret("1"), later()));
+    CHECK(test::in_child(
+              [&]
+              {
+                  storage.reset();
+                  return 0;
+              }) == 0);
+    CHECK(completed(storage->take("a")).has_value());
+}
+
+TEST_CASE("where a child cannot open the files each operation says why, until it can")
+{
+    test::temporary_directory const directory;
+    auto const path = directory / "db";
+    auto const storage = open(path);
+    completed(storage->put("a", secret("1"), later()));
+    int const status = test::in_child(
+        [&]
+        {
+            std::filesystem::rename(path + "/data.mdb", path + "/elsewhere");
+            std::filesystem::create_directory(path + "/data.mdb");
+            int failed = 0;
+            for (int i = 0; i < 2; ++i)
+                try
+                {
+                    (void)completed(storage->get("a"));
+                }
+                catch (system_error const&)
+                {
+                    ++failed;
+                }
+            std::filesystem::remove(path + "/data.mdb");
+            std::filesystem::rename(path + "/elsewhere", path + "/data.mdb");
+            return failed == 2 && completed(storage->get("a")) ? 0 : failed + 1;
+        });
+    CHECK(status == 0);
+}
+
+TEST_CASE("all processes that have the files open at once are in one incarnation, and see all evictions")
+{
+    test::temporary_directory const directory;
+    auto const path = directory / "db";
+    auto storage = open(path, 1 << 20);
+    auto const first = completed(storage->epoch());
+    CHECK(first.incarnation.size() == 32);
+    CHECK(first.evicted == 0);
+    int const status = test::in_child(
+        [&]
+        {
+            auto const other = open(path, 1 << 20);
+            if (completed(other->epoch()) != first)
+                return 1;
+            for (int i = 0; i < 40; ++i)
+                completed(other->put(std::to_string(i), secret(std::string(60'000, 'x')), later()));
+            auto const full = completed(other->epoch());
+            return full.incarnation == first.incarnation && full.evicted > 0u ? 0 : 2;
+        });
+    CHECK(status == 0);
+    auto const struck = completed(storage->put_if_absent_with_epoch("a", secret("1"), later()));
+    CHECK(struck.value);
+    CHECK(struck.epoch.incarnation == first.incarnation);
+    CHECK(struck.epoch.evicted > 0u);
+    CHECK(completed(storage->epoch()) == struck.epoch);
+    auto const taken = completed(storage->take_with_epoch("a"));
+    CHECK(taken.value == secret("1"));
+    CHECK(taken.epoch == struck.epoch);
+
+    storage.reset();
+    storage = open(path, 1 << 20);
+    auto const second = completed(storage->epoch());
+    CHECK(second.incarnation.size() == 32);
+    CHECK(second.incarnation != first.incarnation); // the files may be others meanwhile
+    CHECK(second.evicted == struck.epoch.evicted);
+}
+
+TEST_CASE("a process that is killed holds no incarnation")
+{
+    test::temporary_directory const directory;
+    auto const path = directory / "db";
+    auto const first = completed(open(path)->epoch());
+    CHECK(test::in_child(
+              [&]
+              {
+                  auto const other = open(path);
+                  return ::raise(SIGKILL);
+              }) == 99);
+    CHECK(completed(open(path)->epoch()).incarnation != first.incarnation);
+}
+#endif
+
+TEST_CASE("where the incarnation cannot be kept, the epoch is unknown and all else works")
+{
+    test::temporary_directory const directory;
+    auto const path = directory / "db";
+    (void)open(path);
+    int const fd = ::open((path + "/incarnation").c_str(), O_RDWR | O_CLOEXEC);
+    REQUIRE(fd >= 0);
+    REQUIRE(::flock(fd, LOCK_SH) == 0); // as a process whose disk was full does
+    REQUIRE(::ftruncate(fd, 0) == 0);
+    auto const storage = open(path);
+    auto const struck = completed(storage->put_if_absent_with_epoch("a", secret("1"), later()));
+    CHECK(struck.value);
+    CHECK(struck.epoch.incarnation.empty());
+    CHECK_THROWS_WITH_AS((void)completed(storage->epoch()), doctest::Contains("incarnation"), system_error);
+    ::close(fd);
 }
 
 TEST_SUITE_END();

@@ -129,6 +129,30 @@ TEST_CASE("tiered_storage keeps the contract")
     check_contract([](manual_clock time) { return tiered(memory(time), time); });
 }
 
+TEST_CASE("a storage in front of another has the other's epoch, and is where the other is")
+{
+    manual_clock const time;
+    auto const inner = memory_storage::make({.max_bytes = 1 << 16, .shards = 1, .now = time});
+    for (int i = 0; inner->stats().evicted == 0; ++i)
+        inner->put_now(std::to_string(i), secret_bytes{100}, time.now() + std::chrono::hours{1});
+    auto const expected = inner->epoch_now();
+    CHECK_FALSE(expected.incarnation.empty());
+    CHECK(expected.evicted == inner->stats().evicted);
+    for (storage_ptr const& s : {storage_ptr{inner}, sealed(inner, time), tiered(inner, time),
+                                 storage_ptr{faulty_storage::make(inner)}, sealed(tiered(inner, time), time)})
+    {
+        CHECK(test::now(s->epoch()) == expected);
+        CHECK(test::now(s->take_with_epoch("nothing")).epoch == expected);
+        CHECK(s->is_process_local());
+    }
+    auto const elsewhere = distant(inner); // does not say
+    for (auto const& s : {elsewhere, sealed(elsewhere, time), tiered(elsewhere, time)})
+    {
+        CHECK(test::now(s->epoch()) == storage_epoch{});
+        CHECK_FALSE(s->is_process_local());
+    }
+}
+
 TEST_CASE("storages in front of one another keep the contract, at once or not")
 {
     check_contract([](manual_clock time) { return sealed(tiered(memory(time), time), time); });

@@ -106,6 +106,13 @@ enum class errc
     /// Settings made on `native_handle()` before the first connection do not hold for the next one. Make them in
     /// `client_options::on_ssl`, which is called for each connection.
     settings_lost = 29,
+
+    /// The object was made before fork(2), so this process has a copy that the others do not see. Make it in the child.
+    made_before_fork = 30,
+
+    /// The replay guard's storage cannot tell whether it has lost something that it had confirmed; `what()` says why. Early
+    /// data is refused.
+    guard_unsure = 31,
 };
 
 /// The category of `errc`.

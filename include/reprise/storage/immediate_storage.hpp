@@ -36,6 +36,12 @@ public:
     virtual bool put_if_absent_now(std::string_view name, byte_view value, time_point expiry) = 0;
     virtual bool erase_now(std::string_view name) = 0;
 
+    /// The epoch of now. By default the memory of this process is one incarnation, and `stats` counts evictions. In a child
+    /// that was forked off after this object was made the epoch is unknown, because the child has a copy of its own.
+    [[nodiscard]] virtual storage_epoch epoch_now() const;
+
+    [[nodiscard]] bool is_process_local() const noexcept override { return true; }
+
     /// @name Complete without suspending
     /// @{
     asio::awaitable<std::optional<secret_bytes>> get(std::string name) final;
@@ -43,7 +49,17 @@ public:
     asio::awaitable<std::optional<secret_bytes>> take(std::string name) final;
     asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) final;
     asio::awaitable<bool> erase(std::string name) final;
+    asio::awaitable<with_epoch<bool>> put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                               time_point expiry) final;
+    asio::awaitable<with_epoch<std::optional<secret_bytes>>> take_with_epoch(std::string name) final;
+    asio::awaitable<storage_epoch> epoch() final;
     /// @}
+
+protected:
+    immediate_storage();
+
+private:
+    unsigned made_at_; // fork_depth()
 };
 
 } // namespace reprise

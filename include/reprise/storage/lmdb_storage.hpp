@@ -10,10 +10,6 @@
 
 namespace reprise {
 
-namespace detail {
-class lmdb_engine;
-} // namespace detail
-
 /// What a completed write has survived.
 enum class lmdb_durability
 {
@@ -27,7 +23,7 @@ enum class lmdb_durability
 
 struct lmdb_storage_options
 {
-    /// The directory for the files `data.mdb` and `lock.mdb`; mandatory. It is made, for the owner alone, if its parent
+    /// The directory for the files `data.mdb`, `lock.mdb` and `incarnation`; mandatory. It is made, for the owner alone, if its parent
     /// exists. On a local file system: LMDB does not work on network file systems.
     std::filesystem::path path;
 
@@ -78,7 +74,13 @@ struct lmdb_stats
     @par Several Processes
     May open the same directory. One that is killed leaves nothing locked: its reader slots are cleared when another one
     opens, and every minute. A process that is stopped (SIGSTOP) within a look-up keeps LMDB from reusing pages meanwhile.
-    After `fork`, use the storage in the parent only: its threads do not exist in the child.
+    A child of fork(2) opens the files again with its first operation, which may block for some disk accesses. Operations that
+    the parent has begun do not end in the child. Fork while no other thread uses the storage.
+
+    @par Epoch
+    A process that opens the directory while no other one has it open begins a new incarnation, because the files may come
+    from a backup or may have lost transactions with the power. The file `incarnation` holds its name under flock(2). All
+    processes count evictions in the same transaction.
 
     @par Errors
     Operations throw `system_error` in `lmdb_category()`, or with the system's error. A batch that fails, for a full disk
@@ -111,17 +113,25 @@ public:
     asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override;
     asio::awaitable<bool> erase(std::string name) override;
 
+    asio::awaitable<with_epoch<bool>> put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                               time_point expiry) override;
+    asio::awaitable<with_epoch<std::optional<secret_bytes>>> take_with_epoch(std::string name) override;
+    asio::awaitable<storage_epoch> epoch() override;
+
     /// Drops what has expired in small transactions, between those of other operations.
     asio::awaitable<std::size_t> flush() override;
 
-    /// `entries` and `bytes` are those of the last transaction of this process; other processes' show at the next write.
+    /// `entries` and `bytes` are those of the last transaction of this process; other processes' show at the next write. In
+    /// a forked child all numbers are 0 until its first operation.
     [[nodiscard]] storage_stats stats() const override;
     [[nodiscard]] lmdb_stats more_stats() const;
 
 private:
-    explicit lmdb_storage(std::shared_ptr<detail::lmdb_engine> engine) noexcept;
+    class engines;
 
-    std::shared_ptr<detail::lmdb_engine> engine_;
+    explicit lmdb_storage(std::shared_ptr<engines> made) noexcept;
+
+    std::shared_ptr<engines> engines_; // shared with the operations, which may outlive this object
 };
 
 } // namespace reprise

@@ -58,6 +58,16 @@ public:
     asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override;
     asio::awaitable<bool> erase(std::string name) override;
 
+    /// @name With the epoch of the inner storage
+    /// @{
+    asio::awaitable<with_epoch<bool>> put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                               time_point expiry) override;
+    asio::awaitable<with_epoch<std::optional<secret_bytes>>> take_with_epoch(std::string name) override;
+    asio::awaitable<storage_epoch> epoch() override;
+    /// @}
+
+    [[nodiscard]] bool is_process_local() const noexcept override;
+
     /// Of the inner storage.
     asio::awaitable<void> check() override;
 

@@ -30,6 +30,37 @@ struct storage_stats
     std::uint64_t rejected = 0;
 };
 
+/** What a storage knows of its own past, at one moment. It lets a replay guard rely on what the storage has confirmed.
+
+    While `incarnation` is equal and not empty, every change that was confirmed is still in effect, except for entries that
+    have expired or were evicted. While `evicted` is equal too, no entry was evicted.
+
+    | storage | a new incarnation begins | evictions are counted |
+    |---|---|---|
+    | `immediate_storage` | never; unknown in a process that was forked off | by this object |
+    | `lmdb_storage` | when a process opens the directory and no other one has it open | by all processes |
+    | `redis_storage` | when the server starts, and when another primary takes over; unknown of a replica | by the server |
+*/
+struct storage_epoch
+{
+    /// Names one uninterrupted existence of the data. A server that starts from a snapshot, a replica that takes over, and
+    /// files from a backup may lack changes that were confirmed: each is a new incarnation. Empty: the storage cannot tell.
+    std::string incarnation{};
+
+    /// How many entries were dropped before their time, by any process. Empty: the storage cannot tell.
+    std::optional<std::uint64_t> evicted{};
+
+    friend bool operator==(storage_epoch const&, storage_epoch const&) = default;
+};
+
+/// An answer, and the epoch of the data that it is about.
+template <class T>
+struct with_epoch
+{
+    T value{};
+    storage_epoch epoch{};
+};
+
 /** Bytes in, bytes out, with an expiry: where a session_cache keeps what it must remember.
 
     A storage is bounded and may drop any entry at any time, but it never serves an expired one, and it hands one out at
@@ -71,6 +102,30 @@ public:
 
     /// Forget the entry. True if there was an unexpired one.
     virtual asio::awaitable<bool> erase(std::string name) = 0;
+
+    /** @name Answers with the epoch of the data
+
+        Replay guards must know whether a storage may have lost a change that it has confirmed. So the epoch is read from the
+        data that has answered, and after the answer: on the same connection, in the same transaction. An epoch that cannot
+        be read is unknown and fails no operation.
+
+        By default the epoch is unknown. Guards then refuse early data (`early_data_reason::guard_unsure`), and nothing else
+        changes.
+        @{ */
+
+    /// As `put_if_absent`.
+    virtual asio::awaitable<with_epoch<bool>> put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                                       time_point expiry);
+
+    /// As `take`.
+    virtual asio::awaitable<with_epoch<std::optional<secret_bytes>>> take_with_epoch(std::string name);
+
+    /// The epoch of now. Throws why it cannot be read.
+    virtual asio::awaitable<storage_epoch> epoch();
+    /// @}
+
+    /// Whether the entries are in the memory of this process, where no other process can see them.
+    [[nodiscard]] virtual bool is_process_local() const noexcept { return false; }
 
     /** Whether the storage works, for a program that wants to know before its first connection.
 

@@ -105,7 +105,8 @@ lmdb_reservation::~lmdb_reservation()
 
 lmdb_engine::lmdb_engine(lmdb_storage_options options)
     : options_(std::move(options)), largest_value_(std::min(options_.max_bytes / 8, largest_value)),
-      env_(std::make_unique<lmdb_environment>(options_)), unique_(std::mt19937_64{std::random_device{}()}())
+      env_(std::make_unique<lmdb_environment>(options_)), incarnation_(env_->incarnation()),
+      unique_(std::mt19937_64{std::random_device{}()}())
 {
     lmdb_write txn{*env_};
     lmdb_table const table{txn.get(), *env_};
@@ -196,7 +197,7 @@ void lmdb_engine::pass_on() noexcept
         while (!leaving_.empty())
         {
             auto op = leaving_.pop_front();
-            bool const is_read = op->request.command == lmdb_command::get;
+            bool const is_read = op->request.is_read();
             is_urgent = is_urgent || (!is_read && op->request.command != lmdb_command::put);
             (is_read ? reads : writes).push_back(std::move(op));
         }
@@ -248,6 +249,11 @@ void lmdb_engine::answer_reads(lmdb_read& txn, ops_span ops) noexcept
             [&]
             {
                 lmdb_table const table{txn.get(), *env_};
+                if (op->request.command == lmdb_command::epoch)
+                {
+                    op->answer.evicted = table.evicted();
+                    return;
+                }
                 auto const found = table.find(index_key{op->request.name});
                 if (found && found->expiry > now)
                     op->answer.value.emplace(found->value);
@@ -330,6 +336,9 @@ void lmdb_engine::write_at_once(ops_span ops)
         write_one(table, *op, now, dropped);
     for (std::size_t i = 0; i < most && table.bytes() > options_.max_bytes; ++i)
         dropped.evicted += drop_until(table, time_point::max(), 1, dropped);
+    auto const evicted = table.evicted() + dropped.evicted;
+    for (auto const& op : ops)
+        op->answer.evicted = evicted;
     finish(txn, table, dropped);
 }
 
@@ -362,7 +371,8 @@ void lmdb_engine::write_one(lmdb_table& table, lmdb_operation& op, time_point no
         table.erase(name);
         break;
     case lmdb_command::get:
-    case lmdb_command::flush: break; // not here
+    case lmdb_command::flush:
+    case lmdb_command::epoch: break; // not here
     }
 }
 
@@ -376,8 +386,10 @@ void lmdb_engine::keep(lmdb_table& table, index_key const& name, lmdb_request co
     dropped.evicted += fits ? 0 : 1;
 }
 
-void lmdb_engine::finish(lmdb_write& txn, lmdb_table const& table, lmdb_dropped const& dropped)
+void lmdb_engine::finish(lmdb_write& txn, lmdb_table& table, lmdb_dropped const& dropped)
 {
+    if (dropped.evicted != 0)
+        table.add_evicted(dropped.evicted);
     auto const entries = table.size();
     auto const bytes = table.bytes();
     txn.commit();

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -51,6 +52,8 @@ public:
 
     [[nodiscard]] storage_stats stats() const noexcept;
     [[nodiscard]] lmdb_stats more_stats() const noexcept;
+    /// Of the files, until they are closed.
+    [[nodiscard]] std::string_view incarnation() const noexcept { return incarnation_; }
     [[nodiscard]] std::string path() const { return options_.path.string(); }
 
 private:
@@ -74,12 +77,13 @@ private:
     [[nodiscard]] bool make_room(std::size_t entries) noexcept;
     void expire_slice() noexcept;
     void keep_house() noexcept;
-    void finish(lmdb_write& txn, lmdb_table const& table, lmdb_dropped const& dropped);
+    void finish(lmdb_write& txn, lmdb_table& table, lmdb_dropped const& dropped);
     static std::size_t drop_until(lmdb_table& table, time_point not_after, std::size_t most, lmdb_dropped& dropped);
 
     lmdb_storage_options const options_;
     std::uint64_t const largest_value_;
     std::unique_ptr<lmdb_environment> env_;
+    std::string const incarnation_;
     std::uint64_t unique_;     // the writer's
     lmdb_operations flushing_; // the writer's
 

@@ -1,17 +1,23 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/lmdb/environment.hpp"
 
+#include "base/fork.hpp"
+#include "base/hex.hpp"
 #include "storage/lmdb/error.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <new>
 #include <set>
 #include <string_view>
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,10 +45,11 @@ struct open_directories
     std::mutex mutex;
     std::set<std::pair<dev_t, ino_t>> in_use;
 
+    // A forked child has opened none.
     static open_directories& of_this_process()
     {
-        static open_directories instance;
-        return instance;
+        static per_process<open_directories> all;
+        return all.get([] { return open_directories{}; });
     }
 };
 
@@ -114,12 +121,58 @@ directory_claim::~directory_claim()
     all.in_use.erase({device_, inode_});
 }
 
+directory_incarnation::directory_incarnation(std::string const& path) noexcept
+    : fd_(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600))
+{
+    if (fd_ < 0 || (lock(LOCK_EX | LOCK_NB) && !begin_new()))
+        return;
+    // Until the lock is shared another process may begin a new one, which then counts.
+    auto const size = static_cast<::ssize_t>(name_.size());
+    if (lock(LOCK_SH) && ::pread(fd_, name_.data(), name_.size(), 0) == size)
+        size_ = name_.size();
+}
+
+directory_incarnation::~directory_incarnation()
+{
+    if (fd_ >= 0)
+        ::close(fd_);
+}
+
+bool directory_incarnation::lock(int how) const noexcept
+{
+    int returned = 0;
+    do
+        returned = ::flock(fd_, how);
+    while (returned != 0 && errno == EINTR);
+    return returned == 0;
+}
+
+// Where this fails no old name is left either.
+bool directory_incarnation::begin_new() const noexcept
+try
+{
+    if (::ftruncate(fd_, 0) != 0)
+        return false;
+    std::array<unsigned char, 16> random{};
+    if (::getrandom(random.data(), random.size(), 0) != static_cast<::ssize_t>(random.size()))
+        return false;
+    auto const name = hex(random);
+    return ::pwrite(fd_, name.data(), name.size(), 0) == static_cast<::ssize_t>(name.size());
+}
+catch (std::bad_alloc const&)
+{
+    return false;
+}
+
 lmdb_environment::lmdb_environment(lmdb_storage_options const& options) : path_(options.path.string())
 {
     auto const directory = prepare_directory(path_);
     claim_ = std::make_unique<directory_claim>(directory.st_dev, directory.st_ino, path_);
     require_private_file(path_ + "/data.mdb");
     require_private_file(path_ + "/lock.mdb");
+    auto const incarnation = path_ + "/incarnation";
+    require_private_file(incarnation);
+    incarnation_ = std::make_unique<directory_incarnation>(incarnation);
     reserve_lock_file(path_ + "/lock.mdb");
     open(options);
 }
@@ -165,20 +218,19 @@ void lmdb_environment::fit(std::uint64_t map)
 void lmdb_environment::open_databases()
 {
     lmdb_write txn{*this};
-    MDB_dbi root = 0;
     MDB_stat root_size = {};
-    check_lmdb(::mdb_dbi_open(txn.get(), nullptr, 0, &root), path_.c_str());
-    check_lmdb(::mdb_stat(txn.get(), root, &root_size), path_.c_str());
+    check_lmdb(::mdb_dbi_open(txn.get(), nullptr, 0, &root_), path_.c_str());
+    check_lmdb(::mdb_stat(txn.get(), root_, &root_size), path_.c_str());
 
     auto key = to_val(format_key);
     MDB_val value = {};
-    int const found = ::mdb_get(txn.get(), root, &key, &value);
+    int const found = ::mdb_get(txn.get(), root_, &key, &value);
     if (found == MDB_NOTFOUND)
     {
         if (root_size.ms_entries != 0)
             throw system_error{lmdb_errc::foreign_file, path_};
         value = to_val(format_value);
-        check_lmdb(::mdb_put(txn.get(), root, &key, &value, 0), path_.c_str());
+        check_lmdb(::mdb_put(txn.get(), root_, &key, &value, 0), path_.c_str());
     }
     else
     {

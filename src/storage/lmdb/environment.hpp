@@ -5,10 +5,13 @@
 
 #include <lmdb.h>
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <shared_mutex>
 #include <string>
+#include <string_view>
 
 #include <sys/types.h>
 
@@ -29,10 +32,38 @@ private:
     ino_t inode_;
 };
 
+/** The incarnation of the files in a directory: see `storage_epoch`.
+
+    A file holds its name, and each process that has the directory open holds a shared flock(2) on that file. A process that
+    gets the exclusive lock is alone, so it writes a new name: the data may come from a backup, or may have lost its last
+    transactions with the power. A process that is killed holds no lock.
+*/
+class directory_incarnation
+{
+public:
+    /// @param path Of the file, which is made where it is missing.
+    explicit directory_incarnation(std::string const& path) noexcept;
+    directory_incarnation(directory_incarnation const&) = delete;
+    directory_incarnation& operator=(directory_incarnation const&) = delete;
+    ~directory_incarnation();
+
+    /// Empty where the file cannot be used, for example on a full disk.
+    [[nodiscard]] std::string_view name() const noexcept { return {name_.data(), size_}; }
+
+private:
+    [[nodiscard]] bool lock(int how) const noexcept;
+    [[nodiscard]] bool begin_new() const noexcept;
+
+    int const fd_;
+    std::array<char, 32> name_{};
+    std::size_t size_ = 0;
+};
+
 /** An open LMDB environment in our format.
 
     Two named databases. "entries" has the records by name: one search for a look-up. "expiry" has the names in the order in
-    which they expire: what is next to go is its first.
+    which they expire: what is next to go is its first. The unnamed database, "root", has the format and the number of
+    entries that were evicted.
 */
 class lmdb_environment
 {
@@ -40,8 +71,11 @@ public:
     /// @throws system_error.
     explicit lmdb_environment(lmdb_storage_options const& options);
 
+    [[nodiscard]] MDB_dbi root() const noexcept { return root_; }
     [[nodiscard]] MDB_dbi entries() const noexcept { return entries_; }
     [[nodiscard]] MDB_dbi expiry() const noexcept { return expiry_; }
+
+    [[nodiscard]] std::string_view incarnation() const noexcept { return incarnation_->name(); }
 
     /// Free the reader slots of processes that died. Returns what LMDB says.
     int check_readers() noexcept;
@@ -65,7 +99,9 @@ private:
 
     std::string const path_;
     std::unique_ptr<directory_claim> claim_; // outlives the environment
+    std::unique_ptr<directory_incarnation> incarnation_;
     std::unique_ptr<MDB_env, closer> env_;
+    MDB_dbi root_ = 0;
     MDB_dbi entries_ = 0;
     MDB_dbi expiry_ = 0;
     std::shared_mutex map_; // shared while a transaction is active: only then nobody may map the file anew

@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/fork.hpp"
 #include "base/require_option.hpp"
 #include "storage/lmdb/engine.hpp"
 
@@ -8,7 +9,7 @@
 
 #include <boost/asio/this_coro.hpp>
 
-#include <type_traits>
+#include <atomic>
 #include <utility>
 
 namespace reprise {
@@ -22,35 +23,109 @@ using detail::lmdb_operation;
 using detail::lmdb_request;
 
 using engine_ptr = std::shared_ptr<lmdb_engine>;
-
-template <auto part>
-struct result_of_part
-{
-    using type = std::remove_cvref_t<decltype(std::declval<lmdb_answer&>().*part)>;
-};
-
-template <>
-struct result_of_part<nullptr>
-{
-    using type = void;
-};
-
-/// Send the request and await its answer, of which `part` is the result; `nullptr` for none.
-template <auto part>
-asio::awaitable<typename result_of_part<part>::type> ask(engine_ptr engine, lmdb_request request)
-{
-    auto const executor = co_await asio::this_coro::executor;
-    detail::lmdb_reservation room{engine, request.cost()};
-    auto const op = std::make_shared<lmdb_operation>(std::move(room), std::move(request), executor);
-    engine->start(op, executor);
-    co_await op->wait();
-    if (op->answer.ec)
-        throw system_error{op->answer.ec, engine->path()};
-    if constexpr (part != nullptr)
-        co_return std::move(op->answer.*part);
-}
+using operation_ptr = std::shared_ptr<lmdb_operation>;
 
 } // namespace
+
+// One engine for each process: neither an environment of LMDB's nor a thread survives fork(2).
+class lmdb_storage::engines
+{
+public:
+    explicit engines(lmdb_storage_options options) : options_(std::move(options)) { (void)get(); }
+
+    /// The engine of this process. Throws why it cannot be made.
+    engine_ptr get()
+    {
+        return of_process_.get(
+            [this]
+            {
+                if (is_stopped_)
+                    throw system_error{lmdb_errc::closed, options_.path.string()};
+                auto engine = std::make_shared<lmdb_engine>(options_);
+                engine->start();
+                return engine;
+            });
+    }
+
+    /// The engine of this process, or null.
+    [[nodiscard]] engine_ptr find() const noexcept
+    {
+        auto const* const engine = of_process_.find();
+        return engine != nullptr ? *engine : nullptr;
+    }
+
+    void stop() noexcept
+    {
+        is_stopped_ = true;
+        if (auto const engine = find())
+            engine->stop();
+    }
+
+    /// Carry the request out and await its answer.
+    static asio::awaitable<operation_ptr> ask(std::shared_ptr<engines> self, lmdb_request request)
+    {
+        auto const executor = co_await asio::this_coro::executor;
+        auto const engine = self->get();
+        self.reset();
+        detail::lmdb_reservation room{engine, request.cost()};
+        auto op = std::make_shared<lmdb_operation>(std::move(room), std::move(request), executor);
+        engine->start(op, executor);
+        co_await op->wait();
+        if (op->answer.ec)
+            throw system_error{op->answer.ec, engine->path()};
+        co_return op;
+    }
+
+    /// `part` of the answer.
+    template <class T>
+    static asio::awaitable<T> ask_for(std::shared_ptr<engines> self, T lmdb_answer::* part, lmdb_request request)
+    {
+        auto const op = co_await ask(std::move(self), std::move(request));
+        co_return std::move(op->answer.*part);
+    }
+
+    static asio::awaitable<void> ask_for_nothing(std::shared_ptr<engines> self, lmdb_request request)
+    {
+        (void)co_await ask(std::move(self), std::move(request));
+    }
+
+    /// `part` of the answer, and the epoch of the transaction that gave it.
+    template <class T>
+    static asio::awaitable<with_epoch<T>> ask_with_epoch(std::shared_ptr<engines> self, T lmdb_answer::* part,
+                                                         lmdb_request request)
+    {
+        auto const engine = self->get();
+        auto const op = co_await ask(std::move(self), std::move(request));
+        with_epoch<T> result;
+        result.value = std::move(op->answer.*part);
+        result.epoch = epoch_of(*engine, op->answer);
+        co_return result;
+    }
+
+    static asio::awaitable<storage_epoch> epoch(std::shared_ptr<engines> self)
+    {
+        auto const engine = self->get();
+        lmdb_request request{lmdb_command::epoch};
+        auto const op = co_await ask(std::move(self), std::move(request));
+        auto result = epoch_of(*engine, op->answer);
+        if (result.incarnation.empty())
+            throw system_error{errc::guard_unsure, engine->path() + "/incarnation cannot be locked and written"};
+        co_return result;
+    }
+
+private:
+    static storage_epoch epoch_of(lmdb_engine const& engine, lmdb_answer const& answer)
+    {
+        storage_epoch result;
+        result.incarnation = engine.incarnation();
+        result.evicted = answer.evicted;
+        return result;
+    }
+
+    lmdb_storage_options const options_;
+    detail::per_process<engine_ptr> of_process_;
+    std::atomic<bool> is_stopped_ = false;
+};
 
 std::shared_ptr<lmdb_storage> lmdb_storage::make(lmdb_storage_options options)
 {
@@ -66,62 +141,80 @@ std::shared_ptr<lmdb_storage> lmdb_storage::make(lmdb_storage_options options)
     detail::require_option(options.read_threads >= 1 && options.read_threads <= 16,
                            "lmdb_storage_options::read_threads: 1 to 16");
     detail::require_option(options.now != nullptr, "lmdb_storage_options::now: a clock");
-    auto engine = std::make_shared<lmdb_engine>(std::move(options));
-    engine->start();
-    return std::shared_ptr<lmdb_storage>{new lmdb_storage{std::move(engine)}};
+    return std::shared_ptr<lmdb_storage>{new lmdb_storage{std::make_shared<engines>(std::move(options))}};
 }
 
-lmdb_storage::lmdb_storage(std::shared_ptr<detail::lmdb_engine> engine) noexcept : engine_(std::move(engine)) {}
+lmdb_storage::lmdb_storage(std::shared_ptr<engines> made) noexcept : engines_(std::move(made)) {}
 
 lmdb_storage::~lmdb_storage()
 {
-    engine_->stop();
+    engines_->stop();
 }
 
 asio::awaitable<std::optional<secret_bytes>> lmdb_storage::get(std::string name)
 {
     lmdb_request r{lmdb_command::get, std::move(name)};
-    return ask<&lmdb_answer::value>(engine_, std::move(r));
+    return engines::ask_for(engines_, &lmdb_answer::value, std::move(r));
 }
 
 asio::awaitable<void> lmdb_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
     lmdb_request r{lmdb_command::put, std::move(name), std::move(value), expiry};
-    return ask<nullptr>(engine_, std::move(r));
+    return engines::ask_for_nothing(engines_, std::move(r));
 }
 
 asio::awaitable<std::optional<secret_bytes>> lmdb_storage::take(std::string name)
 {
     lmdb_request r{lmdb_command::take, std::move(name)};
-    return ask<&lmdb_answer::value>(engine_, std::move(r));
+    return engines::ask_for(engines_, &lmdb_answer::value, std::move(r));
 }
 
 asio::awaitable<bool> lmdb_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
     lmdb_request r{lmdb_command::put_if_absent, std::move(name), std::move(value), expiry};
-    return ask<&lmdb_answer::yes>(engine_, std::move(r));
+    return engines::ask_for(engines_, &lmdb_answer::yes, std::move(r));
 }
 
 asio::awaitable<bool> lmdb_storage::erase(std::string name)
 {
     lmdb_request r{lmdb_command::erase, std::move(name)};
-    return ask<&lmdb_answer::yes>(engine_, std::move(r));
+    return engines::ask_for(engines_, &lmdb_answer::yes, std::move(r));
 }
 
 asio::awaitable<std::size_t> lmdb_storage::flush()
 {
     lmdb_request r{lmdb_command::flush};
-    return ask<&lmdb_answer::count>(engine_, std::move(r));
+    return engines::ask_for(engines_, &lmdb_answer::count, std::move(r));
+}
+
+asio::awaitable<with_epoch<bool>> lmdb_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                                         time_point expiry)
+{
+    lmdb_request r{lmdb_command::put_if_absent, std::move(name), std::move(value), expiry};
+    return engines::ask_with_epoch(engines_, &lmdb_answer::yes, std::move(r));
+}
+
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> lmdb_storage::take_with_epoch(std::string name)
+{
+    lmdb_request r{lmdb_command::take, std::move(name)};
+    return engines::ask_with_epoch(engines_, &lmdb_answer::value, std::move(r));
+}
+
+asio::awaitable<storage_epoch> lmdb_storage::epoch()
+{
+    return engines::epoch(engines_);
 }
 
 storage_stats lmdb_storage::stats() const
 {
-    return engine_->stats();
+    auto const engine = engines_->find();
+    return engine ? engine->stats() : storage_stats{};
 }
 
 lmdb_stats lmdb_storage::more_stats() const
 {
-    return engine_->more_stats();
+    auto const engine = engines_->find();
+    return engine ? engine->more_stats() : lmdb_stats{};
 }
 
 } // namespace reprise

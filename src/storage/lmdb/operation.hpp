@@ -13,6 +13,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,7 @@ enum class lmdb_command
     put_if_absent,
     erase,
     flush,
+    epoch,
 };
 
 struct lmdb_request
@@ -38,6 +40,11 @@ struct lmdb_request
     std::string name{};
     secret_bytes value{};
     time_point expiry{};
+
+    [[nodiscard]] bool is_read() const noexcept
+    {
+        return command == lmdb_command::get || command == lmdb_command::epoch;
+    }
 
     /// Memory that it takes while it is not done.
     [[nodiscard]] std::size_t cost() const noexcept { return 256 + name.size() + value.size(); }
@@ -49,6 +56,7 @@ struct lmdb_answer
     std::optional<secret_bytes> value{}; // get, take
     bool yes = false;                    // put_if_absent, erase
     std::size_t count = 0;               // flush
+    std::uint64_t evicted = 0;           // all but get and flush: entries dropped before their time, so far
 };
 
 /// Room in the engine's queues: it is given back with this object.
@@ -106,7 +114,7 @@ private:
     bool may_cancel(asio::cancellation_type type) noexcept override
     {
         bool const may_have_effects = (type & asio::cancellation_type::terminal) != asio::cancellation_type::none;
-        return advance(stage::abandoned) || may_have_effects || request.command == lmdb_command::get;
+        return advance(stage::abandoned) || may_have_effects || request.is_read();
     }
 
     lmdb_reservation const room_;

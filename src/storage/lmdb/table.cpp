@@ -19,6 +19,8 @@ namespace {
 constexpr unsigned char record_version = 1;
 constexpr std::size_t record_header = 1 + std::tuple_size_v<expiry_key>;
 
+constexpr std::string_view evicted_key = "reprise evicted entries";
+
 struct record
 {
     expiry_key at;
@@ -205,6 +207,24 @@ bool lmdb_table::drop_first(time_point not_after, lmdb_dropped& dropped)
     else
         ++dropped.unreadable; // a place that no record has
     return true;
+}
+
+std::uint64_t lmdb_table::evicted() const
+{
+    auto key = to_val(as_bytes(evicted_key));
+    MDB_val value = {};
+    if (!found(::mdb_get(txn_, root_, &key, &value)) || value.mv_size != sizeof(std::uint64_t))
+        return 0;
+    return load(to_view(value).data());
+}
+
+void lmdb_table::add_evicted(std::uint64_t count)
+{
+    std::array<unsigned char, sizeof(std::uint64_t)> total{};
+    store(evicted() + count, total.data());
+    auto key = to_val(as_bytes(evicted_key));
+    auto value = to_val(total);
+    check_lmdb(::mdb_put(txn_, root_, &key, &value, 0), "lmdb_storage");
 }
 
 std::uint64_t lmdb_table::size() const

@@ -55,7 +55,7 @@ class lmdb_table
 {
 public:
     lmdb_table(MDB_txn* txn, lmdb_environment const& env) noexcept
-        : txn_(txn), entries_(env.entries()), expiry_(env.expiry())
+        : txn_(txn), root_(env.root()), entries_(env.entries()), expiry_(env.expiry())
     {
     }
 
@@ -76,6 +76,10 @@ public:
     /// Drop the entry that expires first, if that is not later than `not_after`.
     bool drop_first(time_point not_after, lmdb_dropped& dropped);
 
+    /// Entries that all processes have dropped before their time.
+    [[nodiscard]] std::uint64_t evicted() const;
+    void add_evicted(std::uint64_t count);
+
     [[nodiscard]] std::uint64_t size() const;
     [[nodiscard]] std::uint64_t bytes() const; ///< pages in use
 
@@ -83,6 +87,7 @@ private:
     [[nodiscard]] std::optional<byte_view> record_of(index_key const& name) const;
 
     MDB_txn* txn_;
+    MDB_dbi root_;
     MDB_dbi entries_;
     MDB_dbi expiry_;
 };
