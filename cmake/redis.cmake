@@ -19,6 +19,7 @@ add_library(reprise_redis STATIC
     src/storage/redis/redis_error.cpp
     src/storage/redis/redis_storage.cpp
     src/storage/redis/redis_url.cpp
+    src/storage/redis/server_info.cpp
     src/storage/redis/transport.cpp)
 add_library(reprise::redis ALIAS reprise_redis)
 set_target_properties(reprise_redis PROPERTIES EXPORT_NAME redis CXX_EXTENSIONS OFF)

@@ -35,7 +35,7 @@ struct world
         auto& added = *requests.emplace_back(std::make_unique<request>());
         redis_command command{"GETDEL", "a"};
         added.of = std::make_shared<redis_request>(io.get_executor(), std::move(command), redis_answer::value, effect);
-        added.end = line->submit(added.of, now);
+        added.end = line->submit({added.of}, now);
         if (*added.end)
             return added;
         added.end.reset();
@@ -220,6 +220,35 @@ TEST_CASE("what is refused at once was never sent")
     w.line->disconnected(redis_state::open, redis_errc::timed_out);
     CHECK(w.submit().end == redis_errc::circuit_open);
     CHECK(*w.requests.back()->end == storage_condition::unchanged);
+}
+
+TEST_CASE("requests that belong together are queued all or none, and written together")
+{
+    world w;
+    w.line->connected();
+    auto const made = [&]
+    {
+        redis_command command{"INFO"};
+        return std::make_shared<redis_request>(w.io.get_executor(), std::move(command), redis_answer::value,
+                                               redis_effect::reads);
+    };
+    for (int i = 0; i < 7; ++i)
+        CHECK_FALSE(w.submit().end);
+    auto const a = made();
+    auto const b = made();
+    auto const c = made();
+    CHECK(w.line->submit({made(), made(), made(), made()}, w.now) == redis_errc::queue_full); // room for 3
+    CHECK(w.counters->requests == 7);
+    CHECK_FALSE(w.line->submit({a, b, c}, w.now));
+    CHECK(w.counters->requests == 10);
+    CHECK(a->deadline == w.now + 50ms);
+    CHECK(c->deadline == w.now + 50ms);
+    w.write();
+    std::vector<unsigned char> nothing;
+    CHECK_FALSE(w.line->take(nothing, w.now));
+    w.line->disconnected(redis_state::connecting, redis_errc::connection_lost);
+    for (auto const& request : {a, b, c}) // none of them is left for the next connection
+        CHECK(request->is_over());
 }
 
 TEST_CASE("answers are told apart: reads, writes, a server that loads, a replica")

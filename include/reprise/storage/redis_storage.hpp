@@ -144,6 +144,15 @@ struct redis_stats
     When the storage is destroyed, pending operations end with `asio::error::operation_aborted`. Their io_contexts, and
     the one of `executor`, may be destroyed before the storage or after it.
 
+    @par Several Processes
+    A child of fork(2) makes connections and a thread of its own with its first operation. Operations that the parent has begun
+    do not end in the child. With an `executor` of the caller's, operations in the child throw `errc::made_before_fork`: make
+    the storage in the child, and let the parent's io_context not run there, because it reads from the parent's connections.
+
+    @par Epoch
+    The incarnation is `run_id` and `master_replid` of a primary, both new where data can have gone back: after a restart,
+    whatever it saves, and after a failover. A proxy that spreads one connection over several servers defeats that.
+
     @par Secrets
     Values travel and lie in the server as they were given: use TLS or a unix socket, and a sealed storage around this one
     if the server is not to be trusted with them.
@@ -163,6 +172,15 @@ public:
     asio::awaitable<bool> put_if_absent(std::string name, secret_bytes value, time_point expiry) override;
     asio::awaitable<bool> erase(std::string name) override;
 
+    /// @name With the epoch of the server
+    /// It is read with INFO, in the same pipeline, after the answer: the ACL user needs `+info`.
+    /// @{
+    asio::awaitable<with_epoch<bool>> put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                               time_point expiry) override;
+    asio::awaitable<with_epoch<std::optional<secret_bytes>>> take_with_epoch(std::string name) override;
+    asio::awaitable<storage_epoch> epoch() override;
+    /// @}
+
     /// Waits for the first connection, for at most `connect_timeout`, then writes an entry and takes it. Throws why that does
     /// not work; `what()` names the server, and the kind of URL if TLS seems to be expected on one side only.
     asio::awaitable<void> check() override;
@@ -177,12 +195,12 @@ public:
 
 private:
     class core;
+    class cores;
     class own_thread;
 
-    redis_storage(std::shared_ptr<core> made, std::unique_ptr<own_thread> thread);
+    explicit redis_storage(std::unique_ptr<cores> made) noexcept;
 
-    std::shared_ptr<core> core_; // shared with the operations, which may outlive this object
-    std::unique_ptr<own_thread> thread_;
+    std::unique_ptr<cores> const cores_;
 };
 
 } // namespace reprise

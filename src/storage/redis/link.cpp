@@ -9,6 +9,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <new>
 #include <optional>
 #include <random>
@@ -23,6 +24,9 @@ steady_time steady_now()
 {
     return std::chrono::steady_clock::now();
 }
+
+// A primary's answer to INFO has a line for each replica.
+constexpr std::size_t longest_info = 65'536;
 
 // An alert or a handshake record (RFC 8446, 5.1).
 bool is_tls_record(byte_view bytes)
@@ -180,7 +184,7 @@ private:
         has_heard_ = false;
         greets_in_tls_ = false;
         transport_ = make_transport(executor_, *options_, names_);
-        reader_.emplace(options_->max_value_bytes + 1024);
+        reader_.emplace(std::max(options_->max_value_bytes, longest_info) + 1024);
         asio::steady_timer limit{executor_, options_->connect_timeout};
         limit.async_wait(
             [closing = std::weak_ptr{transport_}](error_code ec)

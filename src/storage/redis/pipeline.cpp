@@ -16,8 +16,9 @@ pipeline::pipeline(std::chrono::milliseconds request_timeout, std::size_t max_pe
 {
 }
 
-error_code pipeline::submit(std::shared_ptr<redis_request> const& request, steady_time now)
+error_code pipeline::submit(std::initializer_list<std::shared_ptr<redis_request>> requests, steady_time now)
 {
+    request_queue added{requests};
     if (needs_link_.exchange(false))
     {
         work.notify();
@@ -34,15 +35,16 @@ error_code pipeline::submit(std::shared_ptr<redis_request> const& request, stead
             ++counters_->rejected;
             return redis_errc::circuit_open;
         }
-        if (queued_.size() + written_.size() >= max_pending_)
+        if (queued_.size() + written_.size() + added.size() > max_pending_)
         {
             ++counters_->queue_full;
             return redis_errc::queue_full;
         }
-        request->deadline = now + request_timeout_;
+        for (auto const& request : added)
+            request->deadline = now + request_timeout_;
         is_first = queued_.empty(); // the link takes all: it is told of the first only
-        queued_.push_back(request);
-        ++counters_->requests;
+        counters_->requests += added.size();
+        queued_.splice(queued_.end(), added);
         needs_attention = !std::exchange(is_watched_, true);
     }
     if (is_first)

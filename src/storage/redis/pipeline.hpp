@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -74,8 +75,9 @@ public:
 
     // For operations.
 
-    /// Queue it. Where it cannot be, the error says why: see redis_storage.
-    [[nodiscard]] error_code submit(std::shared_ptr<redis_request> const& request, steady_time now);
+    /// Queue requests, all or none: they are written to one connection, one after the other. Where that cannot be, the error
+    /// says why: see redis_storage. Throws `bad_alloc`; then nothing has happened.
+    [[nodiscard]] error_code submit(std::initializer_list<std::shared_ptr<redis_request>> requests, steady_time now);
 
     [[nodiscard]] redis_state state() const noexcept { return state_; }
     [[nodiscard]] error_code last_error() const;

@@ -29,8 +29,9 @@ public:
         case redis_errc::password_missing: return "the server wants a password (NOAUTH): set user and password";
         case redis_errc::password_refused: return "the server refused user or password (WRONGPASS)";
         case redis_errc::not_permitted:
-            return "the server's ACL forbids it (NOPERM): the user needs +get +set +getdel +del +ping +select, and the "
-                   "keys of key_prefix";
+            return "the server's ACL forbids it (NOPERM): the user needs +get +set +getdel +del +ping +select, +info "
+                   "for "
+                   "early data, and the keys of key_prefix";
         case redis_errc::server_out_of_memory:
             return "the server is at its maxmemory (OOM): raise it, or set a maxmemory-policy that evicts";
         case redis_errc::server_loading: return "the server still reads its data from disk (LOADING)";

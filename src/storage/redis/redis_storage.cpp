@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/fork.hpp"
 #include "storage/redis/link.hpp"
 #include "storage/redis/pipeline.hpp"
+#include "storage/redis/server_info.hpp"
 
 #include <reprise/storage/redis_storage.hpp>
 
@@ -9,7 +11,10 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <exception>
+#include <initializer_list>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -141,25 +146,18 @@ public:
 
     static asio::awaitable<std::optional<secret_bytes>> take(std::shared_ptr<core> self, std::string name)
     {
-        auto const key = self->key(name);
-        if (self->has_getdel_)
-        {
-            redis_command command{"GETDEL", key};
-            try
-            {
-                auto const sent = co_await ask(self, std::move(command), redis_answer::value, redis_effect::writes);
-                co_return value_of(*sent);
-            }
-            catch (system_error const& e)
-            {
-                if (e.code() != redis_errc::unknown_command)
-                    throw;
-            }
-            self->has_getdel_ = false;
-        }
-        redis_command command{"EVAL", take_script, "1", key};
-        auto const sent = co_await ask(self, std::move(command), redis_answer::value, redis_effect::writes);
+        auto const sent = co_await take_by(&core::ask, std::move(self), std::move(name));
         co_return value_of(*sent);
+    }
+
+    static asio::awaitable<with_epoch<std::optional<secret_bytes>>> take_with_epoch(std::shared_ptr<core> self,
+                                                                                    std::string name)
+    {
+        auto const sent = co_await take_by(&core::ask_with_epoch, std::move(self), std::move(name));
+        with_epoch<std::optional<secret_bytes>> result;
+        result.value = value_of(*sent.value);
+        result.epoch = sent.epoch;
+        co_return result;
     }
 
     static asio::awaitable<void> put(std::shared_ptr<core> self, std::string name, secret_bytes value,
@@ -179,11 +177,34 @@ public:
     static asio::awaitable<bool> put_if_absent(std::shared_ptr<core> self, std::string name, secret_bytes value,
                                                time_point expiry)
     {
-        self->check_size(value);
-        auto const lifetime = std::max(self->lifetime(expiry), 1ms); // what has expired asks all the same
-        redis_command command{"SET", self->key(name), text_of(value), "PX", std::to_string(lifetime.count()), "NX"};
+        auto command = self->set_if_absent(name, value, expiry);
         auto const sent = co_await ask(self, std::move(command), redis_answer::stored, redis_effect::writes);
         co_return sent->reply.type == redis_reply::kind::status;
+    }
+
+    static asio::awaitable<with_epoch<bool>> put_if_absent_with_epoch(std::shared_ptr<core> self, std::string name,
+                                                                      secret_bytes value, time_point expiry)
+    {
+        auto command = self->set_if_absent(name, value, expiry);
+        auto const sent = co_await ask_with_epoch(self, std::move(command), redis_answer::stored, redis_effect::writes);
+        with_epoch<bool> result;
+        result.value = sent.value->reply.type == redis_reply::kind::status;
+        result.epoch = sent.epoch;
+        co_return result;
+    }
+
+    static asio::awaitable<storage_epoch> epoch(std::shared_ptr<core> self)
+    {
+        auto const executor = co_await asio::this_coro::executor;
+        auto const info = make_info(executor);
+        self->submit({info[0], info[1], info[2]});
+        auto const answer = co_await read_epoch(info);
+        if (answer.failure)
+            throw self->error(answer.failure);
+        if (answer.epoch.incarnation.empty() || !answer.epoch.evicted)
+            throw self->error(errc::guard_unsure,
+                              "INFO shows no primary with run_id, master_replid and evicted_keys: is it a replica?");
+        co_return answer.epoch;
     }
 
     static asio::awaitable<bool> erase(std::shared_ptr<core> self, std::string name)
@@ -259,6 +280,14 @@ private:
         return expiry <= now ? 0ms : std::chrono::floor<std::chrono::milliseconds>(expiry - now);
     }
 
+    [[nodiscard]] redis_command set_if_absent(std::string const& name, secret_bytes const& value,
+                                              time_point expiry) const
+    {
+        check_size(value);
+        auto const left = std::max(lifetime(expiry), 1ms); // what has expired asks all the same
+        return {"SET", key(name), text_of(value), "PX", std::to_string(left.count()), "NX"};
+    }
+
     void check_size(secret_bytes const& value) const
     {
         if (value.size() > options_->max_value_bytes)
@@ -282,16 +311,102 @@ private:
         return waiting != nullptr ? *waiting : *links_[from % links_.size()];
     }
 
+    // Take an entry out, by `ask` or `ask_with_epoch`.
+    template <class Answer>
+    static asio::awaitable<Answer> take_by(asio::awaitable<Answer> (*ask)(std::shared_ptr<core>, redis_command,
+                                                                          redis_answer, redis_effect),
+                                           std::shared_ptr<core> self, std::string name)
+    {
+        auto const key = self->key(name);
+        if (self->has_getdel_)
+        {
+            redis_command command{"GETDEL", key};
+            try
+            {
+                co_return co_await ask(self, std::move(command), redis_answer::value, redis_effect::writes);
+            }
+            catch (system_error const& e)
+            {
+                if (e.code() != redis_errc::unknown_command)
+                    throw;
+            }
+            self->has_getdel_ = false;
+        }
+        redis_command command{"EVAL", take_script, "1", key};
+        co_return co_await ask(self, std::move(command), redis_answer::value, redis_effect::writes);
+    }
+
     // Send a command and await its answer.
     static asio::awaitable<request_ptr> ask(std::shared_ptr<core> self, redis_command command, redis_answer wanted,
                                             redis_effect effect)
     {
         auto const executor = co_await asio::this_coro::executor;
         auto request = std::make_shared<detail::redis_request>(executor, std::move(command), wanted, effect);
-        auto& link = self->choose(self->turn_++);
-        if (auto const refusal = link.submit(request, std::chrono::steady_clock::now()))
-            throw refusal == redis_errc::circuit_open ? self->error(refusal, link.last_error().message(), link.hint())
-                                                      : self->error(refusal);
+        self->submit({request});
+        if (auto const failure = co_await failure_of(request))
+            throw self->error(failure);
+        co_return request;
+    }
+
+    // The epoch's requests follow on the same connection, so that they ask the server that has answered.
+    static asio::awaitable<with_epoch<request_ptr>> ask_with_epoch(std::shared_ptr<core> self, redis_command command,
+                                                                   redis_answer wanted, redis_effect effect)
+    {
+        auto const executor = co_await asio::this_coro::executor;
+        auto const request = std::make_shared<detail::redis_request>(executor, std::move(command), wanted, effect);
+        auto const info = make_info(executor);
+        self->submit({request, info[0], info[1], info[2]});
+        if (auto const failure = co_await failure_of(request))
+            throw self->error(failure);
+        auto const answer = co_await read_epoch(info);
+        with_epoch<request_ptr> result;
+        result.value = request;
+        result.epoch = answer.epoch;
+        co_return result;
+    }
+
+    using info_requests = std::array<request_ptr, detail::epoch_sections.size()>;
+
+    static info_requests make_info(asio::any_io_executor const& executor)
+    {
+        info_requests made;
+        for (std::size_t i = 0; i < made.size(); ++i)
+            made[i] = std::make_shared<detail::redis_request>(
+                executor, redis_command{"INFO", detail::epoch_sections[i]}, redis_answer::value, redis_effect::reads);
+        return made;
+    }
+
+    struct epoch_answer
+    {
+        storage_epoch epoch{}; // unknown, if it failed
+        error_code failure{};
+    };
+
+    static asio::awaitable<epoch_answer> read_epoch(info_requests const& info)
+    {
+        epoch_answer result;
+        std::string text;
+        for (auto const& request : info)
+        {
+            result.failure = co_await failure_of(request);
+            if (result.failure)
+                co_return result;
+            text.append(text_of(request->reply.value)).append("\n");
+        }
+        result.epoch = detail::epoch_of(text);
+        co_return result;
+    }
+
+    void submit(std::initializer_list<request_ptr> requests)
+    {
+        auto& link = choose(turn_++);
+        if (auto const refusal = link.submit(requests, std::chrono::steady_clock::now()))
+            throw refusal == redis_errc::circuit_open ? error(refusal, link.last_error().message(), link.hint())
+                                                      : error(refusal);
+    }
+
+    static asio::awaitable<error_code> failure_of(request_ptr request)
+    {
         error_code failure;
         try
         {
@@ -301,9 +416,7 @@ private:
         {
             failure = e.code();
         }
-        if (failure)
-            throw self->error(failure);
-        co_return request;
+        co_return failure;
     }
 
     // That names the server.
@@ -340,57 +453,157 @@ private:
     std::thread thread_;
 };
 
+// One core for each process. The child of fork(2) must not use the parent's connections: each of them would read the
+// other's answers.
+class redis_storage::cores
+{
+public:
+    explicit cores(redis_storage_options options)
+        : executor_(std::exchange(options.executor, {})), has_own_thread_(!executor_),
+          options_(std::make_shared<redis_storage_options const>(std::move(options)))
+    {
+        (void)of_process_.get([this] { return serve(); });
+        executor_ = {}; // its context may go before the storage does
+    }
+
+    /// Carry an operation out by the core of this process.
+    template <class T, class... Parameters, class... Arguments>
+    asio::awaitable<T> ask(asio::awaitable<T> (*operation)(std::shared_ptr<core>, Parameters...),
+                           Arguments&&... arguments)
+    {
+        std::exception_ptr failure;
+        try
+        {
+            return operation(core_of_process(), std::forward<Arguments>(arguments)...);
+        }
+        catch (...)
+        {
+            failure = std::current_exception();
+        }
+        return fail<T>(failure);
+    }
+
+    /// The core of this process, or null.
+    [[nodiscard]] core const* find() const noexcept
+    {
+        auto const* const served = of_process_.find();
+        return served != nullptr ? served->by.get() : nullptr;
+    }
+
+    void stop() noexcept
+    {
+        is_stopped_ = true;
+        if (auto* const served = of_process_.find())
+        {
+            served->by->stop();
+            served->thread.reset();
+        }
+    }
+
+private:
+    struct service
+    {
+        std::shared_ptr<core> by;
+        std::unique_ptr<own_thread> thread; // null: the caller's executor
+    };
+
+    template <class T>
+    static asio::awaitable<T> fail(std::exception_ptr why)
+    {
+        std::rethrow_exception(why);
+        co_return T(); // makes it a coroutine
+    }
+
+    std::shared_ptr<core> core_of_process()
+    {
+        return of_process_
+            .get(
+                [this]
+                {
+                    if (is_stopped_)
+                        throw system_error{asio::error::operation_aborted};
+                    if (!has_own_thread_)
+                        throw system_error{errc::made_before_fork,
+                                           "a redis_storage with an executor of the caller's, " + name_of(*options_)};
+                    return serve();
+                })
+            .by;
+    }
+
+    service serve()
+    {
+        service result{std::make_shared<core>(options_), nullptr};
+        if (has_own_thread_)
+            result.thread = std::make_unique<own_thread>(result.by);
+        else
+            result.by->start(executor_);
+        return result;
+    }
+
+    asio::any_io_executor executor_; // while the first core is made
+    bool const has_own_thread_;
+    std::shared_ptr<redis_storage_options const> const options_;
+    detail::per_process<service> of_process_;
+    std::atomic<bool> is_stopped_ = false;
+};
+
 std::shared_ptr<redis_storage> redis_storage::make(redis_storage_options options)
 {
     check_options(options);
-    auto const executor = std::exchange(options.executor, {}); // its context may go before the options do
-    auto made = std::make_shared<core>(std::make_shared<redis_storage_options const>(std::move(options)));
-    std::unique_ptr<own_thread> thread;
-    if (executor)
-        made->start(executor);
-    else
-        thread = std::make_unique<own_thread>(made);
-    return std::shared_ptr<redis_storage>{new redis_storage{std::move(made), std::move(thread)}};
+    return std::shared_ptr<redis_storage>{new redis_storage{std::make_unique<cores>(std::move(options))}};
 }
 
-redis_storage::redis_storage(std::shared_ptr<core> made, std::unique_ptr<own_thread> thread)
-    : core_(std::move(made)), thread_(std::move(thread))
-{
-}
+redis_storage::redis_storage(std::unique_ptr<cores> made) noexcept : cores_(std::move(made)) {}
 
 redis_storage::~redis_storage()
 {
-    core_->stop();
+    cores_->stop();
 }
 
 asio::awaitable<std::optional<secret_bytes>> redis_storage::get(std::string name)
 {
-    return core::get(core_, std::move(name));
+    return cores_->ask(&core::get, std::move(name));
 }
 
 asio::awaitable<void> redis_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
-    return core::put(core_, std::move(name), std::move(value), expiry);
+    return cores_->ask(&core::put, std::move(name), std::move(value), expiry);
 }
 
 asio::awaitable<std::optional<secret_bytes>> redis_storage::take(std::string name)
 {
-    return core::take(core_, std::move(name));
+    return cores_->ask(&core::take, std::move(name));
 }
 
 asio::awaitable<bool> redis_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
-    return core::put_if_absent(core_, std::move(name), std::move(value), expiry);
+    return cores_->ask(&core::put_if_absent, std::move(name), std::move(value), expiry);
 }
 
 asio::awaitable<bool> redis_storage::erase(std::string name)
 {
-    return core::erase(core_, std::move(name));
+    return cores_->ask(&core::erase, std::move(name));
+}
+
+asio::awaitable<with_epoch<bool>> redis_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
+                                                                          time_point expiry)
+{
+    return cores_->ask(&core::put_if_absent_with_epoch, std::move(name), std::move(value), expiry);
+}
+
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> redis_storage::take_with_epoch(std::string name)
+{
+    return cores_->ask(&core::take_with_epoch, std::move(name));
+}
+
+asio::awaitable<storage_epoch> redis_storage::epoch()
+{
+    return cores_->ask(&core::epoch);
 }
 
 asio::awaitable<void> redis_storage::check()
 {
-    return core::check(core_, storage::check());
+    return cores_->ask(&core::check, storage::check());
 }
 
 asio::awaitable<std::size_t> redis_storage::flush()
@@ -405,7 +618,8 @@ storage_stats redis_storage::stats() const
 
 redis_stats redis_storage::connection_stats() const
 {
-    return core_->stats();
+    auto const* const own = cores_->find();
+    return own != nullptr ? own->stats() : redis_stats{};
 }
 
 } // namespace reprise
