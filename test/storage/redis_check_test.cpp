@@ -2,6 +2,7 @@
 // What a storage says of a server that it cannot use: which one, and what to do.
 #include "support/harness.hpp"
 #include "support/keys.hpp"
+#include "support/own_network.hpp"
 #include "support/redis.hpp"
 
 #include <reprise/storage/memory_storage.hpp>
@@ -190,6 +191,37 @@ TEST_CASE("a server that is not there is named, through other storages too")
     check_contains(what_of(redis_storage::make(o)->check()), {"[::1]:" + std::to_string(port)});
     o.host = "does-not-exist.invalid";
     check_contains(what_of(redis_storage::make(o)->check()), {"does-not-exist.invalid:" + std::to_string(port)});
+}
+
+TEST_CASE("a connection to itself says that nobody listens")
+{
+    auto const port = test::free_port();
+    auto const own = std::to_string(port) + "\t" + std::to_string(port); // the port that each new socket gets
+    bool allowed = true;
+    for (auto const* host : {"127.0.0.1", "localhost"})
+    {
+        CAPTURE(host);
+        error_code ended;
+        std::uint64_t bad_answers = 0;
+        auto const connect = [&]
+        {
+            auto options = options_for(port, false);
+            options.host = host;
+            options.backoff_min = options.backoff_max = 20s; // one attempt
+            auto const storage = redis_storage::make(options);
+            ended = error_of(storage->check());
+            bad_answers = storage->connection_stats().bad_answers;
+        };
+        if (!test::in_own_network("ip_local_port_range", own, connect))
+        {
+            allowed = false;
+            continue;
+        }
+        CHECK_MESSAGE(ended == asio::error::connection_refused, ended.message());
+        CHECK(bad_answers == 0);
+    }
+    if (!allowed)
+        MESSAGE("no network of our own is allowed here: not tested");
 }
 
 TEST_CASE("a password that is wrong is not repeated")

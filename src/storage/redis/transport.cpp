@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/redis/transport.hpp"
 
-#include <boost/asio/connect.hpp>
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -16,6 +16,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace reprise::detail {
 
@@ -30,6 +31,17 @@ bool is_no_tls(error_code ec)
         return false;
     auto const reason = ERR_GET_REASON(static_cast<unsigned long>(ec.value()));
     return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST || reason == SSL_R_BAD_RECORD_TYPE;
+}
+
+// Where nobody listens on a local port, the kernel may pick that port for this end and connect the socket to itself
+// (simultaneous open; RFC 9293, 3.5).
+bool is_own_end(tcp::socket::lowest_layer_type const& socket)
+{
+    error_code no_local;
+    error_code no_remote;
+    auto const local = socket.local_endpoint(no_local);
+    auto const remote = socket.remote_endpoint(no_remote);
+    return !no_local && !no_remote && local == remote;
 }
 
 // What the three have in common; `Stream` is what is read and written.
@@ -122,20 +134,36 @@ protected:
         this->throw_if_closed();
         error_code not_an_address;
         auto const address = asio::ip::make_address(host_, not_an_address);
+        std::vector<tcp::endpoint> endpoints;
         if (!not_an_address)
-            co_await socket.async_connect({address, port_}, asio::use_awaitable);
+            endpoints.emplace_back(address, port_);
         else
-        {
-            auto const endpoints = co_await names_->find();
-            this->throw_if_closed();
-            co_await asio::async_connect(socket, endpoints, asio::use_awaitable);
-        }
-        this->throw_if_closed();
+            endpoints = co_await names_->find();
+        co_await connect_to_one(endpoints);
         this->found_peer();
         socket.set_option(tcp::no_delay{true});
     }
 
 private:
+    // The first endpoint that accepts. A connection to itself says that nobody listens there.
+    asio::awaitable<void> connect_to_one(std::vector<tcp::endpoint> const& endpoints)
+    {
+        auto& socket = this->stream_.lowest_layer();
+        error_code failure = asio::error::host_not_found;
+        for (auto const& endpoint : endpoints)
+        {
+            this->throw_if_closed();
+            error_code ignored;
+            socket.close(ignored);
+            auto const [ended] = co_await socket.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
+            this->throw_if_closed();
+            failure = ended || !is_own_end(socket) ? ended : error_code{asio::error::connection_refused};
+            if (!failure)
+                co_return;
+        }
+        throw system_error{failure};
+    }
+
     std::shared_ptr<name_lookup> const names_;
     std::string const host_;
     std::uint16_t const port_;
