@@ -3,6 +3,7 @@
 // connection only if it resumes that one's session, and many demand it: here it is that session and no other.
 
 #include "common/tls_options.hpp"
+#include "common/url.hpp"
 
 #include <reprise/client/client_stream.hpp>
 #include <reprise/client/memory_session_store.hpp>
@@ -20,12 +21,14 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <cctype>
+#include <charconv>
 #include <fstream>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <string_view>
+#include <system_error>
 #include <tuple>
 
 namespace {
@@ -198,22 +201,47 @@ private:
     template <class Stream>
     asio::awaitable<reply> read_reply(Stream& stream)
     {
-        constexpr std::size_t longest = 8192;
-        for (;;)
+        reply result;
+        for (std::size_t lines = 0; lines < most_lines; ++lines)
         {
-            auto const size = co_await asio::async_read_until(stream, asio::dynamic_buffer(buffer_, longest), "\r\n",
-                                                              asio::use_awaitable);
-            reply line{0, buffer_.substr(0, size - 2)};
-            buffer_.erase(0, size);
-            // A line with a dash after its digits, or without any, is followed by another.
-            bool const is_last = line.text.size() >= 4 && line.text[3] == ' ' &&
-                                 std::all_of(line.text.begin(), line.text.begin() + 3,
-                                             [](unsigned char c) { return std::isdigit(c) != 0; });
-            if (!is_last)
-                continue;
-            line.code = std::stoi(line.text.substr(0, 3));
-            co_return line;
+            auto const line = co_await read_line(stream);
+            auto const code = code_of(line);
+            bool const is_last = code && (line.size() == 3 || line[3] == ' ');
+            // Lines between the first, "123-", and the last, "123 ", are arbitrary text (RFC 959, 4.2).
+            if (result.code == 0 && !code)
+                throw std::runtime_error{"the server does not speak FTP: " + line};
+            if (result.code == 0)
+                result.code = *code;
+            if (is_last && *code == result.code)
+            {
+                result.text = line;
+                co_return result;
+            }
         }
+        throw std::runtime_error{"the server's reply has no end"};
+    }
+
+    template <class Stream>
+    asio::awaitable<std::string> read_line(Stream& stream)
+    {
+        auto const ended = asio::as_tuple(asio::use_awaitable);
+        auto const [ec, size] =
+            co_await asio::async_read_until(stream, asio::dynamic_buffer(buffer_, longest_line), "\r\n", ended);
+        if (ec == asio::error::not_found)
+            throw std::runtime_error{"the server sends a line of more than " + std::to_string(longest_line) + " bytes"};
+        if (ec)
+            throw boost::system::system_error{ec};
+        auto line = buffer_.substr(0, size - 2);
+        buffer_.erase(0, size);
+        co_return line;
+    }
+
+    static std::optional<int> code_of(std::string const& line)
+    {
+        int code = 0;
+        auto const size = std::min<std::size_t>(line.size(), 3);
+        auto const [end, bad] = std::from_chars(line.data(), line.data() + size, code);
+        return bad == std::errc{} && end == line.data() + 3 && code >= 100 ? std::optional{code} : std::nullopt;
     }
 
     template <class Stream>
@@ -225,15 +253,24 @@ private:
         co_return result;
     }
 
-    /// Of "229 Entering Extended Passive Mode (|||6446|)" (RFC 2428, 3).
+    /// The port in "229 Entering Extended Passive Mode (|||6446|)" (RFC 2428, 3). The bar may be any character.
     static std::string data_port(reply const& r)
     {
-        auto const begin = r.text.find("(|||");
-        auto const end = r.text.find("|)");
-        if (begin == std::string::npos || end == std::string::npos || end <= begin + 4)
-            throw std::runtime_error{"the server says: " + r.text};
-        return r.text.substr(begin + 4, end - begin - 4);
+        auto const text = std::string_view{r.text};
+        auto const begin = text.find('(');
+        if (begin != std::string_view::npos && text.size() > begin + 5)
+        {
+            auto const bar = text[begin + 1];
+            auto const digits = text.substr(begin + 4, text.find(bar, begin + 4) - begin - 4);
+            auto const port = example::parse_port(digits);
+            if (text[begin + 2] == bar && text[begin + 3] == bar && port && *port != 0)
+                return std::string{digits};
+        }
+        throw std::runtime_error{"the server names no port: " + r.text};
     }
+
+    static constexpr std::size_t longest_line = 8192;
+    static constexpr std::size_t most_lines = 1000;
 
     arguments const& arguments_;
     asio::ssl::context& tls_;
@@ -251,8 +288,12 @@ asio::awaitable<void> fetch_all(arguments const& a, asio::ssl::context& tls)
     std::ofstream file;
     if (!a.output.empty())
         file.open(a.output, std::ios::binary);
+    if (!file)
+        throw std::runtime_error{"--output " + a.output + ": cannot be written"};
     for (auto const& path : a.paths)
         (a.output.empty() ? std::cout : file) << co_await client.fetch(path) << std::flush;
+    if (!file)
+        throw std::runtime_error{"--output " + a.output + ": cannot be written"};
     co_await client.quit();
 }
 

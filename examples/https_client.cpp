@@ -3,10 +3,12 @@
 
 #include "common/store_options.hpp"
 #include "common/tls_options.hpp"
+#include "common/url.hpp"
 
 #include <reprise/client/client_stream.hpp>
 #include <reprise/client/explain.hpp>
 #include <reprise/http/request.hpp>
+#include <reprise/http/retry_request.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -50,7 +52,7 @@ struct arguments
 
 void declare(CLI::App& app, arguments& a)
 {
-    app.add_option("URL", a.urls, "https://HOST[:PORT][/PATH]")->required();
+    app.add_option("URL", a.urls, "https://HOST[:PORT][/PATH][?QUERY]")->required();
     app.add_option("--repeat", a.repeat, "Requests to each URL, one after the other")
         ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
@@ -72,38 +74,6 @@ void declare(CLI::App& app, arguments& a)
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
     app.add_flag("--json", a.json, "One JSON object per request instead of a line of text");
-}
-
-struct url
-{
-    std::string host;
-    std::string port = "443";
-    std::string target = "/";
-};
-
-url parse_url(std::string const& text)
-{
-    constexpr std::string_view scheme = "https://";
-    if (!text.starts_with(scheme))
-        throw std::runtime_error{"not an https URL: " + text};
-    auto const rest = text.substr(scheme.size());
-    auto const slash = rest.find('/');
-    auto authority = rest.substr(0, slash);
-    url result;
-    if (slash != std::string::npos)
-        result.target = rest.substr(slash);
-    auto const colon = authority.rfind(':');
-    if (colon != std::string::npos && authority.find(']', colon) == std::string::npos)
-    {
-        result.port = authority.substr(colon + 1);
-        authority.resize(colon);
-    }
-    if (authority.size() > 2 && authority.front() == '[')
-        authority = authority.substr(1, authority.size() - 2);
-    if (authority.empty() || result.port.empty())
-        throw std::runtime_error{"no host or port in URL: " + text};
-    result.host = std::move(authority);
-    return result;
 }
 
 // What came of one request; `new_connection` is false for one on a connection that was kept.
@@ -180,7 +150,7 @@ struct connection
 using response_type = http::response<http::string_body>;
 
 // Connects and asks, in one go.
-asio::awaitable<void> fetch_early(connection& c, url const& u, http::request<http::empty_body> const& request,
+asio::awaitable<void> fetch_early(connection& c, example::url const& u, http::request<http::empty_body> const& request,
                                   response_type& response)
 {
     using reprise::early_request;
@@ -191,7 +161,7 @@ asio::awaitable<void> fetch_early(connection& c, url const& u, http::request<htt
                                                     early_request::if_safe);
 }
 
-asio::awaitable<void> connect(connection& c, url const& u)
+asio::awaitable<void> connect(connection& c, example::url const& u)
 {
     c.buffer.clear();
     if (c.ever_connected)
@@ -200,7 +170,7 @@ asio::awaitable<void> connect(connection& c, url const& u)
         co_await c.stream.async_connect(u.host, u.port);
 }
 
-asio::awaitable<outcome> fetch(connection& c, url const& u, bool keep_alive, bool early_data)
+asio::awaitable<outcome> fetch(connection& c, example::url const& u, bool keep_alive, bool early_data)
 {
     outcome result;
     auto const start = steady::now();
@@ -208,9 +178,8 @@ asio::awaitable<outcome> fetch(connection& c, url const& u, bool keep_alive, boo
     {
         result.new_connection = !c.open;
         http::request<http::empty_body> request{http::verb::get, u.target, 11};
-        request.set(http::field::host, std::string{u.host}.append(":").append(u.port));
+        request.set(http::field::host, u.authority);
         request.set(http::field::user_agent, "reprise");
-        request.keep_alive(keep_alive);
         response_type response;
         if (!c.open && early_data)
             co_await fetch_early(c, u, request, response);
@@ -219,16 +188,18 @@ asio::awaitable<outcome> fetch(connection& c, url const& u, bool keep_alive, boo
             if (!c.open)
                 co_await connect(c, u);
             result.handshake_time = steady::now() - start;
-            co_await http::async_write(c.stream, request, asio::use_awaitable);
-            co_await http::async_read(c.stream, c.buffer, response, asio::use_awaitable);
+            auto const how = co_await reprise::async_request(c.stream, request, c.buffer, response,
+                                                             reprise::request_retry::if_idempotent);
+            result.new_connection = result.new_connection || how.reconnected;
         }
-        c.open = c.ever_connected = true;
+        c.ever_connected = true;
+        c.open = c.stream.is_open();
         result.handshake = c.stream.handshake();
         result.status = response.result_int();
         result.total_time = steady::now() - start;
-        if (!keep_alive || !response.keep_alive())
+        if (!keep_alive || !c.open)
         {
-            co_await c.stream.async_shutdown();
+            co_await c.stream.async_shutdown(); // also captures tickets that have not been read
             c.open = false;
         }
     }
@@ -246,7 +217,7 @@ asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise:
 {
     for (auto const& address : a.urls)
     {
-        auto const u = parse_url(address);
+        auto const u = example::parse_https_url(address);
         reprise::client_options options;
         options.fast_open = a.fast_open;
         options.policy_tag = "https_client"; // nothing decides here but what can be read of the context
@@ -312,7 +283,7 @@ asio::awaitable<void> work_side_by_side(arguments const& a, asio::ssl::context& 
 int run(arguments const& a)
 {
     for (auto const& address : a.urls)
-        (void)parse_url(address); // before anything is sent
+        (void)example::parse_https_url(address); // before anything is sent
     auto tls = make_context(a);
     asio::io_context io{1};
     auto const store = example::make_store(a.store, std::max<std::size_t>(8, a.concurrency), io.get_executor());

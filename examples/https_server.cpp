@@ -5,6 +5,7 @@
 #include "common/service.hpp"
 #include "common/ticket_options.hpp"
 #include "common/tls_options.hpp"
+#include "common/url.hpp"
 
 #include <reprise/storage/make_storage.hpp>
 #include <reprise/testing/certificate.hpp>
@@ -54,6 +55,7 @@ struct arguments
     unsigned threads = 1;
     std::string docroot;
     unsigned handshake_timeout = 10;
+    unsigned request_timeout = 30;
 };
 
 void declare(CLI::App& app, arguments& a)
@@ -81,6 +83,9 @@ void declare(CLI::App& app, arguments& a)
     app.add_option("--docroot", a.docroot, "Serve the files below this directory, not the fixed page")
         ->check(CLI::ExistingDirectory);
     app.add_option("--handshake-timeout", a.handshake_timeout, "Seconds for a handshake")->capture_default_str();
+    app.add_option("--request-timeout", a.request_timeout, "Seconds for a request to arrive, and between two requests")
+        ->check(CLI::Range(1, 3600))
+        ->capture_default_str();
 }
 
 reprise::cache_mode parse_mode(std::string const& text)
@@ -116,10 +121,10 @@ tcp::endpoint parse_endpoint(std::string const& text)
         host = host.substr(1, host.size() - 2);
     boost::system::error_code ec;
     auto const address = asio::ip::make_address(host, ec);
-    unsigned long const port = std::strtoul(text.c_str() + colon + 1, nullptr, 10);
-    if (ec || port > 65535)
+    auto const port = example::parse_port(std::string_view{text}.substr(colon + 1));
+    if (ec || !port)
         throw std::runtime_error{"--listen: not an address and port: '" + text + "'"};
-    return {address, static_cast<unsigned short>(port)};
+    return {address, *port};
 }
 
 // A file for the clients, as long as the server runs.
@@ -277,11 +282,11 @@ int serve(arguments const& a)
 
     asio::io_context io{static_cast<int>(a.threads)};
     example::fetch_ticket_keys(io, cache, a.tickets);
-    example::service service{io,
-                             endpoint,
-                             cache,
-                             a.docroot.empty() ? std::optional<std::filesystem::path>{} : a.docroot,
-                             {.handshake_timeout = std::chrono::seconds{a.handshake_timeout}}};
+    example::service_options options{.request_timeout = std::chrono::seconds{a.request_timeout},
+                                     .stream = {.handshake_timeout = std::chrono::seconds{a.handshake_timeout}}};
+    if (!a.docroot.empty())
+        options.docroot = a.docroot;
+    example::service service{io, endpoint, cache, std::move(options)};
     asio::co_spawn(io, serve_until_stopped(io, service, cache), asio::detached);
     asio::signal_set signals{io, SIGINT, SIGTERM};
     asio::steady_timer limit{io};

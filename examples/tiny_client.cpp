@@ -26,6 +26,7 @@ asio::awaitable<void> visit_twice(asio::ssl::context& tls, reprise::session_stor
 }
 
 int main(int argc, char** argv)
+try
 {
     if (argc != 4)
     {
@@ -43,4 +44,9 @@ int main(int argc, char** argv)
                            std::rethrow_exception(e);
                    });
     io.run();
+}
+catch (std::exception const& e)
+{
+    std::cerr << "tiny_client: " << e.what() << '\n';
+    return 1;
 }

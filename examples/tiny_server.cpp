@@ -6,6 +6,7 @@
 #include <boost/asio/ssl.hpp>
 
 #include <iostream>
+#include <stdexcept>
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
@@ -28,6 +29,7 @@ asio::awaitable<void> serve(tcp::acceptor acceptor, asio::ssl::context& tls)
 }
 
 int main(int argc, char** argv)
+try
 {
     if (argc != 4)
     {
@@ -38,7 +40,15 @@ int main(int argc, char** argv)
     asio::ssl::context tls{asio::ssl::context::tls_server};
     tls.use_certificate_chain_file(argv[1]);
     tls.use_private_key_file(argv[2], asio::ssl::context::pem);
-    tcp::endpoint const endpoint{asio::ip::address_v4::loopback(), static_cast<unsigned short>(std::stoi(argv[3]))};
+    int const port = std::stoi(argv[3]);
+    if (port < 0 || port > 65535)
+        throw std::out_of_range{"PORT is 0 to 65535"};
+    tcp::endpoint const endpoint{asio::ip::address_v4::loopback(), static_cast<unsigned short>(port)};
     asio::co_spawn(io, serve(tcp::acceptor{io, endpoint}, tls), asio::detached);
     io.run();
+}
+catch (std::exception const& e)
+{
+    std::cerr << "tiny_server: " << e.what() << '\n';
+    return 1;
 }

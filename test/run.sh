@@ -248,13 +248,34 @@ check 'an installation that fails goes on' test "$status" -ne 0
 check 'after it a policy is left' is_as_before without_policy
 
 install=no installed='cmake'
-try nothing '' 'g++' cmake 'libboost1.88-dev|libboost1.83-dev'
+try nothing '' 'g++' cmake 'nginx-light|nginx'
 check 'missing packages go unnoticed' test "$status" -ne 0
-check 'there is no line to paste' said '^apt-get install --no-install-recommends g\+\+ libboost1.88-dev$'
+check 'there is no line to paste' said '^apt-get install --no-install-recommends g\+\+ nginx-light$'
 check '--no-install asks apt-get' test ! -e "$scratch/apt"
-installed='g++ cmake libboost1.83-dev'
-try nothing '' 'g++' cmake 'libboost1.88-dev|libboost1.83-dev'
+installed='g++ cmake nginx'
+try nothing '' 'g++' cmake 'nginx-light|nginx'
 check 'installed packages are missing' test "$status" -eq 0
+
+# Boost's packages are of one version, that of the headers which are there.
+installed="${build_any[*]}"
+while IFS='|' read -r text there expected; do
+    new_root
+    printf "$text" >"$root/etc/os-release"
+    installed="${build_any[*]} $there"
+    (need_for) >"$scratch/said" 2>&1 && status=0 || status=$?
+    check "'$text' with '$there': not all of '$expected' is there" test "$status" -eq "$([[ -z $expected ]]; echo $?)"
+    [[ -z $expected ]] ||
+        check "'$text' with '$there' installs something else" said "^apt-get install --no-install-recommends $expected\$"
+done <<'END'
+ID=debian\nVERSION_ID="12"\n||libboost1.81-dev
+ID=debian\nVERSION_ID="12"\n|libboost1.81-dev|
+ID=debian\nVERSION_ID="13"\n||libboost1.88-dev libboost-url1.88-dev
+ID=debian\nVERSION_ID="13"\n|libboost1.88-dev|libboost-url1.88-dev
+ID=debian\nVERSION_ID="13"\n|libboost1.83-dev|libboost-url1.83-dev
+ID=debian\nVERSION_ID="13"\n|libboost1.83-dev libboost-url1.83-dev|
+ID=ubuntu\nVERSION_ID="24.04"\n||libboost1.83-dev libboost-url1.83-dev
+ID=debian\nVERSION_CODENAME=forky\n||libboost-dev libboost-url-dev
+END
 
 new_root
 while IFS='|' read -r text expected; do

@@ -10,6 +10,7 @@
 #include <boost/beast/core/tcp_stream.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -27,13 +28,28 @@ struct service_counters
     std::atomic<std::uint64_t> requests{0};
 };
 
-/// A small HTTPS service: a fixed page, or the files below a directory. It may go before the io_context has.
+struct service_options
+{
+    /// Serve the files below this directory. Empty: serve a fixed page.
+    std::optional<std::filesystem::path> docroot{};
+
+    /// Timeout for a whole request to arrive, and for the pause between two requests. > 0.
+    std::chrono::seconds request_timeout{30};
+
+    reprise::server_options stream{};
+};
+
+/** A small HTTPS service that implements GET and HEAD. It may be destroyed before the io_context is.
+
+    Answers other requests with 400, 405, 408, 413, 414, 417, 431, 501 or 505, and then closes the connection if the end of the
+    request is not known.
+*/
 class service
 {
 public:
     /// Listen. @throws system_error of the socket.
     service(asio::io_context& io, asio::ip::tcp::endpoint const& at, reprise::session_cache cache,
-            std::optional<std::filesystem::path> docroot, reprise::server_options options = {});
+            service_options options);
 
     [[nodiscard]] asio::ip::tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
 
@@ -54,13 +70,14 @@ private:
     asio::awaitable<void> accept();
     asio::awaitable<void> talk(std::shared_ptr<connection> c);
     asio::awaitable<void> answer_requests(connection& c);
+    asio::awaitable<bool> wait_for_request(connection& c);
+    asio::awaitable<bool> answer_one(connection& c);
     void begin(asio::ip::tcp::socket socket);
     void end(std::shared_ptr<connection> const& c);
 
     asio::io_context& io_;
     reprise::session_cache cache_;
-    std::optional<std::filesystem::path> docroot_;
-    reprise::server_options options_;
+    service_options options_;
     service_counters counters_;
     std::atomic<bool> is_stopping_{false};
 
