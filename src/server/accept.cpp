@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
+#include "server/early/session_bond.hpp"
 #include "server/early/strike_register.hpp"
 #include "server/switch_context.hpp"
 #include "tls/hello_constants.hpp"
@@ -301,6 +302,8 @@ early_data_reason acceptor::judge_early_data() const
     }
     else if (!fetched_) // it was not taken out of the storage for this connection
         return early_data_reason::not_acceptable;
+    else if (auto const verdict = judge_bond(fetched_.get(), fetched_in_); verdict != early_data_reason::none)
+        return verdict;
     if (!early.accept)
         return early_data_reason::none;
     try
@@ -411,11 +414,14 @@ full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const&
     return full_reason::none;
 }
 
-asio::awaitable<lookup<std::optional<secret_bytes>>> acceptor::look_up() const
+asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> acceptor::look_up() const
 {
     core().lookups.fetch_add(1, std::memory_order_relaxed);
     // The core is held until the storage has answered: after the deadline this is left to itself.
-    auto const ask = plan_.kind == lookup_kind::take ? &cache_core::take : &cache_core::get;
+    bool const is_early = hello_.offers_early_data && core().relies_on_take();
+    auto const ask = plan_.kind != lookup_kind::take ? &cache_core::get
+                     : is_early                      ? &cache_core::take_for_early_data
+                                                     : &cache_core::take;
     return within(core().options.lookup_deadline, ask(cache_.core(), plan_.name));
 }
 
@@ -423,28 +429,33 @@ void acceptor::look_up_now() noexcept
 try
 {
     core().lookups.fetch_add(1, std::memory_order_relaxed);
+    lookup<with_epoch<std::optional<secret_bytes>>> answer{lookup_status::answered, {{}}};
     if (plan_.kind == lookup_kind::take)
-        return found({lookup_status::answered, core().immediate()->take_now(plan_.name)});
+    {
+        answer.value->value = core().immediate()->take_now(plan_.name);
+        if (hello_.offers_early_data && core().relies_on_take())
+            answer.value->epoch = core().immediate()->epoch_now();
+        return found(std::move(answer));
+    }
     // The storage may hold a lock meanwhile, so that only what is known already is used where it is.
     std::optional<session> known;
-    std::optional<secret_bytes> record;
     auto const read = [&](byte_view value)
     {
         known = core().known(value);
         if (!known)
-            record.emplace(value);
+            answer.value->value.emplace(value);
     };
     (void)core().immediate()->read_now(plan_.name, std::ref(read));
     if (known)
         return consider(*known);
-    found({lookup_status::answered, std::move(record)});
+    found(std::move(answer));
 }
 catch (...) // whatever it is, it costs a resumption and nothing else
 {
     found({lookup_status::failed});
 }
 
-void acceptor::found(lookup<std::optional<secret_bytes>> answer)
+void acceptor::found(lookup<with_epoch<std::optional<secret_bytes>>> answer)
 {
     phase_ = phase::answered;
     if (answer.status == lookup_status::failed)
@@ -454,9 +465,10 @@ void acceptor::found(lookup<std::optional<secret_bytes>> answer)
         reason_ = answer.status == lookup_status::late ? full_reason::lookup_late : full_reason::lookup_failed;
         return;
     }
-    auto const& record = *answer.value;
+    auto const& record = answer.value->value;
     if (!record)
         return; // unknown_session
+    fetched_in_ = std::move(answer.value->epoch);
     if (auto const stored = core().decode(*record))
         consider(*stored);
     else

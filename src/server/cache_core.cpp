@@ -2,6 +2,7 @@
 #include "cache_core.hpp"
 
 #include "base/digest_input.hpp"
+#include "server/early/session_bond.hpp"
 #include "storage/handoff.hpp"
 #include "tls/client_offer.hpp"
 #include "tls/session_time.hpp"
@@ -13,6 +14,7 @@
 #include <boost/asio/detached.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <new>
 #include <string_view>
 #include <utility>
@@ -21,19 +23,29 @@ namespace reprise::detail {
 
 namespace {
 
-asio::awaitable<bool> put(storage_ptr storage, std::string name, secret_bytes value, time_point expiry)
+// A record is bound here, because the incarnation may have to be asked for, and decoded again, because what is pending is
+// bounded by the size of records.
+asio::awaitable<bool> put(std::shared_ptr<cache_core> core, std::string name, secret_bytes record, bool binds,
+                          time_point expiry)
 {
-    co_await storage->put(std::move(name), std::move(value), expiry);
+    if (binds)
+    {
+        auto const incarnation = co_await cache_core::last_incarnation(core);
+        if (auto const made = core->decode(record))
+            record = core->encode(core->bound(*made, incarnation));
+    }
+    co_await core->options.storage->put(std::move(name), std::move(record), expiry);
     co_return true;
 }
 
 asio::awaitable<void> write(std::shared_ptr<cache_core> core, std::unique_ptr<pending_writes::entry> pending,
-                            std::string name, secret_bytes value, time_point expiry, std::chrono::milliseconds limit)
+                            std::string name, secret_bytes record, bool binds, time_point expiry)
 {
     auto status = lookup_status::failed;
     try
     {
-        auto const done = co_await within(limit, put(core->options.storage, std::move(name), std::move(value), expiry));
+        auto const done =
+            co_await within(core->options.write_deadline, put(core, std::move(name), std::move(record), binds, expiry));
         status = done.status;
     }
     catch (std::bad_alloc const&) // before anything was asked
@@ -125,23 +137,67 @@ std::optional<session> cache_core::decode(byte_view record)
 
 void cache_core::store(asio::any_io_executor const& ex, session const& made)
 {
-    auto record = made.serialize();
     unsigned id_size = 0;
     auto const* id = ::SSL_SESSION_get_id(made.native_handle(), &id_size);
     std::string name{reinterpret_cast<char const*>(id), id_size};
     auto const expiry = options.now() + lifetime(made.origin());
-    decoded_.keep(record, made);
     if (options.observer)
         options.observer->on_session(options.id_context, made.protocol());
     if (immediate_)
-        store_now(name, record, expiry);
+        store_now(name, made, expiry);
     else
-        write_behind(ex, std::move(name), std::move(record), expiry);
+        write_behind(ex, std::move(name), made, expiry);
 }
 
-void cache_core::store_now(std::string_view name, byte_view record, time_point expiry) noexcept
+secret_bytes cache_core::encode(session const& made)
+{
+    auto record = made.serialize();
+    decoded_.keep(record, made);
+    return record;
+}
+
+session cache_core::bound(session const& made, std::string const& incarnation) const
+{
+    if (incarnation.empty())
+        return made;
+    return bind_to_incarnation(made, incarnation).value_or(made);
+}
+
+void cache_core::note_incarnation(std::string const& incarnation)
+{
+    std::lock_guard const lock{incarnation_mutex_};
+    incarnation_ = incarnation;
+}
+
+asio::awaitable<std::string> cache_core::last_incarnation(std::shared_ptr<cache_core> self)
+{
+    {
+        std::lock_guard const lock{self->incarnation_mutex_};
+        if (!self->incarnation_.empty())
+            co_return self->incarnation_;
+    }
+    std::string incarnation;
+    try
+    {
+        auto const epoch = co_await self->options.storage->epoch();
+        incarnation = epoch.incarnation;
+    }
+    catch (system_error const& e)
+    {
+        if (e.code() == asio::error::operation_aborted)
+            throw;
+    }
+    catch (std::exception const&) // what is stored without it resumes without early data
+    {
+    }
+    self->note_incarnation(incarnation);
+    co_return incarnation;
+}
+
+void cache_core::store_now(std::string_view name, session const& made, time_point expiry) noexcept
 try
 {
+    auto const record = encode(binds(made) ? bound(made, immediate_->epoch_now().incarnation) : made);
     immediate_->put_now(name, record, expiry);
     stored.fetch_add(1, std::memory_order_relaxed);
 }
@@ -150,8 +206,9 @@ catch (...) // whatever it is, it costs a resumption and nothing else
     storage_errors.fetch_add(1, std::memory_order_relaxed);
 }
 
-void cache_core::write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry)
+void cache_core::write_behind(asio::any_io_executor const& ex, std::string name, session const& made, time_point expiry)
 {
+    auto record = encode(made);
     auto pending = writes->begin(name, record);
     if (!pending)
     {
@@ -159,24 +216,40 @@ void cache_core::write_behind(asio::any_io_executor const& ex, std::string name,
         return;
     }
     // The deadline's timer and the storage's answer may come on two threads.
-    asio::co_spawn(background_executor(ex),
-                   write(shared_from_this(), std::move(pending), std::move(name), std::move(record), expiry,
-                         options.write_deadline),
-                   asio::detached);
+    asio::co_spawn(
+        background_executor(ex),
+        write(shared_from_this(), std::move(pending), std::move(name), std::move(record), binds(made), expiry),
+        asio::detached);
 }
 
-asio::awaitable<std::optional<secret_bytes>> cache_core::get(std::shared_ptr<cache_core> self, std::string name)
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> cache_core::get(std::shared_ptr<cache_core> self,
+                                                                         std::string name)
 {
-    if (auto pending = self->writes->find(name))
-        co_return pending;
-    co_return co_await self->options.storage->get(std::move(name));
+    with_epoch<std::optional<secret_bytes>> found;
+    found.value = self->writes->find(name);
+    if (!found.value)
+        found.value = co_await self->options.storage->get(std::move(name));
+    co_return found;
 }
 
-asio::awaitable<std::optional<secret_bytes>> cache_core::take(std::shared_ptr<cache_core> self, std::string name)
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> cache_core::take(std::shared_ptr<cache_core> self,
+                                                                          std::string name)
 {
     while (auto const end = self->writes->end_of(name))
         co_await event::wait(end);
-    co_return co_await self->options.storage->take(std::move(name));
+    with_epoch<std::optional<secret_bytes>> found;
+    found.value = co_await self->options.storage->take(std::move(name));
+    co_return found;
+}
+
+asio::awaitable<with_epoch<std::optional<secret_bytes>>>
+cache_core::take_for_early_data(std::shared_ptr<cache_core> self, std::string name)
+{
+    while (auto const end = self->writes->end_of(name))
+        co_await event::wait(end);
+    auto found = co_await self->options.storage->take_with_epoch(std::move(name));
+    self->note_incarnation(found.epoch.incarnation);
+    co_return found;
 }
 
 void cache_core::count(handshake_info const& info) noexcept

@@ -70,15 +70,43 @@ public:
     /// What a record from the storage holds. Nothing if it is no session.
     [[nodiscard]] std::optional<session> decode(byte_view record);
 
+    /// The record of a session, which is decoded no more for as long as it is known.
+    [[nodiscard]] secret_bytes encode(session const& made);
+
     /// Hand a session to the storage, without waiting for it. From here on it is found.
     void store(asio::any_io_executor const& ex, session const& made);
 
     /// Ask the storage for a session that may be used again. One that is still being written is served from memory.
-    static asio::awaitable<std::optional<secret_bytes>> get(std::shared_ptr<cache_core> self, std::string name);
+    static asio::awaitable<with_epoch<std::optional<secret_bytes>>> get(std::shared_ptr<cache_core> self,
+                                                                        std::string name);
 
     /// Ask it for one that may not. One that is still being written is waited for: the storage alone can say that nobody
     /// else has taken it.
-    static asio::awaitable<std::optional<secret_bytes>> take(std::shared_ptr<cache_core> self, std::string name);
+    static asio::awaitable<with_epoch<std::optional<secret_bytes>>> take(std::shared_ptr<cache_core> self,
+                                                                         std::string name);
+
+    /// As `take`, with the epoch: for a client that offers early data.
+    static asio::awaitable<with_epoch<std::optional<secret_bytes>>>
+    take_for_early_data(std::shared_ptr<cache_core> self, std::string name);
+
+    /// Whether early data relies on the storage to hand out a session once.
+    [[nodiscard]] bool relies_on_take() const noexcept
+    {
+        return options.early_data.max_bytes != 0 && options.early_data.guard.is_single_use();
+    }
+
+    /// Whether a session is stored with the storage's incarnation.
+    [[nodiscard]] bool binds(session const& made) const noexcept
+    {
+        return relies_on_take() && made.protocol() == tls_version::tls13;
+    }
+
+    /// The session as it is stored, where the incarnation is known.
+    [[nodiscard]] session bound(session const& made, std::string const& incarnation) const;
+
+    /// The incarnation that the storage had when it was asked last. An old one is as good as none: its sessions carry no early
+    /// data.
+    static asio::awaitable<std::string> last_incarnation(std::shared_ptr<cache_core> self);
 
     void count(handshake_info const& info) noexcept;
     void count_failure(error_code why) noexcept;
@@ -95,8 +123,9 @@ public:
     std::array<std::atomic<std::uint64_t>, full_reason_count> full_by_reason{};
 
 private:
-    void store_now(std::string_view name, byte_view record, time_point expiry) noexcept;
-    void write_behind(asio::any_io_executor const& ex, std::string name, secret_bytes record, time_point expiry);
+    void store_now(std::string_view name, session const& made, time_point expiry) noexcept;
+    void note_incarnation(std::string const& incarnation);
+    void write_behind(asio::any_io_executor const& ex, std::string name, session const& made, time_point expiry);
 
     // The last policy, and what it was made of.
     struct fingerprint
@@ -114,6 +143,9 @@ private:
     fingerprint last_;
     std::shared_ptr<context_policy const> groups_of_; // what was the policy when they were read
     std::optional<std::string> groups_;
+
+    std::mutex incarnation_mutex_;
+    std::string incarnation_; // of the storage, as it was last seen
 };
 
 /// The acceptor of a connection, or null for one that is not a server_stream's.

@@ -41,6 +41,7 @@ std::string_view to_string(early_data_reason reason) noexcept
     case early_data_reason::guard_starting: return "guard-starting";
     case early_data_reason::guard_full: return "guard-full";
     case early_data_reason::not_acceptable: return "not-acceptable";
+    case early_data_reason::guard_unsure: return "guard-unsure";
     }
     return "unknown";
 }

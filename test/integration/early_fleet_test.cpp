@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // Several processes of https_server that open the same tickets: a first flight is accepted by one of them, once.
 
-#include "storage/expiry_field.hpp"
+#include "server/early/strike_register.hpp"
 #include "support/early.hpp"
 #include "support/flight.hpp"
 #include "support/https_examples.hpp"
@@ -17,7 +17,7 @@
 
 #include <csignal>
 #include <deque>
-#include <span>
+#include <memory>
 
 using namespace test;
 using reprise::early_data_status;
@@ -26,14 +26,14 @@ TEST_SUITE_BEGIN("early_fleet");
 
 namespace {
 
-// As if the guard had been there for an hour.
-void make_guard_old(std::string const& storage_url)
+// As if the guard had been there for an hour. LMDB begins a new incarnation when nobody has the files open.
+[[nodiscard]] reprise::storage_ptr make_guard_old(std::string const& storage_url)
 {
     auto const then = std::chrono::system_clock::now() - 1h;
-    reprise::secret_bytes record{reprise::detail::expiry_field_size};
-    reprise::detail::write_expiry(std::span<unsigned char, 8>{record.data(), 8}, then);
     auto const storage = reprise::make_storage(storage_url);
-    result_of(storage->put("reprise replay guard begin", std::move(record), then + 24h));
+    reprise::detail::register_begin const begin{then, result_of(storage->epoch())};
+    result_of(storage->put("reprise replay guard begin", begin.to_record(), then + 24h));
+    return storage;
 }
 
 class fleet
@@ -44,10 +44,15 @@ public:
         std::string key(80, '\0');
         REQUIRE(RAND_bytes(reinterpret_cast<unsigned char*>(key.data()), static_cast<int>(key.size())) == 1);
         auto const path = files_.directory.write("ticket.key", key);
-        for (std::size_t i = 0; i < size; ++i)
-            servers_.emplace_back(files_, std::vector<std::string>{"--early-data", "16384", "--replay-guard", guard,
-                                                                   "--ticket-keys", "files:" + path});
-        tap.emplace(io, servers_.front().port);
+        start(size, {"--replay-guard", guard, "--ticket-keys", "files:" + path});
+    }
+
+    // Of tickets that are good for one use, in a storage of all.
+    static std::unique_ptr<fleet> with_single_use_tickets(std::size_t size, std::string const& storage)
+    {
+        std::unique_ptr<fleet> made{new fleet};
+        made->start(size, {"--replay-guard", "stateful", "--storage", storage});
+        return made;
     }
 
     asio::awaitable<reprise::handshake_info> get()
@@ -121,6 +126,16 @@ public:
     std::string summaries;
 
 private:
+    fleet() = default;
+
+    void start(std::size_t size, std::vector<std::string> arguments)
+    {
+        arguments.insert(arguments.begin(), {"--early-data", "16384"});
+        for (std::size_t i = 0; i < size; ++i)
+            servers_.emplace_back(files_, arguments);
+        tap.emplace(io, servers_.front().port);
+    }
+
     credentials files_;
     std::deque<example_server> servers_;
     asio::ssl::context tls_ = client_context();
@@ -133,7 +148,7 @@ TEST_CASE("two processes with one LMDB accept each flight once")
 {
     temporary_directory const directory;
     auto const url = "lmdb:" + directory / "guard";
-    make_guard_old(url);
+    auto const opened = make_guard_old(url);
     fleet f{2, url};
     f.run(
         [&]() -> asio::awaitable<void>
@@ -155,7 +170,7 @@ TEST_CASE("three servers with one Redis accept each flight once, also when it is
 {
     redis_server redis;
     auto const url = "redis://127.0.0.1:" + std::to_string(redis.port());
-    make_guard_old(url);
+    auto const opened = make_guard_old(url);
     fleet f{3, url};
     f.run(
         [&]() -> asio::awaitable<void>
@@ -183,6 +198,59 @@ TEST_CASE("three servers with one Redis accept each flight once, also when it is
     CHECK(f.accepted() == 1);
     CHECK(contains(f.summaries, "rejected because replayed"));
     CHECK(contains(f.summaries, "rejected because guard-failed"));
+}
+
+TEST_CASE("servers whose Redis goes back to a snapshot accept no flight a second time")
+{
+    redis_server redis;
+    auto const url = "redis://127.0.0.1:" + std::to_string(redis.port());
+    auto const opened = make_guard_old(url);
+    fleet f{2, url};
+    f.run(
+        [&]() -> asio::awaitable<void>
+        {
+            co_await f.get();
+            redis.command({"SAVE"}); // it has the begin of the register
+            CHECK((co_await f.get()).early_data == early_data_status::accepted);
+            auto const seen = f.tap->flights.back(); // and lacks this one
+            redis.kill();
+            redis.start();
+            for (int i = 0; i < 5; ++i)
+                co_await f.replay_everywhere(seen, 30);
+            CHECK((co_await f.get()).early_data == early_data_status::rejected);
+        });
+    CHECK(f.accepted() == 1);
+    CHECK(contains(f.summaries, "rejected because guard-starting"));
+}
+
+TEST_CASE("a ticket that is good for one use is so for early data, also when Redis has its session again")
+{
+    redis_server redis;
+    auto const url = "redis://127.0.0.1:" + std::to_string(redis.port());
+    auto const of_two = fleet::with_single_use_tickets(2, url);
+    auto& f = *of_two;
+    f.run(
+        [&]() -> asio::awaitable<void>
+        {
+            co_await f.get();
+            CHECK(eventually([&] { return redis.command({"DBSIZE"}) == "1"; }));
+            redis.command({"SAVE"});
+            CHECK((co_await f.get()).early_data == early_data_status::accepted);
+            auto const seen = f.tap->flights.back();
+            co_await f.replay_everywhere(seen, 10);
+            redis.kill();
+            redis.start();
+            CHECK(redis.command({"DBSIZE"}) == "1");
+            for (int i = 0; i < 10 && redis.command({"DBSIZE"}) == "1"; ++i)
+                co_await f.replay_everywhere(seen, 10);
+            CHECK(redis.command({"DBSIZE"}) == "0"); // it was taken again
+            bool is_accepted = false;                // what was stored since is; look-ups of a busy machine may be late
+            for (int i = 0; i < 10 && !is_accepted; ++i)
+                is_accepted = (co_await f.get()).early_data == early_data_status::accepted;
+            CHECK(is_accepted);
+        });
+    CHECK(f.accepted() == 2);
+    CHECK(contains(f.summaries, "rejected because guard-starting"));
 }
 
 TEST_SUITE_END();

@@ -98,8 +98,8 @@ public:
     void learned() noexcept;
 
     /// Ask the storage, for at most the lookup deadline.
-    [[nodiscard]] asio::awaitable<lookup<std::optional<secret_bytes>>> look_up() const;
-    void found(lookup<std::optional<secret_bytes>> answer);
+    [[nodiscard]] asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> look_up() const;
+    void found(lookup<with_epoch<std::optional<secret_bytes>>> answer);
 
     /// Ask the replay guard about this first flight, for at most its deadline.
     [[nodiscard]] asio::awaitable<strike> ask_guard() const;
@@ -176,6 +176,7 @@ private:
     std::string constants_; // of it, that a HelloRetryRequest does not change
     lookup_plan plan_;
     ssl_session_ptr fetched_;
+    storage_epoch fetched_in_; // of the storage when it was taken for early data
     full_reason reason_ = full_reason::not_offered;
     std::optional<session_origin> origin_; // of the session that was accepted, or of this full handshake
     bool is_fresh_ = false;                // origin_ is of this full handshake

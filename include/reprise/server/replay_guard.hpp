@@ -4,6 +4,8 @@
 #include <reprise/base/clock.hpp>
 #include <reprise/storage/storage.hpp>
 
+#include <boost/asio/awaitable.hpp>
+
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -41,7 +43,8 @@ struct replay_guard_options
     A strike register remembers the first PSK binder of each first flight (RFC 8446, 8.2) with `put_if_absent`, in any
     `storage`, for as long as OpenSSL accepts the flight's ticket age (12 s) and twice the clock skew. A register that has
     not been there so long, because it is new or its storage has lost its data, is good only for tickets that were issued
-    since. One that has lost an entry for lack of room begins anew.
+    since. One whose storage may have lost a single entry begins anew: it compares the `storage_epoch` of each answer with
+    that in which it began. Where the epoch is unknown, early data is refused (`early_data_reason::guard_unsure`).
 
     This is a handle: copies share one guard.
 
@@ -55,20 +58,35 @@ public:
     replay_guard() = default;
 
     /// A strike register in the memory of this process, for tickets that no other process opens; `max_clock_skew` is not
-    /// used. @throws system_error `errc::bad_option`.
+    /// used. In a process that was forked off afterwards early data is refused, because each process has a copy.
+    /// @throws system_error `errc::bad_option`.
     [[nodiscard]] static replay_guard in_memory(replay_guard_options options = {});
 
     /** A strike register in a storage, for all processes that open the same tickets: `lmdb_storage` on one machine,
         `redis_storage` for a fleet. Give it a storage of its own, for one that drops entries early is of no use.
 
-        Redis must neither evict (maxmemory-policy noeviction) nor fail over to a replica that lags behind.
+        After a restart, a failover or an eviction early data is refused to tickets that were issued before. Two primaries at
+        once, on both sides of a partition, cannot be told apart.
         @throws system_error `errc::bad_option`.
     */
     [[nodiscard]] static replay_guard shared(storage_ptr storage, replay_guard_options options = {});
 
     /// Tickets that are good for one use, wherever the sessions are stored: with `session_cache_options::tickets = false`
-    /// a TLS 1.3 session is taken out of the storage by the first who offers it (RFC 8446, 8.1).
+    /// a TLS 1.3 session is taken out of the storage by the first who offers it (RFC 8446, 8.1). A session carries the
+    /// `storage_epoch::incarnation` in which it was stored, because a storage that goes back in time has it once more. Early
+    /// data is refused where that has changed or is unknown.
     [[nodiscard]] static replay_guard single_use_tickets();
+
+    /** Whether the storage of this guard can be relied upon, for a program that wants to know before its first connection.
+
+        Throws why early data would be refused: what the storage cannot do, `errc::guard_unsure` if it does not know its
+        epoch, `errc::made_before_fork`. It waits for as long as the storage does, and not for `deadline`. Single-use tickets
+        have no storage here: ask `storage::epoch` of the one for the sessions.
+
+        @par Cancellation
+        As the storage's operations.
+    */
+    asio::awaitable<void> check() const;
 
     [[nodiscard]] bool is_set() const noexcept { return single_use_ || strikes_; }
     [[nodiscard]] bool is_single_use() const noexcept { return single_use_; }

@@ -48,10 +48,11 @@ enum class early_data_reason
     guard_starting = 20, ///< the replay guard does not reach back far enough to know
     guard_full = 21,     ///< more first flights than the replay guard can remember
     not_acceptable = 22, ///< OpenSSL refused: the ticket's age, protocol or name does not fit
+    guard_unsure = 23,   ///< the guard's storage cannot tell whether it has lost something: see `replay_guard::check`
 };
 
 /// The number of `early_data_reason` values, for arrays of counters.
-inline constexpr std::size_t early_data_reason_count = 23;
+inline constexpr std::size_t early_data_reason_count = 24;
 
 [[nodiscard]] std::string_view to_string(early_data_status status) noexcept;
 [[nodiscard]] std::string_view to_string(early_data_reason reason) noexcept;

@@ -11,7 +11,7 @@ namespace reprise {
 
 namespace {
 
-void check(replay_guard_options const& o)
+void check_options(replay_guard_options const& o)
 {
     detail::require_option(o.max_entries >= 1, "replay_guard_options::max_entries: at least 1");
     detail::require_option(o.deadline.count() >= 1, "replay_guard_options::deadline: at least 1 ms");
@@ -24,7 +24,7 @@ void check(replay_guard_options const& o)
 
 replay_guard replay_guard::in_memory(replay_guard_options options)
 {
-    check(options);
+    check_options(options);
     constexpr std::size_t bytes_per_entry = 512;
     constexpr std::size_t least = 64u << 10;
     auto storage = memory_storage::make(
@@ -36,11 +36,18 @@ replay_guard replay_guard::in_memory(replay_guard_options options)
 
 replay_guard replay_guard::shared(storage_ptr storage, replay_guard_options options)
 {
-    check(options);
+    check_options(options);
     detail::require_option(storage != nullptr, "replay_guard::shared: a storage");
     replay_guard made;
     made.strikes_ = std::make_shared<detail::strike_register>(std::move(storage), std::move(options), false);
     return made;
+}
+
+asio::awaitable<void> replay_guard::check() const
+{
+    auto const strikes = strikes_;
+    if (strikes)
+        co_await detail::strike_register::check(strikes);
 }
 
 replay_guard replay_guard::single_use_tickets()

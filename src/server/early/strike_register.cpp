@@ -3,10 +3,15 @@
 
 #include "storage/expiry_field.hpp"
 
+#include <reprise/base/error.hpp>
 #include <reprise/io/within.hpp>
+#include <reprise/storage/immediate_storage.hpp>
 
+#include <algorithm>
+#include <charconv>
 #include <span>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 namespace reprise::detail {
@@ -17,23 +22,45 @@ constexpr std::string_view prefix = "reprise early data ";
 constexpr std::string_view begin_name = "reprise replay guard begin";
 constexpr std::chrono::hours begin_life{24 * 365};
 
-// Rounded up: it may be later than it was, never sooner.
-secret_bytes to_record(time_point begin)
+} // namespace
+
+// The time; the number of evictions, if it is known; the incarnation.
+secret_bytes register_begin::to_record() const
 {
-    secret_bytes record{expiry_field_size};
+    std::string const evicted = epoch.evicted ? std::to_string(*epoch.evicted) : std::string{};
+    auto const text = evicted + " " + epoch.incarnation;
+    secret_bytes record{expiry_field_size + text.size()};
     write_expiry(std::span<unsigned char, expiry_field_size>{record.data(), expiry_field_size},
-                 std::chrono::ceil<std::chrono::microseconds>(begin));
+                 std::chrono::ceil<std::chrono::microseconds>(at));
+    std::ranges::copy(text, record.data() + expiry_field_size);
     return record;
 }
 
-std::optional<time_point> from_record(byte_view record)
+std::optional<register_begin> register_begin::from_record(byte_view record)
 {
-    if (record.size() != expiry_field_size)
+    if (record.size() < expiry_field_size)
         return std::nullopt;
-    return read_expiry(record.first<expiry_field_size>());
+    auto const rest = record.subspan(expiry_field_size);
+    std::string_view const text{reinterpret_cast<char const*>(rest.data()), rest.size()};
+    auto const space = text.find(' ');
+    if (space == std::string_view::npos)
+        return std::nullopt;
+    register_begin result;
+    result.at = read_expiry(record.first<expiry_field_size>());
+    result.epoch.incarnation = text.substr(space + 1);
+    std::uint64_t evicted = 0;
+    auto const [end, ec] = std::from_chars(text.data(), text.data() + space, evicted);
+    if (ec == std::errc{} && end == text.data() + space)
+        result.epoch.evicted = evicted;
+    return result;
 }
 
-} // namespace
+begin_step plan_begin(std::optional<register_begin> const& found, storage_epoch const& now) noexcept
+{
+    if (now.incarnation.empty() || !now.evicted)
+        return begin_step::refuse;
+    return found && found->epoch == now ? begin_step::rely_on_it : begin_step::begin_anew;
+}
 
 early_data_reason strike_rules::judge(strike const& s, time_point issued_at, time_point now,
                                       bool keys_are_private) const noexcept
@@ -66,9 +93,16 @@ bool strike_budget::spend(time_point now) noexcept
 
 strike_register::strike_register(storage_ptr storage, replay_guard_options options, bool is_private)
     : storage_(std::move(storage)), options_(std::move(options)),
-      rules_{is_private ? std::chrono::milliseconds{0} : options_.max_clock_skew, is_private}, made_at_(options_.now()),
-      budget_(options_.max_entries, rules_.life()), evicted_(storage_->stats().evicted)
+      rules_{is_private ? std::chrono::milliseconds{0} : options_.max_clock_skew, is_private},
+      budget_(options_.max_entries, rules_.life())
 {
+    auto const own = is_private ? std::dynamic_pointer_cast<immediate_storage>(storage_) : nullptr;
+    if (!own)
+        return;
+    auto const now = options_.now();
+    auto const record = register_begin{now, own->epoch_now()}.to_record();
+    own->put_now(begin_name, record, now + begin_life);
+    first_ = register_begin::from_record(record);
 }
 
 asio::awaitable<strike> strike_register::hit(std::shared_ptr<strike_register> self, std::string binder)
@@ -89,42 +123,32 @@ asio::awaitable<strike> strike_register::ask(std::shared_ptr<strike_register> se
 {
     auto const name = std::string{prefix}.append(binder);
     auto const now = self->options_.now();
-    bool const is_first = co_await self->storage_->put_if_absent(name, secret_bytes{1}, now + self->rules_.life());
-    if (!is_first)
+    auto const answer =
+        co_await self->storage_->put_if_absent_with_epoch(name, secret_bytes{1}, now + self->rules_.life());
+    if (!answer.value)
         co_return strike{early_data_reason::replayed};
     // In this order: a storage that was emptied before the strike is seen to be.
-    auto const begin = co_await self->begin_of_storage();
-    if (!begin)
-        co_return strike{early_data_reason::guard_starting};
-    co_return strike{early_data_reason::none, *begin, *begin == self->made_at_};
-}
-
-bool strike_register::has_lost_entries()
-{
-    auto const evicted = storage_->stats().evicted;
-    std::lock_guard const lock{mutex_};
-    return std::exchange(evicted_, evicted) < evicted;
-}
-
-// Since when the storage has forgotten nothing before its time. Nothing if that is only now.
-asio::awaitable<std::optional<time_point>> strike_register::begin_of_storage()
-{
-    bool const lost = has_lost_entries();
-    auto const now = options_.now();
-    if (rules_.is_private)
+    std::string const at{begin_name};
+    auto const record = co_await self->storage_->get(at);
+    auto const begin = record ? register_begin::from_record(*record) : std::nullopt;
+    switch (plan_begin(begin, answer.epoch))
     {
-        std::lock_guard const lock{mutex_};
-        if (lost)
-            began_anew_ = now;
-        co_return began_anew_.value_or(made_at_);
+    case begin_step::refuse: co_return strike{early_data_reason::guard_unsure};
+    case begin_step::rely_on_it: co_return strike{early_data_reason::none, begin->at, begin == self->first_};
+    case begin_step::begin_anew: break;
     }
-    std::string const name{begin_name};
-    if (!lost)
-        if (auto const record = co_await storage_->get(name))
-            if (auto const begin = from_record(*record))
-                co_return begin;
-    co_await storage_->put(name, to_record(now), now + begin_life);
-    co_return std::nullopt;
+    // Not sooner than the epoch was read. If this write fails, the next strike finds the old begin and tries again.
+    register_begin const anew{self->options_.now(), answer.epoch};
+    co_await self->storage_->put(at, anew.to_record(), anew.at + begin_life);
+    co_return strike{early_data_reason::guard_starting};
+}
+
+asio::awaitable<void> strike_register::check(std::shared_ptr<strike_register> self)
+{
+    co_await self->storage_->check();
+    auto const epoch = co_await self->storage_->epoch();
+    if (epoch.incarnation.empty() || !epoch.evicted)
+        throw system_error{errc::guard_unsure, "the storage does not override storage::epoch"};
 }
 
 } // namespace reprise::detail

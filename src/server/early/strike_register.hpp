@@ -48,33 +48,58 @@ private:
     std::size_t previous_ = 0;
 };
 
+/// Since when the storage of a register has lost nothing, as far as `epoch` can tell. It lies in that storage.
+struct register_begin
+{
+    time_point at{};
+    storage_epoch epoch{};
+
+    /// The time is rounded up: it may be later than it was, never sooner.
+    [[nodiscard]] secret_bytes to_record() const;
+    [[nodiscard]] static std::optional<register_begin> from_record(byte_view record);
+
+    friend bool operator==(register_begin const&, register_begin const&) = default;
+};
+
+/// What a register does with the begin that it finds, after a strike that was answered in the epoch `now`.
+enum class begin_step
+{
+    rely_on_it,
+    begin_anew, ///< none was found, or the storage may have lost entries since
+    refuse,     ///< the storage does not know its epoch
+};
+
+[[nodiscard]] begin_step plan_begin(std::optional<register_begin> const& found, storage_epoch const& now) noexcept;
+
 /// The first flights that were seen, in a storage.
 class strike_register
 {
 public:
-    /// Takes options that were checked.
+    /// Takes options that were checked. A private register begins now.
     strike_register(storage_ptr storage, replay_guard_options options, bool is_private);
 
     /// Note this first flight, within the deadline. It may be abandoned.
     static asio::awaitable<strike> hit(std::shared_ptr<strike_register> self, std::string binder);
+
+    /// See `replay_guard::check`.
+    static asio::awaitable<void> check(std::shared_ptr<strike_register> self);
+
+    /// Whether the entries are in the memory of this process alone.
+    [[nodiscard]] bool is_process_local() const noexcept { return storage_->is_process_local(); }
 
     [[nodiscard]] replay_guard_options const& options() const noexcept { return options_; }
     [[nodiscard]] strike_rules const& rules() const noexcept { return rules_; }
 
 private:
     static asio::awaitable<strike> ask(std::shared_ptr<strike_register> self, std::string binder);
-    [[nodiscard]] bool has_lost_entries();
-    asio::awaitable<std::optional<time_point>> begin_of_storage();
 
     storage_ptr const storage_;
     replay_guard_options const options_;
     strike_rules const rules_;
-    time_point const made_at_;
+    std::optional<register_begin> first_; // of a private one
 
     std::mutex mutex_; // of what follows
     strike_budget budget_;
-    std::uint64_t evicted_;
-    std::optional<time_point> began_anew_;
 };
 
 } // namespace reprise::detail

@@ -1,0 +1,32 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "server/early/session_bond.hpp"
+
+#include "support/sessions.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace reprise;
+using namespace reprise::detail;
+using enum early_data_reason;
+
+TEST_SUITE_BEGIN("session bond");
+
+TEST_CASE("a session carries early data in the incarnation that it was stored in, and in no other")
+{
+    auto const made = test::make_session();
+    auto const bound = bind_to_incarnation(made, "run id");
+    REQUIRE(bound.has_value());
+    auto const stored = session::parse(bound->serialize());
+    REQUIRE(stored.has_value());
+    auto const taken = stored->copy();
+    CHECK(judge_bond(taken.get(), {"run id", 0}) == none);
+    CHECK(judge_bond(taken.get(), {"run id", 7}) == none); // an eviction is a miss
+    CHECK(judge_bond(taken.get(), {"run id", std::nullopt}) == none);
+    CHECK(judge_bond(taken.get(), {"another", 0}) == guard_starting);
+    CHECK(judge_bond(taken.get(), {"run id ", 0}) == guard_starting);
+    CHECK(judge_bond(taken.get(), {}) == guard_unsure);
+    CHECK(judge_bond(made.copy().get(), {"run id", 0}) == guard_starting);
+    CHECK(bound->origin().verified_at == made.origin().verified_at);
+}
+
+TEST_SUITE_END();
