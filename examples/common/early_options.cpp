@@ -17,7 +17,7 @@ try
     if (line == single_use)
         return reprise::replay_guard::single_use_tickets();
     if (line == "memory")
-        return reprise::replay_guard::in_memory();
+        return reprise::replay_guard::in_memory({.one_process = true}); // as --help says
     reprise::replay_guard_options options;
     if (line.starts_with("lmdb:")) // one machine, one clock
         options.max_clock_skew = std::chrono::milliseconds{0};
@@ -49,7 +49,8 @@ reprise::early_data_options make_early_data(early_options const& options)
 {
     if (options.bytes == 0)
         return {};
-    return {.max_bytes = options.bytes, .guard = make_guard(options.guard.value_or("memory"))};
+    return {.max_bytes = options.bytes,
+            .guard = options.guard ? make_guard(*options.guard) : reprise::replay_guard::in_memory()};
 }
 
 void print_early_data(std::ostream& out, reprise::session_cache_stats const& stats)

@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "base/require_option.hpp"
 #include "cache_core.hpp"
+#include "server/early/strike_register.hpp"
 #include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
 
@@ -30,6 +31,21 @@ void check_early_data(session_cache_options const& o)
                            "use session_cache_options::tickets = false, or another guard");
     detail::require_option(tickets || o.mode != cache_mode::off,
                            "early_data_options: there is neither a storage nor a ticket key to resume by");
+}
+
+// Where others may open the tickets, the memory of one process does not know what they have accepted.
+void check_guard(detail::cache_core const& core)
+{
+    auto const& early = core.options.early_data;
+    auto const& strikes = early.guard.strikes();
+    if (early.max_bytes == 0 || !strikes || !core.tickets)
+        return;
+    bool const is_one_process = core.tickets->is_private() || strikes->options().one_process;
+    detail::require_option(
+        is_one_process || !strikes->is_process_local(),
+        "replay_guard: it is in the memory of one process, and other processes may open tickets under "
+        "these ticket_keys; use replay_guard::shared with a storage that all of them have, or set "
+        "replay_guard_options::one_process if there is one process");
 }
 
 session_cache_options checked(session_cache_options o)
@@ -103,6 +119,7 @@ session_cache::session_cache(asio::ssl::context& tls, session_cache_options opti
     detail::require_option(::SSL_CTX_get_max_early_data(context_.get()) == 0,
                            "SSL_CTX_set_max_early_data: early data goes with session_cache_options::early_data and its "
                            "replay guard");
+    check_guard(*core_);
     detail::attach(context_.get(), core_);
     configure(context_.get(), core_->options);
     /* Each connection sets its own. This is for those that do not come this far, because without any OpenSSL ends a

@@ -380,7 +380,7 @@ private:
 
 reprise::early_data_options accepting(std::uint32_t bytes)
 {
-    return {.max_bytes = bytes, .guard = reprise::replay_guard::in_memory()};
+    return {.max_bytes = bytes, .guard = reprise::replay_guard::in_memory({.one_process = true})};
 }
 
 } // namespace
@@ -437,7 +437,8 @@ TEST_CASE("in a fleet, a guard in memory does not know of a ticket that is older
 {
     reprise::testing::manual_clock later;
     later.advance(5s);
-    twins t{accepting(100), {.max_bytes = 100, .guard = reprise::replay_guard::in_memory({.now = later})}};
+    auto const guard = reprise::replay_guard::in_memory({.one_process = true, .now = later});
+    twins t{accepting(100), {.max_bytes = 100, .guard = guard}};
     auto const info = t.visit(50);
     CHECK(info.resumed());
     CHECK(info.early_data == early_data_status::rejected);

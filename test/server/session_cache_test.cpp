@@ -1,5 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/cache_core.hpp"
+#include "support/child.hpp"
+#include "support/keys.hpp"
+#include "support/plain_storage.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/server/session_cache.hpp>
@@ -7,8 +10,10 @@
 
 #include <doctest/doctest.h>
 
+#include <numeric>
 #include <optional>
 #include <string>
+#include <vector>
 
 using namespace reprise;
 using namespace std::chrono_literals;
@@ -237,6 +242,48 @@ TEST_CASE("early data that could be replayed cannot be configured")
     CHECK(is_accepted(with({.max_bytes = 1, .guard = memory}, {.tickets = false})));
     CHECK(is_accepted(with({.max_bytes = 1, .guard = single}, {.tickets = false})));
     CHECK(is_accepted(with({.guard = single}))); // early data is off
+}
+
+TEST_CASE("a guard in memory does not go with keys that other processes may have, unless there are none")
+{
+    struct keys_of_others
+    {
+        char const* name;
+        ticket_keys keys;
+    };
+    test::temporary_directory const directory;
+    std::string key(80, '\0');
+    std::iota(key.begin(), key.end(), '\1');
+    auto const callback = []() -> asio::awaitable<ticket_key_set> { co_return ticket_key_set{}; };
+    std::vector<keys_of_others> const sources = {
+        {"files", ticket_keys::from_files({.paths = {directory.write("ticket.key", key)}})},
+        {"shared", ticket_keys::shared(memory_storage::make(), {.fleet_secret = test::key_of(1)})},
+        {"callback", ticket_keys::from_callback(callback)}};
+    auto const with = [](ticket_keys keys, replay_guard guard)
+    {
+        session_cache_options o;
+        o.id_context = "x";
+        o.tickets = std::move(keys);
+        o.early_data = {.max_bytes = 1, .guard = std::move(guard)};
+        return o;
+    };
+    auto const in_process = memory_storage::make();
+    auto const elsewhere = std::make_shared<test::plain_storage>();
+    for (auto const& source : sources)
+    {
+        CAPTURE(source.name);
+        for (auto const& guard : {replay_guard::in_memory(), replay_guard::shared(in_process)})
+            CHECK(is_refused(with(source.keys, guard), errc::bad_option, "one_process"));
+        for (auto const& guard :
+             {replay_guard::in_memory({.one_process = true}), replay_guard::shared(in_process, {.one_process = true}),
+              replay_guard::shared(elsewhere)})
+        {
+            auto tls = context();
+            CHECK_FALSE(attach(tls, with(source.keys, guard)).has_value());
+        }
+    }
+    auto tls = context();
+    CHECK_FALSE(attach(tls, with(ticket_keys::rotating({}), replay_guard::in_memory())).has_value());
 }
 
 TEST_CASE("a context that accepts early data by itself is refused: a storage goes around OpenSSL's protection")

@@ -30,6 +30,10 @@ struct replay_guard_options
     /// machine.
     std::chrono::milliseconds max_clock_skew{10'000};
 
+    /// The caller's word that no other process opens the same tickets. A guard in the memory of one process needs it with
+    /// `ticket_keys` from files, from a callback or from a storage, because other processes may open tickets under those.
+    bool one_process = false;
+
     /// Where "now" comes from.
     clock now = system_clock();
 };

@@ -177,8 +177,9 @@ public:
 
         @throws system_error `errc::id_context_missing`, `errc::id_context_too_long`, `errc::bad_option`,
             `errc::already_attached`, `errc::callback_taken`. The context is then as it was. `bad_option` also for what would
-            accept replays: early data without a guard, with a guard that does not fit the tickets, or on a context that
-            accepts it by itself (SSL_CTX_set_max_early_data(3)), whose own protection fails with a storage.
+            accept replays: early data without a guard, with a guard that does not fit the tickets, with a guard in memory
+            and keys that other processes may have, or on a context that accepts it by itself
+            (SSL_CTX_set_max_early_data(3)), whose own protection fails with a storage.
     */
     session_cache(asio::ssl::context& tls, session_cache_options options);
 
