@@ -6,6 +6,7 @@
 #include "client/early_offer.hpp"
 #include "client/retry_plan.hpp"
 #include "tls/client_offer.hpp"
+#include "tls/external_psk.hpp"
 #include "tls/verify_again.hpp"
 #include "tls/versions.hpp"
 
@@ -306,6 +307,7 @@ std::string const& client_connection::own_id()
 ssl_ptr client_connection::begin(host_name const& host, std::string const& service)
 {
     offered_.reset();
+    offered_copy_.reset();
     early_size_ = 0;
     unverified_.clear();
     verified_ = false;
@@ -554,7 +556,7 @@ void client_connection::offer(SSL* ssl, session const& candidate)
     reason_ = judge(ssl, candidate);
     if (reason_ != full_reason::none)
         return;
-    auto const fresh = candidate.copy();
+    auto fresh = candidate.copy();
     if (!fresh || ::SSL_set_session(ssl, fresh.get()) != 1)
     {
         ::ERR_clear_error();
@@ -562,6 +564,7 @@ void client_connection::offer(SSL* ssl, session const& candidate)
         return;
     }
     offered_ = candidate;
+    offered_copy_ = std::move(fresh);
 }
 
 byte_view client_connection::plan_early(SSL* ssl, early_data const& wanted)
@@ -602,7 +605,7 @@ bool client_connection::may_do_without_early(SSL const* ssl) const noexcept
     return early_size_ != 0 && has_turned_early_data_down(ssl) && ::SSL_get_verify_result(ssl) == X509_V_OK;
 }
 
-void client_connection::on_new_session(SSL const* ssl, SSL_SESSION const* live) noexcept
+void client_connection::on_new_session(SSL* ssl, SSL_SESSION const* live) noexcept
 try
 {
     // A server may ask for a certificate after the handshake, too (RFC 8446, 4.6.2).
@@ -615,6 +618,9 @@ try
             unverified_.push_back(std::move(copy));
         return;
     }
+    // A TLS 1.2 session that arrives later belongs to a renegotiation, which has verified the server anew.
+    if (::SSL_version(ssl) <= TLS1_2_VERSION && begin_origin(ssl) != full_reason::none)
+        return;
     keep(live);
 }
 catch (...)
@@ -640,17 +646,45 @@ catch (...) // a session that there is no memory for costs the next connection a
     return false;
 }
 
+/* In TLS 1.3 OpenSSL reports an external key as the resumption of a session, which was made for the key: it is not the one
+   that was offered, nor has it a ticket, as one that client_options::on_ssl has set. */
+bool client_connection::used_external_psk(SSL* ssl) const
+{
+    if (::SSL_version(ssl) != TLS1_3_VERSION)
+        return used_psk_suite(ssl);
+    SSL_SESSION const* const current = ::SSL_get_session(ssl);
+    return ::SSL_session_reused(ssl) == 1 && current != offered_copy_.get() && ::SSL_SESSION_has_ticket(current) == 0;
+}
+
+// Record what this handshake has verified. Returns why its sessions are not kept, `none` if they are.
+full_reason client_connection::begin_origin(SSL* ssl)
+{
+    origin_ = session_origin::of_full_handshake(ssl, options_.now());
+    origin_.verified_under = verification_;
+    // Somebody's SSL_CTX_set_cert_verify_callback(3) has decided, without building a chain.
+    bool const is_verified_unseen = must_verify(ssl) && origin_.chain && ::SSL_get0_verified_chain(ssl) == nullptr;
+    bool const is_of_caller = ::SSL_session_reused(ssl) == 1; // nobody knows when its server was verified
+    bool const is_unrepeatable = is_verified_unseen || is_of_caller || !identity_is_known(ssl);
+    auto const reason = used_external_psk(ssl)                ? full_reason::external_psk
+                        : ::SSL_version(ssl) < TLS1_2_VERSION ? full_reason::old_protocol
+                        : is_unrepeatable                     ? full_reason::unrepeatable
+                                                              : full_reason::none;
+    keeps_ = keeps_ && reason == full_reason::none;
+    return reason;
+}
+
 void client_connection::handshake_done(SSL* ssl)
 {
     verified_ = true;
     info_ = describe_handshake(ssl);
-    auto const now = options_.now();
+    if (used_external_psk(ssl))
+        info_.kind = handshake_kind::full;
     SSL_SESSION* const current = ::SSL_get_session(ssl);
     if (info_.resumed() && offered_)
     {
         origin_ = offered_->origin();
         origin_.verified_under = verification_;
-        info_.session_age = std::chrono::floor<std::chrono::seconds>(now - origin_.verified_at);
+        info_.session_age = std::chrono::floor<std::chrono::seconds>(options_.now() - origin_.verified_at);
         info_.resumption = info_.protocol == tls_version::tls13 ? resumption_kind::tls13_ticket
                            : offered_->has_ticket()             ? resumption_kind::tls12_ticket
                                                                 : resumption_kind::tls12_session_id;
@@ -660,17 +694,11 @@ void client_connection::handshake_done(SSL* ssl)
     }
     else
     {
-        origin_ = session_origin::of_full_handshake(ssl, now);
-        origin_.verified_under = verification_;
-        info_.reason = offered_ ? full_reason::declined : reason_;
-        // Somebody's SSL_CTX_set_cert_verify_callback(3) has decided, without building a chain.
-        bool const is_verified_unseen = must_verify(ssl) && origin_.chain && ::SSL_get0_verified_chain(ssl) == nullptr;
-        if (is_verified_unseen || !identity_is_known(ssl))
-        {
-            keeps_ = false;
-            info_.reason = full_reason::unrepeatable;
-        }
+        auto const reason = begin_origin(ssl);
+        if (!info_.resumed())
+            info_.reason = reason != full_reason::none ? reason : offered_ ? full_reason::declined : reason_;
     }
+    offered_copy_.reset();
     info_.early_reason = early_reason_;
     if (early_reason_ == early_data_reason::connection_failed)
         info_.early_data = early_data_status::rejected;

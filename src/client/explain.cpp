@@ -154,6 +154,10 @@ std::string_view advice(full_reason reason) noexcept
                "cannot repeat. For a callback that judges certificates alone declare a policy_tag.";
     case full_reason::alerted: return "The last connection that offered a session ended with a fatal alert.";
     case full_reason::not_resumable: return "The server gave no session that can be resumed.";
+    case full_reason::old_protocol:
+        return "The peer speaks TLS 1.0 or 1.1, whose sessions are not kept (RFC 8996). Use TLS 1.2 or 1.3.";
+    case full_reason::external_psk:
+        return "The connection used an external pre-shared key instead of a session. Its sessions are not kept.";
     }
     return "";
 }

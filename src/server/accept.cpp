@@ -3,6 +3,7 @@
 #include "server/early/session_bond.hpp"
 #include "server/early/strike_register.hpp"
 #include "server/switch_context.hpp"
+#include "tls/external_psk.hpp"
 #include "tls/hello_constants.hpp"
 #include "tls/session_time.hpp"
 #include "tls/versions.hpp"
@@ -126,8 +127,25 @@ error_code acceptor::explain(error_code ec) const noexcept
     return refused ? make_error_code(errc::unknown_host) : ec;
 }
 
+/* A renegotiation of TLS 1.2 is a handshake with its own verification, within a read, which cannot wait. So neither the host
+   selector nor the storage is asked: the host stays, and only a ticket can be resumed. */
+int acceptor::on_renegotiation(SSL* ssl, int* alert)
+{
+    if (read_client_hello(ssl).server_name != hello_.server_name)
+    {
+        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    origin_.reset();
+    is_fresh_ = false;
+    opened_ticket_ = false;
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
 int acceptor::on_client_hello(SSL* ssl, int* alert)
 {
+    if (phase_ == phase::over)
+        return on_renegotiation(ssl, alert);
     if (phase_ == phase::hello)
     {
         hello_ = read_client_hello(ssl);
@@ -536,12 +554,24 @@ void acceptor::keep_out_of_table(SSL_SESSION* s) const noexcept
 
 /* OpenSSL tells of new sessions as the first context's mode wants it, so what is made here is not left to that: a TLS 1.3
    session is complete when its ticket is made, and one of TLS 1.2 at the end of the handshake. */
-void acceptor::on_ticket_sealing(SSL_SESSION* made, bool is_complete) noexcept
+void acceptor::on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept
 {
-    has_ticket_ = is_complete;
-    bool const is_stateful = (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) != 0;
-    if (is_complete && is_stateful && ::SSL_SESSION_get_protocol_version(made) == TLS1_3_VERSION)
+    has_ticket_ = is_wanted;
+    bool const is_tls13 = ::SSL_SESSION_get_protocol_version(made) == TLS1_3_VERSION;
+    is_stateful_ = is_tls13 && (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) != 0;
+    if (!is_stateful_)
+        return;
+    if (is_wanted)
         keep_for_storage(made);
+    else // OpenSSL asks for a key, and so can be told that there is none, only for a sealed ticket
+        ::SSL_clear_options(ssl_, SSL_OP_NO_TICKET);
+}
+
+bool acceptor::seals_ticket() noexcept
+{
+    if (!has_ticket_ && is_stateful_)
+        ::SSL_set_options(ssl_, SSL_OP_NO_TICKET);
+    return has_ticket_;
 }
 
 void acceptor::keep_for_storage(SSL_SESSION* made) noexcept
@@ -549,7 +579,7 @@ try
 {
     unsigned id_size = 0;
     ::SSL_SESSION_get_id(made, &id_size);
-    if (id_size == 0 || !core().uses_storage())
+    if (id_size == 0 || !core().uses_storage() || used_external_psk())
         return;
     is_kept_ = true;
     if (::SSL_SESSION_get_protocol_version(made) == TLS1_2_VERSION) // it has the first context's
@@ -576,9 +606,23 @@ void acceptor::store_new_sessions(asio::any_io_executor const& ex) noexcept
     new_sessions_.clear();
 }
 
+// In TLS 1.3 OpenSSL reports an external key as the resumption of a session. That session lacks what our tickets carry.
+bool acceptor::used_external_psk()
+{
+    if (::SSL_version(ssl_) != TLS1_3_VERSION)
+        return used_psk_suite(ssl_);
+    if (!is_external_) // asked first before a ticket is made, which would complete the session
+        is_external_ = ::SSL_session_reused(ssl_) == 1 && !carries_origin(::SSL_get_session(ssl_));
+    return *is_external_;
+}
+
 void acceptor::finish()
 {
     info_ = describe_handshake(ssl_);
+    bool const is_external = used_external_psk();
+    bool const is_old = ::SSL_version(ssl_) < TLS1_2_VERSION;
+    if (is_external)
+        info_.kind = handshake_kind::full;
     if (info_.resumed())
     {
         bool const stateful = (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) != 0;
@@ -590,7 +634,10 @@ void acceptor::finish()
             info_.session_age = std::chrono::floor<std::chrono::seconds>(core().options.now() - origin_->verified_at);
     }
     else
-        info_.reason = reason_ == full_reason::none ? full_reason::not_acceptable : reason_;
+        info_.reason = is_external                    ? full_reason::external_psk
+                       : is_old                       ? full_reason::old_protocol
+                       : reason_ == full_reason::none ? full_reason::not_acceptable
+                                                      : reason_;
     bool const is_accepted = ::SSL_get_early_data_status(ssl_) == SSL_EARLY_DATA_ACCEPTED;
     info_.early_data = is_accepted                ? early_data_status::accepted
                        : hello_.offers_early_data ? early_data_status::rejected
@@ -603,6 +650,8 @@ void acceptor::finish()
         keep_for_storage(::SSL_get_session(ssl_));
     if (fetched_)
         keep_out_of_table(fetched_.get());
+    if (is_external || is_old) // OpenSSL has stored it, if the context's mode says so
+        ::SSL_CTX_remove_session(::SSL_get_SSL_CTX(ssl_), ::SSL_get_session(ssl_));
     phase_ = phase::over;
     forget_offers();
 }

@@ -148,6 +148,9 @@ private:
     std::string incarnation_; // of the storage, as it was last seen
 };
 
+/// Whether a session has come out of a ticket or a record of this library.
+[[nodiscard]] bool carries_origin(SSL_SESSION* session) noexcept;
+
 /// The acceptor of a connection, or null for one that is not a server_stream's.
 [[nodiscard]] acceptor* acceptor_of(SSL const* ssl) noexcept;
 void set_acceptor(SSL* ssl, acceptor* a);

@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "cache_core.hpp"
+#include "server/tickets/large_session.hpp"
 #include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
 #include "tls/ticket_request.hpp"
@@ -163,11 +164,12 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
                   int seal) noexcept
 try
 {
-    auto const* const a = acceptor_of(ssl);
+    auto* const a = acceptor_of(ssl);
     auto* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
-    if (core == nullptr || !core->tickets)
-        return 0;
-    if (a != nullptr && seal != 0 && !a->has_ticket())
+    bool const is_wanted = seal == 0 || a == nullptr || a->seals_ticket();
+    if (seal != 0 && is_session_aside(ssl))
+        return put_session_back(ssl) ? 0 : -1;
+    if (!is_wanted || core == nullptr || !core->tickets)
         return 0;
     auto const policy = a != nullptr ? a->policy() : core->policy_of(ssl, "").tag;
     auto const now = core->options.now();
@@ -206,19 +208,31 @@ catch (...)
     return false;
 }
 
-// 0 would end the handshake. Of a session that could not be completed there is no ticket; that of a plain stream has one,
-// which opens as corrupt.
+bool is_stateful(SSL* ssl)
+{
+    return ::SSL_version(ssl) == TLS1_3_VERSION && (::SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0;
+}
+
+/* To return 0 would end the connection. A ticket that is not wanted is left out by the callback for its key. A plain stream
+   seals one all the same, which opens as corrupt. */
 int on_ticket_sealing(SSL* ssl, void*) noexcept
 {
     auto* const a = acceptor_of(ssl);
     auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
     if (core == nullptr)
         return 1;
-    bool const is_complete = complete_session(ssl, *core);
-    if (a != nullptr)
-        a->on_ticket_sealing(::SSL_get_session(ssl), is_complete);
-    if (!is_complete)
+    SSL_SESSION* const made = ::SSL_get_session(ssl);
+    // An external key is told from a session by what complete_session adds.
+    bool is_wanted = ::SSL_version(ssl) >= TLS1_2_VERSION && !(a != nullptr && a->used_external_psk());
+    if (is_wanted && !(complete_session(ssl, *core) && (is_stateful(ssl) || fits_into_ticket(made))))
+    {
+        is_wanted = false;
         count_loss(ssl);
+    }
+    if (a != nullptr)
+        a->on_ticket_sealing(made, is_wanted);
+    if (!fits_into_ticket(made) && !is_stateful(ssl))
+        (void)put_session_aside(ssl); // else OpenSSL ends the connection
     return 1;
 }
 
@@ -297,6 +311,11 @@ int on_early_data(SSL* ssl, void*) noexcept
 }
 
 } // namespace
+
+bool carries_origin(SSL_SESSION* session) noexcept
+{
+    return read_appdata(session).has_value();
+}
 
 acceptor* acceptor_of(SSL const* ssl) noexcept
 {

@@ -50,13 +50,22 @@ std::string_view to_string(full_reason reason) noexcept
     case full_reason::unrepeatable: return "unrepeatable";
     case full_reason::alerted: return "alerted";
     case full_reason::not_resumable: return "not-resumable";
+    case full_reason::old_protocol: return "old-protocol";
+    case full_reason::external_psk: return "external-psk";
     }
     return "unknown";
 }
 
 std::string_view to_string(tls_version version) noexcept
 {
-    return version == tls_version::tls13 ? "TLSv1.3" : "TLSv1.2";
+    switch (version)
+    {
+    case tls_version::tls10: return "TLSv1";
+    case tls_version::tls11: return "TLSv1.1";
+    case tls_version::tls12: return "TLSv1.2";
+    case tls_version::tls13: return "TLSv1.3";
+    }
+    return "unknown";
 }
 
 handshake_info describe_handshake(SSL const* ssl)

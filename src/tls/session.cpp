@@ -146,6 +146,12 @@ bool checks_dates(SSL const* ssl)
            (flags & (X509_V_FLAG_NO_CHECK_TIME | X509_V_FLAG_USE_CHECK_TIME)) == 0;
 }
 
+bool may_be_kept(SSL_SESSION const* s)
+{
+    auto const version = ::SSL_SESSION_get_protocol_version(s);
+    return ::SSL_SESSION_is_resumable(s) == 1 && (version == TLS1_2_VERSION || version == TLS1_3_VERSION);
+}
+
 } // namespace
 
 session_origin session_origin::of_full_handshake(SSL const* ssl, time_point now)
@@ -176,7 +182,7 @@ struct session::state
 
 std::optional<session> session::snapshot(SSL_SESSION const* live, session_origin origin)
 {
-    if (live == nullptr || ::SSL_SESSION_is_resumable(live) != 1)
+    if (live == nullptr || !may_be_kept(live))
         return std::nullopt;
     ssl_session_ptr copy{::SSL_SESSION_dup(live)};
     if (!copy)
@@ -199,10 +205,7 @@ boost::system::result<session> session::parse(byte_view bytes)
     unsigned char const* const end = rest.data() + rest.size();
     ssl_session_ptr native{is_chain ? ::d2i_SSL_SESSION(nullptr, &der, static_cast<long>(end - der)) : nullptr};
     ::ERR_clear_error();
-    if (!native || der != end || ::SSL_SESSION_is_resumable(native.get()) != 1)
-        return errc::session_corrupt;
-    auto const version = ::SSL_SESSION_get_protocol_version(native.get());
-    if (version != TLS1_2_VERSION && version != TLS1_3_VERSION)
+    if (!native || der != end || !may_be_kept(native.get()))
         return errc::session_corrupt;
     if (X509* const own = ::SSL_SESSION_get0_peer(native.get()))
     {

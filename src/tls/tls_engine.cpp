@@ -25,6 +25,15 @@ void release(std::vector<unsigned char>& buffer) noexcept
     std::vector<unsigned char>{}.swap(buffer);
 }
 
+// A handshake within a read or a write (renegotiation in TLS 1.2) cannot wait for an answer: the caller would take the pause
+// for a read of 0 bytes.
+tls_result not_paused(tls_result result) noexcept
+{
+    if (result.status == tls_status::paused)
+        return {tls_status::failed, 0, ERR_PACK(ERR_LIB_SSL, 0, SSL_R_CALLBACK_FAILED)};
+    return result;
+}
+
 int to_int(std::size_t size) noexcept
 {
     return static_cast<int>(std::min<std::size_t>(size, INT_MAX));
@@ -161,7 +170,7 @@ tls_result tls_engine::read(std::span<unsigned char> into)
     set_meanwhile const reading{is_reading_};
     forget_old_errors();
     int const result = ::SSL_read(ssl_.get(), into.data(), to_int(into.size()));
-    return judge(result, result > 0 ? static_cast<std::size_t>(result) : 0);
+    return not_paused(judge(result, result > 0 ? static_cast<std::size_t>(result) : 0));
 }
 
 tls_result tls_engine::peek()
@@ -169,7 +178,7 @@ tls_result tls_engine::peek()
     unsigned char byte = 0;
     set_meanwhile const reading{is_reading_};
     forget_old_errors();
-    return judge(::SSL_peek(ssl_.get(), &byte, 1), 0);
+    return not_paused(judge(::SSL_peek(ssl_.get(), &byte, 1), 0));
 }
 
 tls_result tls_engine::write(byte_view from)
@@ -180,7 +189,7 @@ tls_result tls_engine::write(byte_view from)
     std::size_t size = 0;
     int const result = is_early_ ? ::SSL_write_early_data(ssl_.get(), from.data(), from.size(), &size)
                                  : ::SSL_write_ex(ssl_.get(), from.data(), from.size(), &size);
-    return judge(result, size);
+    return not_paused(judge(result, size));
 }
 
 tls_result tls_engine::shut_down()
@@ -194,7 +203,7 @@ tls_result tls_engine::shut_down()
         set_meanwhile const reading{is_reading_};
         result = ::SSL_shutdown(ssl_.get());
     }
-    return judge(result, 0);
+    return not_paused(judge(result, 0));
 }
 
 tls_result tls_engine::judge(int result, std::size_t size) noexcept

@@ -57,6 +57,13 @@ ssl_session_ptr make_live_session(session_recipe const& recipe)
     SSL_CTX_set_max_proto_version(client_tls.native_handle(), recipe.version);
     SSL_CTX_set_timeout(client_tls.native_handle(), static_cast<long>(recipe.lifetime.count()));
 
+    if (recipe.version < TLS1_2_VERSION)
+        for (auto* const tls : {&server_tls, &client_tls})
+        {
+            SSL_CTX_set_security_level(tls->native_handle(), 0);
+            tls->clear_options(SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1);
+        }
+
     BIO* client_bio = nullptr;
     BIO* server_bio = nullptr;
     REQUIRE(BIO_new_bio_pair(&client_bio, 0, &server_bio, 0) == 1);

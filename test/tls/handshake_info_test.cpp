@@ -44,6 +44,12 @@ TEST_CASE("every reason and kind has a name of its own")
         kinds.insert(to_string(static_cast<resumption_kind>(i)));
     CHECK(kinds.size() == 6);
     CHECK_FALSE(kinds.contains("unknown"));
+
+    CHECK(to_string(tls_version::tls10) == "TLSv1"); // as SSL_get_version(3) has it
+    CHECK(to_string(tls_version::tls11) == "TLSv1.1");
+    CHECK(to_string(tls_version::tls12) == "TLSv1.2");
+    CHECK(to_string(tls_version::tls13) == "TLSv1.3");
+    CHECK(to_string(tls_version{0x0305}) == "unknown");
 }
 
 TEST_SUITE_END();

@@ -126,7 +126,7 @@ public:
     [[nodiscard]] static bool peer_said_goodbye(SSL const* ssl) noexcept;
 
     /// Called by OpenSSL for each session that arrives. One that there is no memory for is not kept.
-    void on_new_session(SSL const* ssl, SSL_SESSION const* live) noexcept;
+    void on_new_session(SSL* ssl, SSL_SESSION const* live) noexcept;
 
 private:
     // What of an SSL is or may be the caller's, as far as OpenSSL tells.
@@ -150,6 +150,8 @@ private:
     [[nodiscard]] std::shared_ptr<std::string const> verified_under() const;
     [[nodiscard]] bool is_repeatable(SSL const* ssl) const noexcept;
     [[nodiscard]] bool identity_is_known(SSL const* ssl) const noexcept;
+    [[nodiscard]] bool used_external_psk(SSL* ssl) const;
+    full_reason begin_origin(SSL* ssl);
     void ask_for_tickets() noexcept;
     /// How long to wait for the store; zero for one that answers at once.
     [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
@@ -184,7 +186,8 @@ private:
     std::array<unsigned char, 2> ticket_request_{};
     std::optional<session> exact_;
     std::optional<session> offered_;
-    bool is_exact_ = false; // offered_ is not from the store
+    ssl_session_ptr offered_copy_; // the copy of offered_ that the SSL has
+    bool is_exact_ = false;        // offered_ is not from the store
     std::size_t early_size_ = 0;
     early_data_reason early_reason_ = early_data_reason::not_asked;
     full_reason reason_ = full_reason::nothing_stored;

@@ -123,8 +123,9 @@ public:
     [[nodiscard]] full_reason check_policy(SSL_SESSION* candidate, session_origin const& origin) const;
     void on_ticket(full_reason judgement, session_origin const& origin) noexcept;
     void on_session_offered(SSL_SESSION const* offered) noexcept;
-    void on_ticket_sealing(SSL_SESSION* made, bool is_complete) noexcept;
-    [[nodiscard]] bool has_ticket() const noexcept { return has_ticket_; }
+    void on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept;
+    [[nodiscard]] bool seals_ticket() noexcept;
+    [[nodiscard]] bool used_external_psk();
     void on_no_memory() noexcept { no_memory_ = true; }
     [[nodiscard]] bool allows_early_data() noexcept;
 
@@ -136,6 +137,7 @@ public:
     /// @}
 
 private:
+    int on_renegotiation(SSL* ssl, int* alert);
     [[nodiscard]] bool apply_host();
     void apply_groups();
     void keep_for_storage(SSL_SESSION* made) noexcept;
@@ -181,9 +183,11 @@ private:
     std::optional<session_origin> origin_; // of the session that was accepted, or of this full handshake
     bool is_fresh_ = false;                // origin_ is of this full handshake
     bool opened_ticket_ = false;
-    bool tickets_ = false;   // this connection has them
-    bool has_ticket_ = true; // the session that is being sealed is complete
-    bool no_memory_ = false; // to read the ClientHello
+    bool tickets_ = false;            // this connection has them
+    bool has_ticket_ = true;          // the session that is being made gets a ticket
+    bool is_stateful_ = false;        // and its ticket is stateful
+    std::optional<bool> is_external_; // the connection has used an external PSK
+    bool no_memory_ = false;          // to read the ClientHello
     std::array<unsigned char, 32> policy_{};
     std::array<unsigned char, 32> id_context_{}; // of the policy and the server name
     std::optional<strike> strike_;

@@ -144,9 +144,11 @@ struct session_cache_stats
     /// copies.
     std::array<std::uint64_t, early_data_reason_count> early_rejected_by_reason{};
 
-    std::uint64_t lookups = 0;        ///< times the storage was asked
-    std::uint64_t stored = 0;         ///< sessions handed to the storage or to OpenSSL's table
-    std::uint64_t dropped = 0;        ///< sessions not handed over: too many writes were pending, or no memory was left
+    std::uint64_t lookups = 0; ///< times the storage was asked
+    std::uint64_t stored = 0;  ///< sessions handed to the storage or to OpenSSL's table
+    /// Sessions that were not kept: too many writes were pending, no memory was left, or a client certificate of about
+    /// 64 KB makes the session too large for a ticket.
+    std::uint64_t dropped = 0;
     std::uint64_t storage_errors = 0; ///< reads and writes that the storage failed
     std::uint64_t expired = 0;        ///< dropped by the storage or the table when their time had come
     std::uint64_t evicted = 0;        ///< dropped early, for lack of room

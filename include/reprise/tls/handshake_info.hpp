@@ -69,10 +69,14 @@ enum class full_reason
     unrepeatable = 21,     ///< the verification cannot be repeated, so that sessions are not kept
     alerted = 22,          ///< the last connection that offered a session failed with a fatal alert: it was forgotten
     not_resumable = 23,    ///< the last connection ended without a session that can be resumed
+
+    // Either end
+    old_protocol = 24, ///< the connection speaks TLS 1.0 or 1.1: their sessions are not kept (RFC 8996)
+    external_psk = 25, ///< the connection used a pre-shared key that is no session (RFC 8446, 2.2): no session is kept
 };
 
 /// The number of `full_reason` values, for arrays of counters.
-inline constexpr std::size_t full_reason_count = 24;
+inline constexpr std::size_t full_reason_count = 26;
 
 /// The outcome of one handshake, the same on both ends.
 struct handshake_info

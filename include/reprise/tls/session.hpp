@@ -17,9 +17,11 @@
 
 namespace reprise {
 
-/// The two protocols that reprise resumes; the values are those of the wire (RFC 8446, 4.1.2).
+/// The protocol of a connection; values of the wire (RFC 8446, 4.1.2). No session of TLS 1.0 or 1.1 is kept (RFC 8996).
 enum class tls_version : std::uint16_t
 {
+    tls10 = 0x0301,
+    tls11 = 0x0302,
     tls12 = 0x0303,
     tls13 = 0x0304,
 };
@@ -73,7 +75,8 @@ struct session_origin
 class session
 {
 public:
-    /// Copy what the connection has now. Nothing if the session cannot be resumed (SSL_SESSION_is_resumable(3)).
+    /// Copy what the connection has now. Nothing if the session cannot be resumed (SSL_SESSION_is_resumable(3)), or if its
+    /// protocol is TLS 1.0 or 1.1.
     [[nodiscard]] static std::optional<session> snapshot(SSL_SESSION const* live, session_origin origin);
 
     /** Read what `serialize` wrote.
