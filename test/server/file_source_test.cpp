@@ -3,6 +3,7 @@
 #include "server/tickets/ticket_ring.hpp"
 #include "support/child.hpp"
 #include "support/counted_executor.hpp"
+#include "support/forked.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/server/ticket_key_file.hpp>
@@ -659,6 +660,35 @@ TEST_CASE("a disk that does not answer stops neither the thread that asks nor an
     ::close(file);
     run_until(f.io, [&] { return f.complaint().empty(); });
 }
+
+#ifndef REPRISE_TEST_NO_FORK
+TEST_CASE("a child that is forked off while a file is read reads it itself")
+{
+    fixture f{{"0"}};
+    stalled_file stalled{f.directory / "0"};
+    fetching first{f.io, *f.source};
+    f.io.poll();
+    int const status = test::in_child(
+        [&]
+        {
+            std::filesystem::rename(stalled.path, f.directory / "stalled");
+            f.put("0", nginx(make_file_ticket_key()));
+            asio::io_context io; // the other one is the parent's
+            fetching own{io, *f.source};
+            run_until(io, [&] { return own.is_done; });
+            return own.code || !own.said.empty() ? 1 : 0;
+        });
+    CHECK(status == 0);
+    stalled.path = f.directory / "stalled";
+    run_until(f.io, // with an end of the file the thread ends
+              [&]
+              {
+                  if (int const file = stalled.answer(); file >= 0)
+                      ::close(file);
+                  return first.is_done;
+              });
+}
+#endif
 
 TEST_CASE("when a disk answers again, so does the source")
 {

@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/key_source.hpp"
 
+#include "base/fork.hpp"
 #include "base/require_option.hpp"
 #include "base/signals_blocked.hpp"
 #include "storage/handoff.hpp"
@@ -41,7 +42,7 @@ struct file_list
 {
     std::vector<std::filesystem::path> paths;
     clock now;
-    std::atomic<bool> is_read{false};     // by a thread, at this moment
+    std::atomic<unsigned> reader{0};      // fork_depth() + 1 of the process whose thread reads, at this moment
     std::atomic<std::size_t> position{0}; // and that is the path
 };
 
@@ -60,7 +61,8 @@ public:
     static void begin(std::shared_ptr<reading> self)
     {
         auto const files = self->files_;
-        if (files->is_read.exchange(true))
+        auto const own = fork_depth() + 1;
+        if (files->reader.exchange(own) == own)
             throw system_error{make_error_code(boost::system::errc::device_or_resource_busy),
                                files->paths[files->position].string() +
                                    ": reading it began earlier and has not ended. Is its disk there?"};
@@ -71,13 +73,13 @@ public:
         }
         catch (std::system_error const& e)
         {
-            files->is_read = false;
+            files->reader = 0;
             throw system_error{e.code().value(), boost::system::generic_category(),
                                "a thread that reads ticket key files"};
         }
         catch (...)
         {
-            files->is_read = false;
+            files->reader = 0;
             throw;
         }
     }
@@ -101,7 +103,7 @@ private:
             files_->position = i;
             error_ = read(files_->paths[i]);
         }
-        files_->is_read = false;
+        files_->reader = 0;
         done_->complete();
     }
 
