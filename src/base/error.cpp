@@ -24,7 +24,7 @@ public:
         case errc::id_context_too_long: return "the session id context is longer than 32 bytes";
         case errc::already_attached:
             return "this ssl::context already has a session_cache: use that one, or another context";
-        case errc::bad_option: return "an option is outside its bounds";
+        case errc::bad_option: return "an option or an argument cannot be used";
         case errc::callback_taken: return "the ssl::context has a session callback that somebody else has set";
         case errc::unknown_host: return "no virtual host of this name";
         case errc::weak_ticket_key:

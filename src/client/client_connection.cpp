@@ -8,6 +8,7 @@
 #include "tls/client_offer.hpp"
 #include "tls/external_psk.hpp"
 #include "tls/verify_again.hpp"
+#include "tls/verify_failure.hpp"
 #include "tls/versions.hpp"
 
 #include <reprise/base/error.hpp>
@@ -736,6 +737,13 @@ void client_connection::capture_before_shutdown(SSL* ssl)
         return;
     if (!keep(::SSL_get_session(ssl)))
         store_->note(key_, full_reason::not_resumable);
+}
+
+std::string client_connection::why_not_verified(SSL* ssl, error_code why)
+{
+    if (why.category() != asio::error::get_ssl_category())
+        return {};
+    return detail::why_not_verified(ssl, static_cast<unsigned long>(why.value()));
 }
 
 handshake_info const& client_connection::failed(std::string why)

@@ -2,6 +2,7 @@
 #include "client_context.hpp"
 
 #include "base/openssl.hpp"
+#include "tls/context_use.hpp"
 #include "tls/session_table.hpp"
 #include "tls/ticket_request.hpp"
 
@@ -93,6 +94,7 @@ client_context& client_context::of(SSL_CTX* context)
     std::lock_guard const lock{mutex};
     if (auto* const known = find(context))
         return *known;
+    require_end(context, tls_end::client);
     auto added = std::make_unique<client_context>();
     fill_random(added->id);
     added->previous = ::SSL_CTX_sess_get_new_cb(context);

@@ -6,6 +6,7 @@
 #include "tls/external_psk.hpp"
 #include "tls/hello_constants.hpp"
 #include "tls/session_time.hpp"
+#include "tls/verify_failure.hpp"
 #include "tls/versions.hpp"
 
 #include <reprise/base/error.hpp>
@@ -96,6 +97,8 @@ try
     store_new_sessions(ex);
     if (core().tickets)
         core().tickets->begin_refresh(ex);
+    if (result.status == tls_status::failed)
+        info_.failure = why_not_verified(ssl_, result.error);
     if (result.status == tls_status::done)
     {
         finish();

@@ -2,6 +2,7 @@
 #include "base/require_option.hpp"
 #include "cache_core.hpp"
 #include "server/early/strike_register.hpp"
+#include "tls/context_use.hpp"
 #include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
 
@@ -115,6 +116,12 @@ void configure(SSL_CTX* context, session_cache_options const& o)
 session_cache::session_cache(asio::ssl::context& tls, session_cache_options options)
     : context_(share(tls.native_handle())), core_(std::make_shared<detail::cache_core>(checked(std::move(options))))
 {
+    detail::require_end(context_.get(), detail::tls_end::server);
+    detail::require_option(
+        !core_->options.needs_certificate || detail::has_certificate(context_.get()),
+        "ssl::context: no certificate with its private key, so that every handshake would fail; load "
+        "them before the session_cache is made, or set session_cache_options::needs_certificate = "
+        "false if a callback, another context or a pre-shared key takes their place");
     // OpenSSL's own protection asks its own table, which an external storage goes around.
     detail::require_option(::SSL_CTX_get_max_early_data(context_.get()) == 0,
                            "SSL_CTX_set_max_early_data: early data goes with session_cache_options::early_data and its "

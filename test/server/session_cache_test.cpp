@@ -7,6 +7,7 @@
 #include <reprise/base/error.hpp>
 #include <reprise/server/session_cache.hpp>
 #include <reprise/storage/memory_storage.hpp>
+#include <reprise/testing/certificate.hpp>
 
 #include <doctest/doctest.h>
 
@@ -25,7 +26,12 @@ namespace {
 
 asio::ssl::context context()
 {
-    return asio::ssl::context{asio::ssl::context::tls_server};
+    static testing::certificate_authority const authority{"unit test authority"};
+    static testing::identity const own = authority.issue({"localhost"});
+    asio::ssl::context tls{asio::ssl::context::tls_server};
+    tls.use_certificate_chain(asio::buffer(own.certificate));
+    tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem);
+    return tls;
 }
 
 struct refusal
@@ -294,6 +300,71 @@ TEST_CASE("a context that accepts early data by itself is refused: a storage goe
     REQUIRE(refused.has_value());
     CHECK(refused->code == errc::bad_option);
     CHECK(refused->what.find("SSL_CTX_set_max_early_data") != std::string::npos);
+}
+
+TEST_CASE("a context that cannot serve is refused, and left as it was")
+{
+    struct attempt
+    {
+        char const* name;
+        SSL_METHOD const* method;
+        char const* says; // null: accepted
+    };
+    for (auto const& a : {attempt{"client", ::TLS_client_method(), "made for clients"},
+                          attempt{"DTLS", ::DTLS_server_method(), "made for DTLS"},
+                          attempt{"DTLS client", ::DTLS_client_method(), "made for DTLS"},
+                          attempt{"server", ::TLS_server_method(), nullptr}, attempt{"both", ::TLS_method(), nullptr}})
+    {
+        CAPTURE(std::string{a.name});
+        asio::ssl::context tls{::SSL_CTX_new(a.method)};
+        auto const refused = attach(tls, {.id_context = "x", .needs_certificate = false});
+        REQUIRE(refused.has_value() == (a.says != nullptr));
+        bool const has_callback = SSL_CTX_sess_get_get_cb(tls.native_handle()) != nullptr;
+        CHECK(has_callback == !refused);
+        if (!refused)
+            continue;
+        CHECK(refused->code == errc::bad_option);
+        CHECK(refused->what.find(a.says) != std::string::npos);
+    }
+}
+
+TEST_CASE("a context without a certificate and its key is refused, unless the caller says where they come from")
+{
+    testing::certificate_authority const authority{"another"};
+    auto const own = authority.issue({"localhost"});
+    struct attempt
+    {
+        char const* name;
+        void (*configure)(asio::ssl::context&, testing::identity const&);
+        bool is_accepted;
+    };
+    for (auto const &a : {attempt{"nothing", [](auto&, auto&) {}, false},
+                          attempt{"no key", [](auto& tls, auto& own)
+                                  { tls.use_certificate_chain(asio::buffer(own.certificate)); }, false},
+                          attempt{"no certificate", [](auto& tls, auto& own)
+                                  { tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem); }, false},
+                          attempt{"authorities alone", [](auto& tls, auto& own)
+                                  { tls.add_certificate_authority(asio::buffer(own.certificate)); }, false},
+                          attempt{"both",
+                                  [](auto& tls, auto& own)
+                                  {
+                                      tls.use_certificate_chain(asio::buffer(own.certificate));
+                                      tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem);
+                                  },
+                                  true}})
+    {
+        CAPTURE(std::string{a.name});
+        asio::ssl::context tls{asio::ssl::context::tls_server};
+        a.configure(tls, own);
+        auto const refused = attach(tls, {.id_context = "x"});
+        CHECK(refused.has_value() == !a.is_accepted);
+        if (!refused)
+            continue;
+        CHECK(refused->code == errc::bad_option);
+        CHECK(refused->what.find("needs_certificate") != std::string::npos);
+        CHECK(refused->what.find("bounds") == std::string::npos);
+        CHECK_FALSE(attach(tls, {.id_context = "x", .needs_certificate = false}).has_value());
+    }
 }
 
 TEST_SUITE_END();

@@ -38,7 +38,7 @@ enum class errc
     /// This ssl::context already has a session_cache. One context has one cache: use the first, or another context.
     already_attached = 6,
 
-    /// An option is outside its documented bounds; `what()` of the exception names it.
+    /// An option or an argument cannot be used; `what()` of the exception names it and says what is valid.
     bad_option = 7,
 
     /// The ssl::context has a get-session callback of somebody else's (SSL_CTX_sess_set_get_cb(3)).

@@ -116,6 +116,9 @@ public:
     /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
     void capture_before_shutdown(SSL* ssl);
 
+    /// Why a handshake that failed with this error has not verified the server's certificate. Empty for other errors.
+    [[nodiscard]] static std::string why_not_verified(SSL* ssl, error_code why);
+
     /// Connecting or shaking hands has failed. @return What `info` is from here on.
     handshake_info const& failed(std::string why);
 

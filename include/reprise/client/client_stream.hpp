@@ -91,7 +91,7 @@ public:
     using native_handle_type = SSL*;
 
     /// A stream that keeps its sessions in `store`. @param from An executor, or an execution context such as an io_context.
-    /// @throws system_error `errc::bad_option`.
+    /// @throws system_error `errc::bad_option`, also for a context that is made for servers or for DTLS.
     template <class From>
         requires(makes_next_layer<From>)
     client_stream(From&& from, asio::ssl::context& tls, session_store& store, client_options options)
@@ -239,7 +239,8 @@ public:
             `lookup_deadline`. With `client_options::retry` that is for each attempt.
         @li `errc::proxy_refused`, `proxy_authentication_required`, `proxy_malformed`, with `client_options::proxy`;
             `errc::bad_option` for a host or service that cannot be asked of it.
-        @li Resolver, socket and OpenSSL errors, unchanged, in their own categories; the stream is closed.
+        @li Resolver, socket and OpenSSL errors, unchanged, in their own categories; the stream is closed. If the server's
+            certificate was not verified, `handshake_info::failure` says why.
     */
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_connect(std::string_view host, std::string_view service, Token&& token = {})
@@ -442,6 +443,7 @@ private:
         detail::coalescer joined;
         std::optional<peer> to;
         bool open = false;
+        std::string failure; // what an error code does not say of the attempt in progress
         bool is_connecting = false;
 
         auto& socket() noexcept { return way.socket(); }
@@ -591,7 +593,7 @@ private:
             auto const limit = connection.options().connect_timeout;
             detail::watchdog const dog{ex, limit, [this] { close(); }};
             error_code ec;
-            std::string failure;
+            failure.clear();
             try
             {
                 if constexpr (connects)
@@ -618,7 +620,7 @@ private:
             if (open)
                 co_return result{{}, connection.info()};
             close();
-            co_return result{ec, connection.failed(std::move(failure))};
+            co_return result{ec, connection.failed(std::exchange(failure, {}))};
         }
 
         static std::chrono::steady_clock::time_point end_of(std::chrono::milliseconds limit)
@@ -675,6 +677,7 @@ private:
             };
             auto const [ec, none] = co_await tls_stream::async_perform(held(std::move(self)), step,
                                                                        asio::enable_terminal_cancellation{}, no_throw);
+            failure = connection.why_not_verified(tls->engine.native_handle(), ec);
             if (!ec)
                 connection.handshake_done(tls->engine.native_handle());
             // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).

@@ -144,7 +144,8 @@ public:
         @li `asio::ssl::error::stream_truncated`, if the client closed during the handshake.
         @li `errc::operation_in_progress`, `errc::already_connected`, `errc::stream_closed`, if a handshake is pending, is
             complete, or has failed.
-        @li Socket and OpenSSL errors, unchanged; `http request` for plain HTTP on the TLS port. The alert was sent.
+        @li Socket and OpenSSL errors, unchanged; `http request` for plain HTTP on the TLS port. The alert was sent. If the
+            client's certificate was not verified, `handshake_info::failure` says why.
     */
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_handshake(Token&& token = {})

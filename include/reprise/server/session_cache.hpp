@@ -121,6 +121,12 @@ struct session_cache_options
     /// Told of each handshake, for logs and metrics, with the id context for a name. Null for nobody.
     std::shared_ptr<reprise::observer> observer{};
 
+    /// Whether the context must have a certificate and its private key when the cache is made, because every handshake
+    /// fails without. False for a context whose certificate comes later or from elsewhere: from a callback
+    /// (SSL_CTX_set_cert_cb(3)), from the context that a servername callback or `server_options::select_host` chooses, or
+    /// not at all, if clients use pre-shared keys or verify raw public keys. OpenSSL does not tell which callbacks are set.
+    bool needs_certificate = true;
+
     /// Where "now" comes from, for what OpenSSL does not time itself: max_session_age and the storage's expiry.
     clock now = system_clock();
 };
@@ -178,7 +184,8 @@ public:
     /** Attach to a context.
 
         @throws system_error `errc::id_context_missing`, `errc::id_context_too_long`, `errc::bad_option`,
-            `errc::already_attached`, `errc::callback_taken`. The context is then as it was. `bad_option` also for what would
+            `errc::already_attached`, `errc::callback_taken`. The context is then as it was. `bad_option` also for a context
+            that is made for clients or for DTLS, for one without a certificate (`needs_certificate`), and for what would
             accept replays: early data without a guard, with a guard that does not fit the tickets, with a guard in memory
             and keys that other processes may have, or on a context that accepts it by itself
             (SSL_CTX_set_max_early_data(3)), whose own protection fails with a storage.

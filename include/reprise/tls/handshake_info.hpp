@@ -106,7 +106,9 @@ struct handshake_info
     /// On a client: how many bytes the server has accepted early. A server reads them.
     std::size_t early_size = 0;
 
-    /// Of a handshake that failed: what its error code does not say, for example which host is none. Empty otherwise.
+    /// Of a handshake that failed: what its error code does not say. Which host is none, or why the peer's certificate was
+    /// not verified: OpenSSL's text and number (X509_STORE_CTX_get_error(3)); on a client also the name that was expected,
+    /// and subject and issuer, which are the server's text with control characters escaped (RFC 4514). Empty otherwise.
     std::string failure{};
 
     [[nodiscard]] bool resumed() const noexcept { return kind == handshake_kind::resumed; }
