@@ -56,7 +56,7 @@ attachment* attachment_of(SSL_CTX const* context) noexcept
 }
 
 /* What a ticket carries beside the session: the times that OpenSSL resets when it renews one, and the verify result. The
-   ticket is sealed, so nobody but this server's keys can have written it. */
+   ticket is sealed, so nobody but this server's keys can have written it. In a storage more may follow: session_bond.hpp. */
 struct ticket_appdata
 {
     std::int64_t verified_at;
@@ -69,7 +69,7 @@ std::optional<session_origin> read_appdata(SSL_SESSION* from)
     void* data = nullptr;
     std::size_t size = 0;
     ticket_appdata appdata{};
-    if (::SSL_SESSION_get0_ticket_appdata(from, &data, &size) != 1 || size != sizeof appdata)
+    if (::SSL_SESSION_get0_ticket_appdata(from, &data, &size) != 1 || size < sizeof appdata)
         return std::nullopt;
     std::memcpy(&appdata, data, sizeof appdata);
     return session_origin{time_point{time_point::duration{appdata.verified_at}},

@@ -57,8 +57,7 @@ TEST_CASE("the ends of a race's attempts run on the operation's executor, not on
 
     asio::any_io_executor const operation = asio::make_strand(io);
     watched_socket::ended_on().clear();
-    auto const race =
-        std::make_shared<connect_race<watched_socket>>(operation, of_sockets.get_executor(), endpoints);
+    auto const race = std::make_shared<connect_race<watched_socket>>(operation, of_sockets.get_executor(), endpoints);
     bool done = false;
     error_code result = asio::error::would_block;
     asio::co_spawn(operation, race->run(10s, std::chrono::steady_clock::now() + 10s),

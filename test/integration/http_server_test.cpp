@@ -178,8 +178,8 @@ TEST_CASE("a request ends where its fields say, and a request with an ambiguous 
                     {
                         if (piece == 1 && row.bytes.size() > 1000)
                             continue;
-                        CAPTURE(row.name);
                         co_await say(r, row.bytes, row.bodies.size(), piece);
+                        CAPTURE(row.name); // not before: what a thread captures is its own
                         REQUIRE(r.seen.size() == row.bodies.size() + 1);
                         for (std::size_t i = 0; i < row.bodies.size(); ++i)
                             CHECK(r.seen[i].request.body() == row.bodies[i]);
@@ -201,17 +201,19 @@ TEST_CASE("a field Early-Data marks a request as early, also repeated or with an
                                           "Early-Data:\r\n", "Early-Data: 1, 1\r\n",
                                           "Early-Data: 0\r\nEarly-Data: 1\r\n", "Early-Data: 1\r\nEarly-Data: x\r\n"})
                 {
-                    CAPTURE(marks);
                     r.as = as;
                     bool const is_marked = *marks != '\0';
                     co_await say(r, "GET / HTTP/1.1\r\n" + std::string{marks} + "Host: a\r\n\r\n");
-                    REQUIRE(r.seen.size() == 2);
-                    CHECK(r.seen[0].how == (is_marked ? request_arrival::early : request_arrival::on_time));
-                    CHECK(r.seen[0].request.count("Early-Data") == (is_marked ? 1 : 0));
-                    CHECK(r.seen[0].request["Early-Data"] == (is_marked ? "1" : ""));
-
+                    {
+                        CAPTURE(marks);
+                        REQUIRE(r.seen.size() == 2);
+                        CHECK(r.seen[0].how == (is_marked ? request_arrival::early : request_arrival::on_time));
+                        CHECK(r.seen[0].request.count("Early-Data") == (is_marked ? 1 : 0));
+                        CHECK(r.seen[0].request["Early-Data"] == (is_marked ? "1" : ""));
+                    }
                     co_await say(r,
                                  "POST / HTTP/1.1\r\n" + std::string{marks} + "Host: a\r\nContent-Length: 0\r\n\r\n");
+                    CAPTURE(marks);
                     REQUIRE(r.seen.size() == 2);
                     CHECK(r.seen[0].how == (is_marked ? request_arrival::too_early : request_arrival::on_time));
                 }
@@ -278,7 +280,6 @@ TEST_CASE("a client that expects 100 Continue gets it once, and only after a val
                              std::string{done}},
                      })
                 {
-                    CAPTURE(row.name);
                     r.as = as;
                     auto stream = r.w.stream();
                     co_await stream.async_connect("localhost", r.w.srv.port());
@@ -292,7 +293,10 @@ TEST_CASE("a client that expects 100 Continue gets it once, and only after a val
                                                asio::use_awaitable);
                     co_await asio::async_read_until(stream, asio::dynamic_buffer(answer), std::string{done},
                                                     asio::use_awaitable);
-                    CHECK(answer == row.answer);
+                    {
+                        CAPTURE(row.name);
+                        CHECK(answer == row.answer);
+                    }
                     co_await stream.async_shutdown();
                 }
             // No leave where there is nothing to send, the body has come, or the length is refused.

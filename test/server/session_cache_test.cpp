@@ -339,17 +339,17 @@ TEST_CASE("a context without a certificate and its key is refused, unless the ca
         bool is_accepted;
     };
     for (auto const &a : {attempt{"nothing", [](auto&, auto&) {}, false},
-                          attempt{"no key", [](auto& tls, auto& own)
-                                  { tls.use_certificate_chain(asio::buffer(own.certificate)); }, false},
-                          attempt{"no certificate", [](auto& tls, auto& own)
-                                  { tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem); }, false},
-                          attempt{"authorities alone", [](auto& tls, auto& own)
-                                  { tls.add_certificate_authority(asio::buffer(own.certificate)); }, false},
+                          attempt{"no key", [](auto& tls, auto& with)
+                                  { tls.use_certificate_chain(asio::buffer(with.certificate)); }, false},
+                          attempt{"no certificate", [](auto& tls, auto& with)
+                                  { tls.use_private_key(asio::buffer(with.key), asio::ssl::context::pem); }, false},
+                          attempt{"authorities alone", [](auto& tls, auto& with)
+                                  { tls.add_certificate_authority(asio::buffer(with.certificate)); }, false},
                           attempt{"both",
-                                  [](auto& tls, auto& own)
+                                  [](auto& tls, auto& with)
                                   {
-                                      tls.use_certificate_chain(asio::buffer(own.certificate));
-                                      tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem);
+                                      tls.use_certificate_chain(asio::buffer(with.certificate));
+                                      tls.use_private_key(asio::buffer(with.key), asio::ssl::context::pem);
                                   },
                                   true}})
     {

@@ -3,6 +3,9 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <string_view>
+
 using namespace reprise;
 using namespace std::string_literals;
 
@@ -28,6 +31,14 @@ std::string psk(std::string const& identity)
     return prefixed(identity, 2) + be(0x01020304, 4);
 }
 
+// A label of so many letters, and what follows.
+std::string label_and(std::size_t size, std::string_view rest)
+{
+    std::string text(size, 'a');
+    text += rest;
+    return text;
+}
+
 } // namespace
 
 TEST_CASE("server_name: the first host name, if it is one")
@@ -47,7 +58,7 @@ TEST_CASE("server_name: the first host name, if it is one")
     CHECK(read(prefixed(name("xn--bcher-kva.example"), 2)) == "xn--bcher-kva.example");
     CHECK(read(prefixed(name("_sip.1.example"), 2)) == "_sip.1.example");
     CHECK(read(prefixed(name("localhost"), 2)) == "localhost");
-    CHECK(read(prefixed(name(std::string(63, 'a') + ".example"), 2)) == std::string(63, 'a') + ".example");
+    CHECK(read(prefixed(name(label_and(63, ".example")), 2)) == label_and(63, ".example"));
 
     // What is no name is none.
     for (std::string const bad : {"", ".", "..", "shop.example..", ".example", "shop..example", "*.example",
@@ -59,10 +70,10 @@ TEST_CASE("server_name: the first host name, if it is one")
         CAPTURE(bad);
         CHECK(read(prefixed(name(bad), 2)) == "");
     }
-    CHECK(read(prefixed(name(std::string(64, 'a') + ".example"), 2)) == "");
+    CHECK(read(prefixed(name(label_and(64, ".example")), 2)) == "");
     std::string longest;
     for (int i = 0; i < 4; ++i)
-        longest += std::string(62, 'a') + ".";
+        longest += label_and(62, ".");
     CHECK(read(prefixed(name(longest + "a"), 2)) == longest + "a"); // 253
     CHECK(read(prefixed(name(longest + "aa"), 2)) == "");
 

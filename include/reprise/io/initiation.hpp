@@ -24,7 +24,7 @@ public:
 
 private:
     Executor executor_;
-    Function start_;
+    [[no_unique_address]] Function start_; // GCC 12 takes an empty one with a byte of its own for uninitialised
 };
 
 } // namespace reprise::detail

@@ -427,16 +427,16 @@ private:
     template <class Begin, class Buffers, class Token>
     auto start(Begin begin, Buffers const& buffers, Token&& token)
     {
-        auto if_usable = [begin](auto handler, std::shared_ptr<impl> self, Buffers const& b)
+        auto if_usable = [](auto handler, std::shared_ptr<impl> self, Begin const& then, Buffers const& b)
         {
             auto& i = *self;
             if (auto const ec = i.why_not_usable())
                 asio::post(i.next.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
             else
-                begin(i, impl::held(std::move(self)), std::move(handler), b);
+                then(i, impl::held(std::move(self)), std::move(handler), b);
         };
         return asio::async_initiate<Token, void(error_code, std::size_t)>(
-            detail::initiation{get_executor(), std::move(if_usable)}, token, impl_, buffers);
+            detail::initiation{get_executor(), std::move(if_usable)}, token, impl_, begin, buffers);
     }
 
     std::shared_ptr<impl> impl_; // also for moving: operations and OpenSSL hold its address

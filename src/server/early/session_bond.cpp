@@ -3,7 +3,11 @@
 
 #include "base/digest_input.hpp"
 
+#include <reprise/base/secret_bytes.hpp>
+
 #include <algorithm>
+#include <cstddef>
+#include <vector>
 
 namespace reprise::detail {
 
@@ -16,13 +20,27 @@ sha256_digest bond_of(std::string_view incarnation)
     return in.digest();
 }
 
+// What the session carries beside itself: where it was verified, and behind that its bond.
+byte_view appdata_of(SSL_SESSION* from)
+{
+    void* data = nullptr;
+    std::size_t size = 0;
+    ::SSL_SESSION_get0_ticket_appdata(from, &data, &size);
+    return {static_cast<unsigned char const*>(data), size};
+}
+
 } // namespace
 
 std::optional<session> bind_to_incarnation(session const& made, std::string_view incarnation)
 {
     auto const copy = made.copy();
+    if (!copy)
+        return std::nullopt;
+    auto const before = appdata_of(copy.get());
+    std::vector<unsigned char> appdata(before.begin(), before.end());
     auto const bond = bond_of(incarnation);
-    if (!copy || ::SSL_SESSION_set1_ticket_appdata(copy.get(), bond.data(), bond.size()) != 1)
+    appdata.insert(appdata.end(), bond.begin(), bond.end());
+    if (::SSL_SESSION_set1_ticket_appdata(copy.get(), appdata.data(), appdata.size()) != 1)
         return std::nullopt;
     return session::snapshot(copy.get(), made.origin());
 }
@@ -32,13 +50,11 @@ try
 {
     if (taken_in.incarnation.empty())
         return early_data_reason::guard_unsure;
-    void* data = nullptr;
-    std::size_t size = 0;
-    if (::SSL_SESSION_get0_ticket_appdata(taken, &data, &size) != 1)
+    auto const appdata = appdata_of(taken);
+    auto const bond = bond_of(taken_in.incarnation);
+    if (appdata.size() < bond.size() || !std::ranges::equal(appdata.last(bond.size()), bond))
         return early_data_reason::guard_starting;
-    byte_view const bond{static_cast<unsigned char const*>(data), size};
-    return std::ranges::equal(bond, bond_of(taken_in.incarnation)) ? early_data_reason::none
-                                                                   : early_data_reason::guard_starting;
+    return early_data_reason::none;
 }
 catch (...) // no memory
 {

@@ -11,8 +11,8 @@
 namespace reprise::detail {
 
 /* Which existence of a storage a session was stored in. A storage that goes back in time has a session again that was
-   taken, so a copy of the first flight finds it. A session that is good for one use says in its ticket appdata where it was
-   stored, and carries early data only when it is taken there. */
+   taken, so a copy of the first flight finds it. A session that is good for one use says at the end of its ticket appdata
+   where it was stored, and carries early data only when it is taken there. */
 
 /// The session, bound to an incarnation that is not empty. Nothing, if OpenSSL has no memory.
 [[nodiscard]] std::optional<session> bind_to_incarnation(session const& made, std::string_view incarnation);

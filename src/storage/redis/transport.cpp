@@ -11,9 +11,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 
-#include <openssl/err.h>
-#include <openssl/sslerr.h>
-
 #include <string>
 #include <utility>
 #include <vector>
