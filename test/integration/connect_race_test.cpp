@@ -33,15 +33,11 @@ public:
     template <class Handler>
     void async_connect(tcp::endpoint const& to, Handler handler)
     {
-        ended_on().emplace_back(asio::get_associated_executor(handler, asio::any_io_executor{get_executor()}));
+        noted->emplace_back(asio::get_associated_executor(handler, asio::any_io_executor{get_executor()}));
         tcp::socket::async_connect(to, std::move(handler));
     }
 
-    static std::vector<asio::any_io_executor>& ended_on()
-    {
-        static std::vector<asio::any_io_executor> made;
-        return made;
-    }
+    inline static std::vector<asio::any_io_executor>* noted = nullptr; // of the test that runs
 };
 
 } // namespace
@@ -56,7 +52,8 @@ TEST_CASE("the ends of a race's attempts run on the operation's executor, not on
     refusing.close();
 
     asio::any_io_executor const operation = asio::make_strand(io);
-    watched_socket::ended_on().clear();
+    std::vector<asio::any_io_executor> noted;
+    watched_socket::noted = &noted;
     auto const race = std::make_shared<connect_race<watched_socket>>(operation, of_sockets.get_executor(), endpoints);
     bool done = false;
     error_code result = asio::error::would_block;
@@ -79,7 +76,7 @@ TEST_CASE("the ends of a race's attempts run on the operation's executor, not on
     CHECK_FALSE(result);
     CHECK(race->take_winner().remote_endpoint() == listening.local_endpoint());
     race->close_all();
-    REQUIRE(watched_socket::ended_on().size() == 2);
-    for (auto const& executor : watched_socket::ended_on())
+    REQUIRE(noted.size() == 2);
+    for (auto const& executor : noted)
         CHECK(executor == operation);
 }
