@@ -94,6 +94,27 @@ void* operator new[](std::size_t size)
     return allocate(size);
 }
 
+// The standard library's call the ones above, those of a sanitizer do not.
+void* operator new(std::size_t size, std::nothrow_t const&) noexcept
+try
+{
+    return allocate(size);
+}
+catch (std::bad_alloc const&)
+{
+    return nullptr;
+}
+
+void* operator new[](std::size_t size, std::nothrow_t const&) noexcept
+try
+{
+    return allocate(size);
+}
+catch (std::bad_alloc const&)
+{
+    return nullptr;
+}
+
 void operator delete(void* p) noexcept
 {
     std::free(p);
