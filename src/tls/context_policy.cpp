@@ -372,7 +372,7 @@ struct own_part
         {
             X509* const certificate = ::SSL_get_certificate(ssl);
             if (certificate != nullptr && ::X509_up_ref(certificate) == 1)
-                result.certificates.emplace_back(certificate);
+                result.certificates.push_back(x509_ptr{certificate});
         };
         add();
         for_each_certificate(ssl, add);
@@ -496,7 +496,7 @@ struct policy_reader::state
         for (auto const& certificate : o.part.certificates)
         {
             ::X509_up_ref(certificate.get());
-            result->certificates.emplace_back(certificate.get());
+            result->certificates.push_back(x509_ptr{certificate.get()});
         }
         return result;
     }

@@ -88,14 +88,14 @@ public:
     {
         number(address_of(object));
         if (object != nullptr && ::X509_up_ref(object) == 1)
-            into_.certificates_.emplace_back(object);
+            into_.certificates_.push_back(x509_ptr{object}); // owned before there may be no memory
     }
 
     void key(EVP_PKEY* object)
     {
         number(address_of(object));
         if (object != nullptr && ::EVP_PKEY_up_ref(object) == 1)
-            into_.keys_.emplace_back(object);
+            into_.keys_.push_back(held<EVP_PKEY>::value_type{object});
     }
 
     void store(X509_STORE* object)
@@ -104,7 +104,7 @@ public:
         if (object == nullptr)
             return;
         if (::X509_STORE_up_ref(object) == 1)
-            into_.stores_.emplace_back(object);
+            into_.stores_.push_back(held<X509_STORE>::value_type{object});
         auto const count = count_objects(object);
         number(static_cast<std::uint64_t>(count.objects));
         number(static_cast<std::uint64_t>(count.lists));

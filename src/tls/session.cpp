@@ -68,7 +68,7 @@ std::shared_ptr<certificate_chain const> chain_of(SSL const* ssl)
     {
         X509* const certificate = sk_X509_value(sent, i);
         ::X509_up_ref(certificate);
-        chain->emplace_back(certificate);
+        chain->push_back(x509_ptr{certificate}); // owned before there may be no memory
     }
     return chain;
 }
@@ -209,9 +209,9 @@ boost::system::result<session> session::parse(byte_view bytes)
         return errc::session_corrupt;
     if (X509* const own = ::SSL_SESSION_get0_peer(native.get()))
     {
-        ::X509_up_ref(own);
         for (auto const& other : chain)
             origin.chain_bytes += memory_of(other.get());
+        ::X509_up_ref(own);
         chain.insert(chain.begin(), x509_ptr{own});
         origin.chain = std::make_shared<certificate_chain const>(std::move(chain));
     }
