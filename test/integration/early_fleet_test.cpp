@@ -241,10 +241,14 @@ TEST_CASE("a ticket that is good for one use is so for early data, also when Red
             redis.kill();
             redis.start();
             CHECK(redis.command({"DBSIZE"}) == "1");
-            for (int i = 0; i < 10 && redis.command({"DBSIZE"}) == "1"; ++i)
+            bool is_taken = false; // again; look-ups of a busy machine may be late
+            for (int i = 0; i < 30 && !is_taken; ++i)
+            {
                 co_await f.replay_everywhere(seen, 10);
-            CHECK(redis.command({"DBSIZE"}) == "0"); // it was taken again
-            bool is_accepted = false;                // what was stored since is; look-ups of a busy machine may be late
+                is_taken = redis.command({"DBSIZE"}) == "0";
+            }
+            CHECK(is_taken);
+            bool is_accepted = false; // what was stored since is
             for (int i = 0; i < 10 && !is_accepted; ++i)
                 is_accepted = (co_await f.get()).early_data == early_data_status::accepted;
             CHECK(is_accepted);
