@@ -370,9 +370,8 @@ struct own_part
         }
         auto const add = [&]
         {
-            X509* const certificate = ::SSL_get_certificate(ssl);
-            if (certificate != nullptr && ::X509_up_ref(certificate) == 1)
-                result.certificates.push_back(x509_ptr{certificate});
+            if (X509* const certificate = ::SSL_get_certificate(ssl))
+                result.certificates.push_back(share(certificate));
         };
         add();
         for_each_certificate(ssl, add);
@@ -494,10 +493,7 @@ struct policy_reader::state
         result->wants_evidence = c.part.wants_evidence;
         result->revision = revision;
         for (auto const& certificate : o.part.certificates)
-        {
-            ::X509_up_ref(certificate.get());
-            result->certificates.push_back(x509_ptr{certificate.get()});
-        }
+            result->certificates.push_back(share(certificate.get()));
         return result;
     }
 

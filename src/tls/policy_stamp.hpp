@@ -87,15 +87,15 @@ public:
     void certificate(X509* object)
     {
         number(address_of(object));
-        if (object != nullptr && ::X509_up_ref(object) == 1)
-            into_.certificates_.push_back(x509_ptr{object}); // owned before there may be no memory
+        if (object != nullptr)
+            into_.certificates_.push_back(share(object));
     }
 
     void key(EVP_PKEY* object)
     {
         number(address_of(object));
         if (object != nullptr && ::EVP_PKEY_up_ref(object) == 1)
-            into_.keys_.push_back(held<EVP_PKEY>::value_type{object});
+            into_.keys_.push_back(held<EVP_PKEY>::value_type{object}); // owned before there may be no memory
     }
 
     void store(X509_STORE* object)

@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "tls/session_time.hpp"
+#include "tls/ticket_appdata.hpp"
 
 #include <reprise/base/error.hpp>
 #include <reprise/tls/session.hpp>
@@ -65,11 +66,7 @@ std::shared_ptr<certificate_chain const> chain_of(SSL const* ssl)
         return nullptr;
     auto chain = std::make_shared<certificate_chain>();
     for (int i = 0; i < sk_X509_num(sent); ++i)
-    {
-        X509* const certificate = sk_X509_value(sent, i);
-        ::X509_up_ref(certificate);
-        chain->push_back(x509_ptr{certificate}); // owned before there may be no memory
-    }
+        chain->push_back(share(sk_X509_value(sent, i)));
     return chain;
 }
 
@@ -118,11 +115,9 @@ std::size_t memory_of(SSL_SESSION const* session)
     std::size_t alpn = 0;
     ::SSL_SESSION_get0_ticket(session, &bytes, &ticket);
     ::SSL_SESSION_get0_alpn_selected(session, &bytes, &alpn);
-    void* data = nullptr;
-    std::size_t appdata = 0;
-    ::SSL_SESSION_get0_ticket_appdata(const_cast<SSL_SESSION*>(session), &data, &appdata); // it changes nothing
     char const* const name = ::SSL_SESSION_get0_hostname(session);
-    return fixed + ticket + alpn + appdata + (name != nullptr ? std::strlen(name) : 0);
+    return fixed + ticket + alpn + detail::ticket_appdata_of(session).size() +
+           (name != nullptr ? std::strlen(name) : 0);
 }
 
 time_point not_after(X509 const* certificate)
@@ -211,8 +206,7 @@ boost::system::result<session> session::parse(byte_view bytes)
     {
         for (auto const& other : chain)
             origin.chain_bytes += memory_of(other.get());
-        ::X509_up_ref(own);
-        chain.insert(chain.begin(), x509_ptr{own});
+        chain.insert(chain.begin(), share(own));
         origin.chain = std::make_shared<certificate_chain const>(std::move(chain));
     }
     return session{std::make_shared<state const>(std::move(native), std::move(origin))};

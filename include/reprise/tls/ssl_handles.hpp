@@ -2,6 +2,7 @@
 #pragma once
 
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include <memory>
 
@@ -35,6 +36,13 @@ using x509_ptr = std::unique_ptr<X509, openssl_deleter>;
 {
     ::BIO_up_ref(bio);
     return bio_ptr{bio};
+}
+
+/// Another reference to the same certificate.
+[[nodiscard]] inline x509_ptr share(X509* certificate) noexcept
+{
+    ::X509_up_ref(certificate);
+    return x509_ptr{certificate};
 }
 
 } // namespace reprise

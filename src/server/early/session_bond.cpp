@@ -2,11 +2,9 @@
 #include "server/early/session_bond.hpp"
 
 #include "base/digest_input.hpp"
-
-#include <reprise/base/secret_bytes.hpp>
+#include "tls/ticket_appdata.hpp"
 
 #include <algorithm>
-#include <cstddef>
 #include <vector>
 
 namespace reprise::detail {
@@ -20,15 +18,6 @@ sha256_digest bond_of(std::string_view incarnation)
     return in.digest();
 }
 
-// What the session carries beside itself: where it was verified, and behind that its bond.
-byte_view appdata_of(SSL_SESSION* from)
-{
-    void* data = nullptr;
-    std::size_t size = 0;
-    ::SSL_SESSION_get0_ticket_appdata(from, &data, &size);
-    return {static_cast<unsigned char const*>(data), size};
-}
-
 } // namespace
 
 std::optional<session> bind_to_incarnation(session const& made, std::string_view incarnation)
@@ -36,7 +25,7 @@ std::optional<session> bind_to_incarnation(session const& made, std::string_view
     auto const copy = made.copy();
     if (!copy)
         return std::nullopt;
-    auto const before = appdata_of(copy.get());
+    auto const before = ticket_appdata_of(copy.get()); // how it was verified
     std::vector<unsigned char> appdata(before.begin(), before.end());
     auto const bond = bond_of(incarnation);
     appdata.insert(appdata.end(), bond.begin(), bond.end());
@@ -50,7 +39,7 @@ try
 {
     if (taken_in.incarnation.empty())
         return early_data_reason::guard_unsure;
-    auto const appdata = appdata_of(taken);
+    auto const appdata = ticket_appdata_of(taken);
     auto const bond = bond_of(taken_in.incarnation);
     if (appdata.size() < bond.size() || !std::ranges::equal(appdata.last(bond.size()), bond))
         return early_data_reason::guard_starting;

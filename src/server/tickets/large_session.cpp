@@ -100,8 +100,8 @@ try
     }
     auto& kept = *aside_of(ssl);
     X509* const peer = ::SSL_SESSION_get0_peer(session);
-    if (!kept.peer && peer != nullptr && ::X509_up_ref(peer) == 1)
-        kept.peer.reset(peer);
+    if (!kept.peer && peer != nullptr)
+        kept.peer = share(peer);
     kept.content = std::move(content);
     if (decode_into(session, empty))
         return true;
