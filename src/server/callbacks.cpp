@@ -3,6 +3,7 @@
 #include "server/tickets/large_session.hpp"
 #include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
+#include "tls/ticket_appdata.hpp"
 #include "tls/ticket_request.hpp"
 
 #include <reprise/base/error.hpp>
@@ -66,12 +67,11 @@ struct ticket_appdata
 
 std::optional<session_origin> read_appdata(SSL_SESSION* from)
 {
-    void* data = nullptr;
-    std::size_t size = 0;
+    auto const carried = ticket_appdata_of(from);
     ticket_appdata appdata{};
-    if (::SSL_SESSION_get0_ticket_appdata(from, &data, &size) != 1 || size < sizeof appdata)
+    if (carried.size() < sizeof appdata)
         return std::nullopt;
-    std::memcpy(&appdata, data, sizeof appdata);
+    std::memcpy(&appdata, carried.data(), sizeof appdata);
     return session_origin{time_point{time_point::duration{appdata.verified_at}},
                           time_point{time_point::duration{appdata.chain_expiry}},
                           static_cast<long>(appdata.verify_result)};
@@ -223,15 +223,15 @@ int on_ticket_sealing(SSL* ssl, void*) noexcept
         return 1;
     SSL_SESSION* const made = ::SSL_get_session(ssl);
     // An external key is told from a session by what complete_session adds.
-    bool is_wanted = ::SSL_version(ssl) >= TLS1_2_VERSION && !(a != nullptr && a->used_external_psk());
-    if (is_wanted && !(complete_session(ssl, *core) && (is_stateful(ssl) || fits_into_ticket(made))))
-    {
-        is_wanted = false;
+    bool const is_due = ::SSL_version(ssl) >= TLS1_2_VERSION && !(a != nullptr && a->used_external_psk());
+    bool const is_complete = is_due && complete_session(ssl, *core);
+    bool const fits = fits_into_ticket(made);
+    bool const is_wanted = is_complete && (fits || is_stateful(ssl));
+    if (is_due && !is_wanted)
         count_loss(ssl);
-    }
     if (a != nullptr)
-        a->on_ticket_sealing(made, is_wanted);
-    if (!fits_into_ticket(made) && !is_stateful(ssl))
+        a->on_ticket_sealing(made, is_wanted); // after which a stateful ticket that is not wanted is a sealed one
+    if (!fits && !is_stateful(ssl))
         (void)put_session_aside(ssl); // else OpenSSL ends the connection
     return 1;
 }
