@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/redis/transport.hpp"
 
+#include <reprise/base/connect_result.hpp>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -28,17 +30,6 @@ bool is_no_tls(error_code ec)
         return false;
     auto const reason = ERR_GET_REASON(static_cast<unsigned long>(ec.value()));
     return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST || reason == SSL_R_BAD_RECORD_TYPE;
-}
-
-// Where nobody listens on a local port, the kernel may pick that port for this end and connect the socket to itself
-// (simultaneous open; RFC 9293, 3.5).
-bool is_own_end(tcp::socket::lowest_layer_type const& socket)
-{
-    error_code no_local;
-    error_code no_remote;
-    auto const local = socket.local_endpoint(no_local);
-    auto const remote = socket.remote_endpoint(no_remote);
-    return !no_local && !no_remote && local == remote;
 }
 
 // What the three have in common; `Stream` is what is read and written.
@@ -142,7 +133,7 @@ protected:
     }
 
 private:
-    // The first endpoint that accepts. A connection to itself says that nobody listens there.
+    // The first endpoint that accepts.
     asio::awaitable<void> connect_to_one(std::vector<tcp::endpoint> const& endpoints)
     {
         auto& socket = this->stream_.lowest_layer();
@@ -154,7 +145,7 @@ private:
             socket.close(ignored);
             auto const [ended] = co_await socket.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
             this->throw_if_closed();
-            failure = ended || !is_own_end(socket) ? ended : error_code{asio::error::connection_refused};
+            failure = connect_result(socket, ended);
             if (!failure)
                 co_return;
         }
