@@ -164,6 +164,17 @@ private:
     clock const now_;
 };
 
+// A change of the entry far away. It begins with the end of the copy near by.
+class tiered_storage::change : public flight_table::operation
+{
+public:
+    change(tiers& of, std::string const& name) : operation(of.flights, name, flight_table::role::writer)
+    {
+        auto const guard = lock();
+        (void)of.near->erase_now(name);
+    }
+};
+
 std::shared_ptr<tiered_storage> tiered_storage::make(tiered_storage_options options)
 {
     constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
@@ -219,13 +230,8 @@ asio::awaitable<void> tiered_storage::put(std::string name, secret_bytes value, 
 
 asio::awaitable<std::optional<secret_bytes>> tiered_storage::take(std::string name)
 {
-    using enum flight_table::role;
     auto const self = tiers_;
-    flight_table::operation const writing{self->flights, name, writer};
-    {
-        auto const lock = writing.lock();
-        (void)self->near->erase_now(name);
-    }
+    change const changing{*self, name};
     auto const record = co_await self->far->take(std::move(name));
     if (!self->is_usable(record))
         co_return std::nullopt;
@@ -234,52 +240,32 @@ asio::awaitable<std::optional<secret_bytes>> tiered_storage::take(std::string na
 
 asio::awaitable<bool> tiered_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
-    using enum flight_table::role;
     auto const self = tiers_;
     auto record = make_record(value, expiry);
-    flight_table::operation const writing{self->flights, name, writer};
-    {
-        auto const lock = writing.lock();
-        (void)self->near->erase_now(name);
-    }
+    change const changing{*self, name};
     co_return co_await self->far->put_if_absent(std::move(name), std::move(record), expiry);
 }
 
 asio::awaitable<bool> tiered_storage::erase(std::string name)
 {
-    using enum flight_table::role;
     auto const self = tiers_;
-    flight_table::operation const writing{self->flights, name, writer};
-    {
-        auto const lock = writing.lock();
-        (void)self->near->erase_now(name);
-    }
+    change const changing{*self, name};
     co_return co_await self->far->erase(std::move(name));
 }
 
 asio::awaitable<with_epoch<bool>> tiered_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
                                                                            time_point expiry)
 {
-    using enum flight_table::role;
     auto const self = tiers_;
     auto record = make_record(value, expiry);
-    flight_table::operation const writing{self->flights, name, writer};
-    {
-        auto const lock = writing.lock();
-        (void)self->near->erase_now(name);
-    }
+    change const changing{*self, name};
     co_return co_await self->far->put_if_absent_with_epoch(std::move(name), std::move(record), expiry);
 }
 
 asio::awaitable<with_epoch<std::optional<secret_bytes>>> tiered_storage::take_with_epoch(std::string name)
 {
-    using enum flight_table::role;
     auto const self = tiers_;
-    flight_table::operation const writing{self->flights, name, writer};
-    {
-        auto const lock = writing.lock();
-        (void)self->near->erase_now(name);
-    }
+    change const changing{*self, name};
     auto taken = co_await self->far->take_with_epoch(std::move(name));
     if (self->is_usable(taken.value))
         taken.value = value_of(*taken.value);

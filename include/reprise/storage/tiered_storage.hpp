@@ -76,6 +76,7 @@ public:
 
 private:
     class tiers;
+    class change;
 
     explicit tiered_storage(tiered_storage_options options);
 
