@@ -91,6 +91,25 @@ void set_default_limits(Parser& parser)
     return ec.category() == asio::error::get_system_category() && ec != asio::error::operation_aborted;
 }
 
+/// Await an exchange. After a failure the stream is closed, because the rest of this response must not be read as the response to
+/// another request. A parser of `buffer_body` that is full is no failure.
+template <class NextLayer>
+asio::awaitable<error_code> close_if_failed(client_stream<NextLayer>& stream, asio::awaitable<error_code> exchange)
+{
+    try
+    {
+        auto const ec = co_await std::move(exchange);
+        if (ec && !is_http_error(ec, boost::beast::http::error::need_buffer))
+            stream.close();
+        co_return ec;
+    }
+    catch (...)
+    {
+        stream.close();
+        throw;
+    }
+}
+
 /** Sends one request and reads its final response on a connected stream.
 
     A server may respond before it has read the whole request (RFC 9112, 9.5). So the first write is one record, and the

@@ -94,18 +94,7 @@ public:
             ec = co_await connect(to, bytes);
         if (ec)
             co_return outcome<handshake_info>{ec, stream_.handshake()};
-        try
-        {
-            ec = co_await exchange(goes_early, bytes);
-        }
-        catch (...)
-        {
-            stream_.close();
-            throw;
-        }
-        // The rest of this response must not be read as the response to another request.
-        if (ec && !is_http_error(ec, boost::beast::http::error::need_buffer))
-            stream_.close();
+        ec = co_await close_if_failed(stream_, exchange(goes_early, bytes));
         co_return outcome<handshake_info>{ec, stream_.handshake()};
     }
 

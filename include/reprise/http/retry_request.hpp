@@ -50,19 +50,8 @@ public:
     asio::awaitable<outcome<request_outcome>> run(request_retry retry)
     {
         request_outcome how;
-        error_code ec;
-        try
-        {
-            ec = co_await try_twice(retry, how);
-        }
-        catch (...)
-        {
-            stream_.close();
-            throw;
-        }
-        // The rest of this response must not be read as the response to another request.
-        bool const may_go_on = ec ? is_http_error(ec, boost::beast::http::error::need_buffer) : exchange_.can_go_on();
-        if (!may_go_on)
+        auto const ec = co_await close_if_failed(stream_, try_twice(retry, how));
+        if (!ec && !exchange_.can_go_on())
             stream_.close();
         co_return outcome<request_outcome>{ec, how};
     }
