@@ -66,9 +66,8 @@ std::string lower_case(std::string text)
 // Whether a certificate has to be valid for a name or an address that was set on these parameters.
 bool checks_a_name(X509_VERIFY_PARAM* param)
 {
-    char* const address = ::X509_VERIFY_PARAM_get1_ip_asc(param);
-    ::OPENSSL_free(address);
-    return address != nullptr || ::X509_VERIFY_PARAM_get0_host(param, 0) != nullptr;
+    openssl_text const address{::X509_VERIFY_PARAM_get1_ip_asc(param)};
+    return address || ::X509_VERIFY_PARAM_get0_host(param, 0) != nullptr;
 }
 
 // What `read` returns. An error of its is one of this option.

@@ -1,13 +1,10 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "tls/context_use.hpp"
 
+#include "base/openssl.hpp"
 #include "base/require_option.hpp"
 
 #include <reprise/tls/ssl_handles.hpp>
-
-#include <openssl/err.h>
-
-#include <new>
 
 namespace reprise::detail {
 
@@ -17,11 +14,7 @@ namespace {
 ssl_ptr sample_of(SSL_CTX* context)
 {
     ssl_ptr ssl{::SSL_new(context)};
-    if (!ssl)
-    {
-        ::ERR_clear_error();
-        throw std::bad_alloc{};
-    }
+    check_openssl(ssl != nullptr);
     return ssl;
 }
 

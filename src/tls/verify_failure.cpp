@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "tls/verify_failure.hpp"
 
+#include "base/openssl.hpp"
+
 #include <reprise/tls/ssl_handles.hpp>
 
 #include <openssl/err.h>
@@ -41,9 +43,8 @@ std::string expected_by(SSL* ssl, long result)
             expected.append(i == 0 ? "" : " or ").append(name);
     else if (result == X509_V_ERR_IP_ADDRESS_MISMATCH)
     {
-        char* const address = ::X509_VERIFY_PARAM_get1_ip_asc(param);
-        expected = address != nullptr ? address : "";
-        ::OPENSSL_free(address);
+        openssl_text const address{::X509_VERIFY_PARAM_get1_ip_asc(param)};
+        expected = address ? address.get() : "";
     }
     return expected;
 }
