@@ -40,7 +40,7 @@ struct large_world
 {
     explicit large_world(kind const& k, reprise::testing::identity const& own)
         : server_tls(asio::ssl::context::tls_server), client_tls(asio::ssl::context::tls_client),
-          cache(configured(server_tls, k, own), options(k)), srv(io, cache)
+          cache(configured(server_tls, k, own), cache_options(k)), srv(io, cache)
     {
         client_tls.add_certificate_authority(asio::buffer(own.certificate));
         set_versions(client_tls, k.version, k.version);
@@ -52,15 +52,6 @@ struct large_world
         tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem);
         set_versions(tls, k.version, k.version);
         return tls;
-    }
-
-    static reprise::session_cache_options options(kind const& k)
-    {
-        reprise::session_cache_options result;
-        result.id_context = "test/v1";
-        if (!k.tickets)
-            result.tickets = false;
-        return result;
     }
 
     // Each user has a session of its own, out of a handshake of its own.

@@ -53,7 +53,7 @@ class both_ends
 public:
     explicit both_ends(kind const& k)
         : server_tls_(configured(server_context(), k)), client_tls_(configured(client_context(), k)),
-          cache_(server_tls_, options(k)), store_(reprise::memory_session_store::make()),
+          cache_(server_tls_, cache_options(k)), store_(reprise::memory_session_store::make()),
           client_(client_tls_.native_handle(), store_, {})
     {
     }
@@ -97,15 +97,6 @@ private:
     {
         set_versions(tls, k.version, k.version);
         return tls;
-    }
-
-    static reprise::session_cache_options options(kind const& k)
-    {
-        reprise::session_cache_options result;
-        result.id_context = "test/v1";
-        if (!k.tickets)
-            result.tickets = false;
-        return result;
     }
 
     // What Asio allocates is not what is tested.

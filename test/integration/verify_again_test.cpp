@@ -30,7 +30,7 @@ struct scene
 {
     explicit scene(kind const& k, reprise::testing::certificate_authority const& issuer = authority())
         : own(issuer.issue({"localhost", "127.0.0.1"})), server_tls(with(own, k)), client_tls(client_context()),
-          cache(server_tls, options(k)), srv(io, cache)
+          cache(server_tls, cache_options(k)), srv(io, cache)
     {
         set_versions(client_tls, k.version, k.version);
     }
@@ -42,14 +42,6 @@ struct scene
         tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem);
         set_versions(tls, k.version, k.version);
         return tls;
-    }
-
-    static reprise::session_cache_options options(kind const& k)
-    {
-        reprise::session_cache_options o;
-        o.id_context = "test/v1";
-        o.tickets = k.tickets;
-        return o;
     }
 
     // The session of a first visit, as another process would have it.

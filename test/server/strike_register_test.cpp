@@ -52,6 +52,13 @@ struct shared_register
 
     strike hit(int i) { return test::now(strike_register::hit(made, binder(i))); }
 
+    // Until there is no room. The oldest entry goes.
+    void evict()
+    {
+        for (int i = 0; storage->stats().evicted == 0; ++i)
+            storage->put_now("x" + std::to_string(i), secret_bytes{16}, clock.now() + 10s);
+    }
+
     // Of a ticket that was issued so long ago.
     early_data_reason verdict(int i, std::chrono::milliseconds ticket_age = 0ms)
     {
@@ -136,8 +143,7 @@ TEST_CASE("one that has lost an entry for lack of room begins anew")
     (void)r.hit(0);
     r.clock.advance(life + 1ms);
     CHECK(r.verdict(1, 60s) == none);
-    for (int i = 0; r.storage->stats().evicted == 0; ++i)
-        r.storage->put_now("x" + std::to_string(i), secret_bytes{16}, r.clock.now() + 10s); // the oldest goes
+    r.evict();
     REQUIRE(r.storage->get_now("reprise replay guard begin"));
     CHECK(r.verdict(2, 60s) == guard_starting);
     CHECK(r.verdict(3, 60s) == guard_starting);
@@ -153,8 +159,7 @@ TEST_CASE("an eviction is not forgotten when the new begin cannot be written")
     (void)r.hit(0);
     r.clock.advance(life + 1ms);
     CHECK(r.verdict(1, 60s) == none);
-    for (int i = 0; r.storage->stats().evicted == 0; ++i)
-        r.storage->put_now("x" + std::to_string(i), secret_bytes{16}, r.clock.now() + 10s);
+    r.evict();
     r.link->set_plan(testing::each(storage_operation::put, storage_fault::fail));
     CHECK(r.verdict(2, 60s) == guard_failed);
     CHECK(r.verdict(3, 60s) == guard_failed);
@@ -172,8 +177,7 @@ TEST_CASE("a register that was made after an eviction sees it")
     shared_register r;
     (void)r.hit(0);
     r.clock.advance(life + 1ms);
-    for (int i = 0; r.storage->stats().evicted == 0; ++i)
-        r.storage->put_now("x" + std::to_string(i), secret_bytes{16}, r.clock.now() + 10s);
+    r.evict();
     r.made = r.make();
     CHECK(r.verdict(1, 60s) == guard_starting);
 }

@@ -85,43 +85,48 @@ private:
     std::jthread thread_;
 };
 
-void become_replica(test::redis_server const& server, test::redis_server const& of)
+// A storage that was connected to one server when that became a replica of another, to which the address leads since.
+struct failover
 {
-    server.command({"REPLICAOF", "127.0.0.1", std::to_string(of.port())});
-}
+    failover()
+    {
+        result_of(storage->put("a", bytes("one"), later()));
+        one.command({"REPLICAOF", "127.0.0.1", std::to_string(two.port())});
+        address.target = two.port();
+    }
+
+    test::redis_server const one;
+    test::redis_server const two;
+    balancer address{one.port()};
+    std::shared_ptr<redis_storage> const storage = redis_storage::make(options());
+
+private:
+    [[nodiscard]] redis_storage_options options() const
+    {
+        auto result = one.options();
+        result.port = address.port();
+        return result;
+    }
+};
 
 } // namespace
 
 TEST_CASE("a primary that becomes a replica is left, and what waits goes to the next one")
 {
-    test::redis_server const one;
-    test::redis_server const two;
-    balancer address{one.port()};
-    auto options = one.options();
-    options.port = address.port();
-    auto const storage = redis_storage::make(options);
-    result_of(storage->put("a", bytes("one"), later()));
-    become_replica(one, two);
-    address.target = two.port();
+    failover const f;
+    auto const& storage = f.storage;
     CHECK(error_of(storage->put("b", bytes("one"), later())) == redis_errc::server_read_only);
     CHECK_FALSE(error_of(storage->put("c", bytes("one"), later())));
-    CHECK(two.command({"EXISTS", "reprise:c"}) == "1");
+    CHECK(f.two.command({"EXISTS", "reprise:c"}) == "1");
     CHECK(storage->connection_stats().lost == 0);
     CHECK(storage->connection_stats().connects == 2);
-    CHECK(address.connections == 2);
+    CHECK(f.address.connections == 2);
 }
 
 TEST_CASE("answers that are still to come are not lost when a replica is left")
 {
-    test::redis_server const one;
-    test::redis_server const two;
-    balancer address{one.port()};
-    auto options = one.options();
-    options.port = address.port();
-    auto const storage = redis_storage::make(options);
-    result_of(storage->put("a", bytes("one"), later()));
-    become_replica(one, two);
-    address.target = two.port();
+    failover const f;
+    auto const& storage = f.storage;
     asio::io_context io;
     int read_only = 0;
     int got = 0;

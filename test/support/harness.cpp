@@ -149,20 +149,19 @@ asio::ssl::context configured(setup const& s)
     return tls;
 }
 
-reprise::session_cache_options completed(setup const& s)
-{
-    auto options = s.cache;
-    if (options.id_context.empty())
-        options.id_context = "test/v1";
-    if (!s.of.tickets)
-        options.tickets = false;
-    return options;
-}
-
 } // namespace
 
+reprise::session_cache_options cache_options(kind const& k, reprise::session_cache_options from)
+{
+    if (from.id_context.empty())
+        from.id_context = "test/v1";
+    if (!k.tickets)
+        from.tickets = false;
+    return from;
+}
+
 world::world(setup s)
-    : server_tls(configured(s)), client_tls(client_context()), cache(server_tls, completed(s)),
+    : server_tls(configured(s)), client_tls(client_context()), cache(server_tls, cache_options(s.of, s.cache)),
       store(reprise::memory_session_store::make()), srv(io, cache, std::move(s.server), std::move(s.talk))
 {
     set_versions(client_tls, s.of.version, s.of.version);

@@ -105,6 +105,9 @@ private:
 /// Read the server's byte, up to the end of the stream.
 asio::awaitable<void> read_all(client_side& stream);
 
+/// Options of a cache for this kind of resumption, completed.
+[[nodiscard]] reprise::session_cache_options cache_options(kind const& k, reprise::session_cache_options from = {});
+
 /// How a world is made; each part has its default.
 struct setup
 {
