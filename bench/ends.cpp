@@ -1,10 +1,10 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "ends.hpp"
 
-#include <reprise/client/client_stream.hpp>
-#include <reprise/client/memory_session_store.hpp>
-#include <reprise/server/accept.hpp>
-#include <reprise/server/server_stream.hpp>
+#include <reprise/client_stream.hpp>
+#include <reprise/detail/server/accept.hpp>
+#include <reprise/memory_session_store.hpp>
+#include <reprise/server_stream.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>

@@ -7,9 +7,9 @@
 #include "loopback_server.hpp"
 #include "measured.hpp"
 
-#include <reprise/client/client_stream.hpp>
-#include <reprise/client/memory_session_store.hpp>
-#include <reprise/server/server_stream.hpp>
+#include <reprise/client_stream.hpp>
+#include <reprise/memory_session_store.hpp>
+#include <reprise/server_stream.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>

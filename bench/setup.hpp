@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/server/session_cache.hpp>
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/session_cache.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <boost/asio/ssl/context.hpp>
 

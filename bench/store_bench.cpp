@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "benches.hpp"
 
-#include <reprise/client/memory_session_store.hpp>
-#include <reprise/tls/session.hpp>
+#include <reprise/memory_session_store.hpp>
+#include <reprise/session.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>

@@ -6,8 +6,8 @@
 #include "setup.hpp"
 #include "standing.hpp"
 
-#include <reprise/server/session_cache.hpp>
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/session_cache.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>

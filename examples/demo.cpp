@@ -4,8 +4,8 @@
 
 #include "common/service.hpp"
 
-#include <reprise/client/client_stream.hpp>
-#include <reprise/client/memory_session_store.hpp>
+#include <reprise/client_stream.hpp>
+#include <reprise/memory_session_store.hpp>
 #include <reprise/testing/certificate.hpp>
 
 #include <boost/asio/co_spawn.hpp>

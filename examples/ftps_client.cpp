@@ -5,8 +5,8 @@
 #include "common/tls_options.hpp"
 #include "common/url.hpp"
 
-#include <reprise/client/client_stream.hpp>
-#include <reprise/client/memory_session_store.hpp>
+#include <reprise/client_stream.hpp>
+#include <reprise/memory_session_store.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>

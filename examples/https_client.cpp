@@ -5,8 +5,8 @@
 #include "common/tls_options.hpp"
 #include "common/url.hpp"
 
-#include <reprise/client/client_stream.hpp>
-#include <reprise/client/explain.hpp>
+#include <reprise/client_stream.hpp>
+#include <reprise/explain.hpp>
 #include <reprise/http/request.hpp>
 #include <reprise/http/retry_request.hpp>
 

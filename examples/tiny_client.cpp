@@ -1,7 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // The smallest client: it connects, says goodbye, reconnects. Usage: tiny_client CA.pem HOST PORT
-#include <reprise/client/client_stream.hpp>
-#include <reprise/client/memory_session_store.hpp>
+#include <reprise/client.hpp>
 
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>

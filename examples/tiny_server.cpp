@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // The smallest server: it remembers its clients' sessions. Usage: tiny_server CERT.pem KEY.pem PORT
-#include <reprise/server/server_stream.hpp>
+#include <reprise/server.hpp>
 
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "early/answering_server.hpp"
 
-#include <reprise/server/replay_guard.hpp>
-#include <reprise/server/server_stream.hpp>
+#include <reprise/replay_guard.hpp>
+#include <reprise/server_stream.hpp>
 
 #include <boost/asio/read.hpp>
 #include <boost/asio/use_awaitable.hpp>

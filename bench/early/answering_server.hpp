@@ -3,7 +3,7 @@
 
 #include "loopback_server.hpp"
 
-#include <reprise/server/session_cache.hpp>
+#include <reprise/session_cache.hpp>
 
 #include <boost/asio/awaitable.hpp>
 

@@ -4,7 +4,7 @@
 #include "coroutines.hpp"
 #include "early/own_network.hpp"
 
-#include <reprise/io/fast_open.hpp>
+#include <reprise/fast_open.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>

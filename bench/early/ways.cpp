@@ -5,7 +5,7 @@
 #include "early/own_network.hpp"
 #include "setup.hpp"
 
-#include <reprise/client/client_stream.hpp>
+#include <reprise/client_stream.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/read.hpp>

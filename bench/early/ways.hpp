@@ -1,9 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/client/client_options.hpp>
-#include <reprise/client/memory_session_store.hpp>
-#include <reprise/tls/handshake_info.hpp>
+#include <reprise/client_options.hpp>
+#include <reprise/handshake_info.hpp>
+#include <reprise/memory_session_store.hpp>
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>

@@ -3,8 +3,8 @@
 #include "measured.hpp"
 #include "reconnect/clients.hpp"
 
-#include <reprise/client/client_stream.hpp>
-#include <reprise/client/memory_session_store.hpp>
+#include <reprise/client_stream.hpp>
+#include <reprise/memory_session_store.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>

@@ -2,7 +2,7 @@
 #include "measured.hpp"
 #include "reconnect/clients.hpp"
 
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <openssl/ssl.h>
 

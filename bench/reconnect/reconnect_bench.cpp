@@ -6,9 +6,9 @@
 #include "reconnect/clients.hpp"
 #include "standing.hpp"
 
-#include <reprise/client/client_connection.hpp>
-#include <reprise/client/client_stream.hpp>
-#include <reprise/client/memory_session_store.hpp>
+#include <reprise/client_stream.hpp>
+#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/memory_session_store.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>

@@ -8,8 +8,8 @@
 #include "setup.hpp"
 #include "standing.hpp"
 
+#include <reprise/session.hpp>
 #include <reprise/storage/lmdb_storage.hpp>
-#include <reprise/tls/session.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>

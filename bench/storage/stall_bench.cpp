@@ -8,8 +8,8 @@
 #include "setup.hpp"
 #include "standing.hpp"
 
-#include <reprise/server/server_stream.hpp>
-#include <reprise/server/session_cache.hpp>
+#include <reprise/server_stream.hpp>
+#include <reprise/session_cache.hpp>
 #include <reprise/storage/memory_storage.hpp>
 
 #include <boost/asio/as_tuple.hpp>

@@ -4,7 +4,7 @@
 #include "measured.hpp"
 #include "setup.hpp"
 
-#include <reprise/tls/session.hpp>
+#include <reprise/session.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>

@@ -1,10 +1,10 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/secret_bytes.hpp>
+#include <reprise/secret_bytes.hpp>
+#include <reprise/ssl_handles.hpp>
 #include <reprise/storage/memory_storage.hpp>
 #include <reprise/testing/manual_clock.hpp>
-#include <reprise/tls/ssl_handles.hpp>
 
 #include <chrono>
 #include <cstddef>

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/server/early_data_options.hpp>
-#include <reprise/server/session_cache.hpp>
+#include <reprise/early_data_options.hpp>
+#include <reprise/session_cache.hpp>
 
 #include <CLI/CLI.hpp>
 

@@ -4,8 +4,8 @@
 #include "common/refusal.hpp"
 #include "common/url.hpp"
 
+#include <reprise/fast_open.hpp>
 #include <reprise/http/read_request.hpp>
-#include <reprise/io/fast_open.hpp>
 
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/co_spawn.hpp>

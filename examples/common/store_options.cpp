@@ -3,10 +3,10 @@
 
 #include "common/secret_file.hpp"
 
-#include <reprise/base/error.hpp>
-#include <reprise/client/memory_session_store.hpp>
-#include <reprise/client/persistent_session_store.hpp>
-#include <reprise/client/session_file.hpp>
+#include <reprise/error.hpp>
+#include <reprise/memory_session_store.hpp>
+#include <reprise/persistent_session_store.hpp>
+#include <reprise/session_file.hpp>
 #include <reprise/storage/make_storage.hpp>
 
 #include <filesystem>

@@ -1,9 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/error.hpp>
-#include <reprise/server/session_cache.hpp>
-#include <reprise/server/ticket_keys.hpp>
+#include <reprise/error.hpp>
+#include <reprise/session_cache.hpp>
+#include <reprise/ticket_keys.hpp>
 
 #include <boost/asio/io_context.hpp>
 

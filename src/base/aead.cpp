@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "base/openssl.hpp"
 
-#include <reprise/base/aead.hpp>
+#include <reprise/detail/base/aead.hpp>
 
 #include <openssl/core_names.h>
 #include <openssl/err.h>
@@ -16,12 +16,10 @@
 #include <new>
 #include <utility>
 
-namespace reprise {
+namespace reprise::detail {
 
 namespace {
 
-using detail::check_openssl;
-using detail::evp_ptr;
 
 constexpr std::size_t salt_size = 16;
 constexpr std::size_t tag_size = 16;
@@ -143,7 +141,7 @@ secret_bytes aead::seal(byte_view header, byte_view text, byte_view context) con
     unsigned char* const salt = std::copy(header.begin(), header.end(), result.data());
     unsigned char* const body = salt + salt_size;
     unsigned char* const tag = body + text.size();
-    detail::fill_random({salt, salt_size});
+    fill_random({salt, salt_size});
 
     auto const cipher = state_->begin({salt, salt_size}, true);
     add_clear(cipher.get(), header);
@@ -181,4 +179,4 @@ std::optional<secret_bytes> aead::open(byte_view sealed, std::size_t header_size
     return text;
 }
 
-} // namespace reprise
+} // namespace reprise::detail

@@ -3,7 +3,7 @@
 
 #include "base/sha256.hpp"
 
-#include <reprise/base/secret_bytes.hpp>
+#include <reprise/secret_bytes.hpp>
 
 #include <cstdint>
 #include <string>

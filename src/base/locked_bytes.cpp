@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include <reprise/base/locked_bytes.hpp>
+#include <reprise/locked_bytes.hpp>
 
 #include <openssl/crypto.h>
 

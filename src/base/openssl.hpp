@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/locked_bytes.hpp>
+#include <reprise/locked_bytes.hpp>
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>

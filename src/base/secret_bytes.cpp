@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include <reprise/base/secret_bytes.hpp>
+#include <reprise/secret_bytes.hpp>
 
 #include <string.h>
 

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/secret_bytes.hpp>
+#include <reprise/secret_bytes.hpp>
 
 #include <array>
 

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "server/cache_core.hpp"
+#include "server/handshake/cache_core.hpp"
 
-#include <reprise/base/error.hpp>
+#include <reprise/error.hpp>
 #include <reprise/metrics/prometheus_exporter.hpp>
 
 #include <prometheus/collectable.h>

@@ -2,8 +2,8 @@
 #include "base/require_option.hpp"
 #include "expiry_field.hpp"
 
-#include <reprise/base/aead.hpp>
-#include <reprise/base/error.hpp>
+#include <reprise/detail/base/aead.hpp>
+#include <reprise/error.hpp>
 #include <reprise/storage/sealed_storage.hpp>
 
 #include <algorithm>
@@ -50,14 +50,14 @@ struct header
 
 struct sealing_key
 {
-    explicit sealing_key(secret_bytes const& key) : sealing_key(keyed_hash{key}) {}
-    explicit sealing_key(keyed_hash const& master) : cipher(master.derive("reprise sealed record"))
+    explicit sealing_key(secret_bytes const& key) : sealing_key(detail::keyed_hash{key}) {}
+    explicit sealing_key(detail::keyed_hash const& master) : cipher(master.derive("reprise sealed record"))
     {
         auto const hash = master(as_bytes("reprise key id"));
         std::copy_n(hash.begin(), id.size(), id.begin());
     }
 
-    aead cipher;
+    detail::aead cipher;
     key_id id{};
 };
 
@@ -68,7 +68,7 @@ class sealed_storage::sealer
 public:
     explicit sealer(sealed_storage_options o)
         : inner(std::move(o.inner)), now_(std::move(o.now)),
-          names_(keyed_hash{o.name_key}.derive("reprise sealed name")), keys_(o.keys.begin(), o.keys.end())
+          names_(detail::keyed_hash{o.name_key}.derive("reprise sealed name")), keys_(o.keys.begin(), o.keys.end())
     {
         for (auto key = keys_.begin(); key != keys_.end(); ++key)
             detail::require_option(
@@ -116,7 +116,7 @@ private:
     }
 
     clock const now_;
-    keyed_hash const names_;
+    detail::keyed_hash const names_;
     std::vector<sealing_key> const keys_;
 };
 
@@ -124,9 +124,9 @@ std::shared_ptr<sealed_storage> sealed_storage::make(sealed_storage_options opti
 {
     detail::require_option(options.inner != nullptr, "sealed_storage_options::inner: a storage");
     detail::require_option(!options.keys.empty() && options.keys.size() <= 16, "sealed_storage_options::keys: 1 to 16");
-    detail::require_option(std::ranges::all_of(options.keys, is_plausible_key),
+    detail::require_option(std::ranges::all_of(options.keys, detail::is_plausible_key),
                            "sealed_storage_options::keys: 32 random bytes each, at least 16 of them different");
-    detail::require_option(is_plausible_key(options.name_key),
+    detail::require_option(detail::is_plausible_key(options.name_key),
                            "sealed_storage_options::name_key: 32 random bytes, at least 16 of them different");
     detail::require_option(options.now != nullptr, "sealed_storage_options::now: a clock");
     return std::shared_ptr<sealed_storage>{new sealed_storage{std::move(options)}};

@@ -2,7 +2,7 @@
 #include "base/require_option.hpp"
 #include "expiry_field.hpp"
 
-#include <reprise/base/error.hpp>
+#include <reprise/error.hpp>
 #include <reprise/storage/tiered_storage.hpp>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include <reprise/base/error.hpp>
-#include <reprise/io/event.hpp>
+#include <reprise/detail/async/event.hpp>
+#include <reprise/error.hpp>
 #include <reprise/testing/faulty_storage.hpp>
 
 #include <boost/asio/error.hpp>

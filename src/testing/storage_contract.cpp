@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include <reprise/testing/storage_contract.hpp>
 
-#include <reprise/io/spawn_cancellable.hpp>
+#include <reprise/detail/async/spawn_cancellable.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>

@@ -3,7 +3,7 @@
 #include "tls/host_name.hpp"
 #include "tls/ticket_request.hpp"
 
-#include <reprise/tls/client_hello.hpp>
+#include <reprise/client_hello.hpp>
 
 #include <openssl/tls1.h>
 

@@ -6,7 +6,7 @@
 #include "tls/field_reader.hpp"
 #include "tls/ticket_request.hpp"
 
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <openssl/bio.h>
 

@@ -4,7 +4,7 @@
 #include "base/sha256.hpp"
 #include "tls/policy_stamp.hpp"
 
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <openssl/ssl.h>
 

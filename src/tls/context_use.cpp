@@ -4,7 +4,7 @@
 #include "base/openssl.hpp"
 #include "base/require_option.hpp"
 
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/ssl_handles.hpp>
 
 namespace reprise::detail {
 

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/secret_bytes.hpp>
-#include <reprise/tls/session.hpp>
+#include <reprise/secret_bytes.hpp>
+#include <reprise/session.hpp>
 
 #include <array>
 #include <atomic>

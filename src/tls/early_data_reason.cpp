@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include <reprise/tls/early_data_reason.hpp>
+#include <reprise/early_data_reason.hpp>
 
 namespace reprise {
 

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/secret_bytes.hpp>
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/secret_bytes.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <openssl/evp.h>
 #include <openssl/ssl.h>

@@ -2,8 +2,8 @@
 #include "tls/session_time.hpp"
 #include "tls/ticket_appdata.hpp"
 
-#include <reprise/base/error.hpp>
-#include <reprise/tls/session.hpp>
+#include <reprise/error.hpp>
+#include <reprise/session.hpp>
 
 #include <openssl/err.h>
 #include <openssl/x509.h>

@@ -3,7 +3,7 @@
 
 #include "base/openssl.hpp"
 
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>

@@ -1,10 +1,10 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "server/pending_writes.hpp"
+#include "server/cache/pending_writes.hpp"
 #include "support/harness.hpp"
 #include "support/large_certificate.hpp"
 #include "tls/decoded_sessions.hpp"
 
-#include <reprise/tls/tls_engine.hpp>
+#include <reprise/detail/stream/tls_engine.hpp>
 
 #include <malloc.h>
 

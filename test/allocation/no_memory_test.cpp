@@ -2,8 +2,8 @@
 #include "support/allocations.hpp"
 #include "support/harness.hpp"
 
-#include <reprise/client/client_connection.hpp>
-#include <reprise/server/accept.hpp>
+#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/server/accept.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>

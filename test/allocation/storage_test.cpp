@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // Storages whose callers, or whose own threads, run out of memory.
-#include "server/cache_core.hpp"
 #include "server/early/strike_register.hpp"
+#include "server/handshake/cache_core.hpp"
 #include "support/allocations.hpp"
 #include "support/child.hpp"
 #include "support/harness.hpp"
@@ -9,8 +9,8 @@
 #include "support/session_keys.hpp"
 #include "support/sessions.hpp"
 
-#include <reprise/base/error.hpp>
-#include <reprise/client/persistent_session_store.hpp>
+#include <reprise/error.hpp>
+#include <reprise/persistent_session_store.hpp>
 #include <reprise/storage/memory_storage.hpp>
 #include <reprise/storage/storage.hpp>
 #include <reprise/testing/faulty_storage.hpp>

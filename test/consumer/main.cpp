@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include <reprise/client/memory_session_store.hpp>
-#include <reprise/server/session_cache.hpp>
+#include <reprise/memory_session_store.hpp>
+#include <reprise/session_cache.hpp>
 #include <reprise/testing/certificate.hpp>
 
 int main()

@@ -5,11 +5,11 @@
 #include <boost/asio/error.hpp> // spawn.hpp of Boost 1.81 lacks it
 #include <boost/asio/spawn.hpp>
 
-#include <reprise/client/client_stream.hpp>
+#include <reprise/client_stream.hpp>
 #include <reprise/http/read_request.hpp>
 #include <reprise/http/request.hpp>
 #include <reprise/http/retry_request.hpp>
-#include <reprise/server/server_stream.hpp>
+#include <reprise/server_stream.hpp>
 
 #include <boost/asio/use_future.hpp>
 

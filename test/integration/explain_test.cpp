@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/harness.hpp"
 
-#include <reprise/client/explain.hpp>
-#include <reprise/tls/handshake_counters.hpp>
+#include <reprise/explain.hpp>
+#include <reprise/handshake_counters.hpp>
 
 using namespace test;
 using reprise::full_reason;

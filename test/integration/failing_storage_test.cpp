@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/harness.hpp"
 
-#include <reprise/base/error.hpp>
+#include <reprise/error.hpp>
 #include <reprise/storage/memory_storage.hpp>
 
 #include <new>

@@ -4,7 +4,7 @@
 #include "support/early.hpp"
 #include "support/own_network.hpp"
 
-#include <reprise/io/fast_open.hpp>
+#include <reprise/fast_open.hpp>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>

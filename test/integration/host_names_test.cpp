@@ -3,7 +3,7 @@
 
 #include "support/harness.hpp"
 
-#include <reprise/client/explain.hpp>
+#include <reprise/explain.hpp>
 
 #include <openssl/x509v3.h>
 

@@ -4,7 +4,7 @@
 #include "support/harness.hpp"
 #include "support/own_network.hpp"
 
-#include <reprise/io/connect_race.hpp>
+#include <reprise/detail/net/connect_race.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/beast/core/detect_ssl.hpp>

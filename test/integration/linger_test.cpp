@@ -3,7 +3,7 @@
 
 #include "support/harness.hpp"
 
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <boost/asio/ssl/stream.hpp>
 

@@ -5,7 +5,7 @@
 #include "support/ticket_keys.hpp"
 #include "tls/settings.hpp"
 
-#include <reprise/client/policy_changed.hpp>
+#include <reprise/policy_changed.hpp>
 #include <reprise/storage/memory_storage.hpp>
 
 #include <openssl/pem.h>

@@ -2,8 +2,8 @@
 #include "support/accept_each.hpp"
 #include "support/harness.hpp"
 
+#include <reprise/handshake_counters.hpp>
 #include <reprise/http/retry_request.hpp>
-#include <reprise/tls/handshake_counters.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>

@@ -5,7 +5,7 @@
 #include "server/tickets/ticket_ring.hpp"
 #include "support/nginx.hpp"
 
-#include <reprise/server/ticket_key_file.hpp>
+#include <reprise/ticket_key_file.hpp>
 
 #include <openssl/pem.h>
 

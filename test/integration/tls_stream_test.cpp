@@ -3,7 +3,7 @@
 
 #include "support/harness.hpp"
 
-#include <reprise/io/tls_stream.hpp>
+#include <reprise/detail/stream/tls_stream.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/detached.hpp>

@@ -2,7 +2,7 @@
 #include "support/any_key_store.hpp"
 #include "support/harness.hpp"
 
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>

@@ -3,7 +3,7 @@
 
 #include "support/harness.hpp"
 
-#include <reprise/io/event.hpp>
+#include <reprise/detail/async/event.hpp>
 
 #include <memory>
 #include <string>

@@ -1,10 +1,10 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/client/client_stream.hpp>
-#include <reprise/client/memory_session_store.hpp>
-#include <reprise/server/server_stream.hpp>
-#include <reprise/server/session_cache.hpp>
+#include <reprise/client_stream.hpp>
+#include <reprise/memory_session_store.hpp>
+#include <reprise/server_stream.hpp>
+#include <reprise/session_cache.hpp>
 #include <reprise/testing/certificate.hpp>
 #include <reprise/testing/manual_clock.hpp>
 

@@ -5,7 +5,7 @@
 
 #include "support/harness.hpp"
 
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <openssl/pem.h>
 #include <openssl/rsa.h>

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/client/session_key.hpp>
+#include <reprise/session_key.hpp>
 
 #include <string>
 #include <utility>

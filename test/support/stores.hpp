@@ -3,7 +3,7 @@
 
 #include "support/keys.hpp"
 
-#include <reprise/client/persistent_session_store.hpp>
+#include <reprise/persistent_session_store.hpp>
 #include <reprise/testing/manual_clock.hpp>
 
 #include <boost/asio/co_spawn.hpp>

@@ -1,11 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/error.hpp>
+#include <reprise/detail/async/initiate.hpp>
+#include <reprise/detail/http/read_message.hpp>
+#include <reprise/error.hpp>
 #include <reprise/http/early_methods.hpp>
-#include <reprise/http/read_message.hpp>
-#include <reprise/io/initiate.hpp>
-#include <reprise/server/server_stream.hpp>
+#include <reprise/server_stream.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>

@@ -1,12 +1,12 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/error.hpp>
-#include <reprise/client/client_stream.hpp>
-#include <reprise/http/exchange.hpp>
+#include <reprise/client_stream.hpp>
+#include <reprise/detail/async/initiate.hpp>
+#include <reprise/detail/http/exchange.hpp>
+#include <reprise/detail/http/read_message.hpp>
+#include <reprise/error.hpp>
 #include <reprise/http/idempotent_methods.hpp>
-#include <reprise/http/read_message.hpp>
-#include <reprise/io/initiate.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/server/session_cache.hpp>
-#include <reprise/tls/handshake_counters.hpp>
+#include <reprise/handshake_counters.hpp>
+#include <reprise/session_cache.hpp>
 
 #include <memory>
 #include <string>

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/error.hpp>
+#include <reprise/error.hpp>
 
 namespace reprise {
 

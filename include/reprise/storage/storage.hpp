@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/base/clock.hpp>
-#include <reprise/base/secret_bytes.hpp>
+#include <reprise/clock.hpp>
+#include <reprise/secret_bytes.hpp>
 #include <reprise/storage/storage_condition.hpp>
 
 #include <boost/asio/awaitable.hpp>

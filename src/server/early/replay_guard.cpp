@@ -2,7 +2,7 @@
 #include "base/require_option.hpp"
 #include "server/early/strike_register.hpp"
 
-#include <reprise/server/replay_guard.hpp>
+#include <reprise/replay_guard.hpp>
 #include <reprise/storage/memory_storage.hpp>
 
 #include <utility>

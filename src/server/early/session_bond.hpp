@@ -1,9 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <reprise/early_data_reason.hpp>
+#include <reprise/session.hpp>
 #include <reprise/storage/storage.hpp>
-#include <reprise/tls/early_data_reason.hpp>
-#include <reprise/tls/session.hpp>
 
 #include <optional>
 #include <string_view>

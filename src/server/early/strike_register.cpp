@@ -3,8 +3,8 @@
 
 #include "storage/expiry_field.hpp"
 
-#include <reprise/base/error.hpp>
-#include <reprise/io/within.hpp>
+#include <reprise/detail/async/within.hpp>
+#include <reprise/error.hpp>
 #include <reprise/storage/immediate_storage.hpp>
 
 #include <algorithm>

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/server/replay_guard.hpp>
-#include <reprise/server/strike.hpp>
+#include <reprise/detail/server/strike.hpp>
+#include <reprise/replay_guard.hpp>
 
 #include <boost/asio/awaitable.hpp>
 

@@ -1,13 +1,13 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/key_source.hpp"
 
+#include "async/handoff.hpp"
 #include "base/fork.hpp"
 #include "base/require_option.hpp"
 #include "base/signals_blocked.hpp"
-#include "storage/handoff.hpp"
 
-#include <reprise/base/error.hpp>
-#include <reprise/server/ticket_key_file.hpp>
+#include <reprise/error.hpp>
+#include <reprise/ticket_key_file.hpp>
 
 #include <boost/asio/this_coro.hpp>
 

@@ -3,8 +3,8 @@
 
 #include "server/tickets/generations.hpp"
 
-#include <reprise/base/aead.hpp>
-#include <reprise/base/secret_bytes.hpp>
+#include <reprise/detail/base/aead.hpp>
+#include <reprise/secret_bytes.hpp>
 
 #include <chrono>
 #include <optional>

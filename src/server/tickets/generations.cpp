@@ -5,7 +5,7 @@
 #include "server/tickets/ticket_cipher.hpp"
 #include "server/tickets/ticket_ring.hpp"
 
-#include <reprise/base/aead.hpp>
+#include <reprise/detail/base/aead.hpp>
 
 #include <algorithm>
 #include <charconv>

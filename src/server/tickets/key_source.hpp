@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/server/ticket_key.hpp>
-#include <reprise/server/ticket_keys.hpp>
+#include <reprise/ticket_key.hpp>
+#include <reprise/ticket_keys.hpp>
 
 #include <boost/asio/awaitable.hpp>
 

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/large_session.hpp"
 
-#include <reprise/base/secret_bytes.hpp>
-#include <reprise/tls/ssl_handles.hpp>
+#include <reprise/secret_bytes.hpp>
+#include <reprise/ssl_handles.hpp>
 
 #include <openssl/err.h>
 

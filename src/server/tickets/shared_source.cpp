@@ -1,15 +1,15 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "async/handoff.hpp"
 #include "base/openssl.hpp"
 #include "base/require_option.hpp"
 #include "server/tickets/fleet_records.hpp"
 #include "server/tickets/generations.hpp"
 #include "server/tickets/key_source.hpp"
-#include "storage/handoff.hpp"
 
-#include <reprise/base/aead.hpp>
-#include <reprise/base/error.hpp>
-#include <reprise/io/event.hpp>
-#include <reprise/io/spawn_cancellable.hpp>
+#include <reprise/detail/async/event.hpp>
+#include <reprise/detail/async/spawn_cancellable.hpp>
+#include <reprise/detail/base/aead.hpp>
+#include <reprise/error.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>

@@ -1,10 +1,10 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/ticket_keeper.hpp"
 
-#include "storage/handoff.hpp"
+#include "async/handoff.hpp"
 
-#include <reprise/base/error.hpp>
-#include <reprise/io/within.hpp>
+#include <reprise/detail/async/within.hpp>
+#include <reprise/error.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>

@@ -6,7 +6,7 @@
 #include "server/tickets/ticket_cipher.hpp"
 #include "server/tickets/ticket_ring.hpp"
 
-#include <reprise/io/event.hpp>
+#include <reprise/detail/async/event.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 

@@ -2,8 +2,8 @@
 #include "base/hex.hpp"
 #include "base/openssl.hpp"
 
-#include <reprise/base/error.hpp>
-#include <reprise/server/ticket_key_file.hpp>
+#include <reprise/error.hpp>
+#include <reprise/ticket_key_file.hpp>
 
 #include <openssl/evp.h>
 

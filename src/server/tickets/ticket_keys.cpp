@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/tickets/key_source.hpp"
 
-#include <reprise/server/ticket_keys.hpp>
+#include <reprise/ticket_keys.hpp>
 
 #include <utility>
 

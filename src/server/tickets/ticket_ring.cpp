@@ -3,8 +3,8 @@
 
 #include "server/tickets/ticket_cipher.hpp"
 
-#include <reprise/base/aead.hpp>
-#include <reprise/base/error.hpp>
+#include <reprise/detail/base/aead.hpp>
+#include <reprise/error.hpp>
 
 #include <algorithm>
 #include <cstring>

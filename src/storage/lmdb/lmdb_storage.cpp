@@ -3,7 +3,7 @@
 #include "base/require_option.hpp"
 #include "storage/lmdb/engine.hpp"
 
-#include <reprise/base/error.hpp>
+#include <reprise/error.hpp>
 #include <reprise/storage/lmdb_error.hpp>
 #include <reprise/storage/lmdb_storage.hpp>
 

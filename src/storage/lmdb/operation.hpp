@@ -1,11 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include "storage/handoff.hpp"
+#include "async/handoff.hpp"
 
-#include <reprise/base/clock.hpp>
-#include <reprise/base/error.hpp>
-#include <reprise/base/secret_bytes.hpp>
+#include <reprise/clock.hpp>
+#include <reprise/error.hpp>
+#include <reprise/secret_bytes.hpp>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/cancellation_type.hpp>

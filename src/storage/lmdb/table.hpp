@@ -3,8 +3,8 @@
 
 #include "storage/lmdb/environment.hpp"
 
-#include <reprise/base/clock.hpp>
-#include <reprise/base/secret_bytes.hpp>
+#include <reprise/clock.hpp>
+#include <reprise/secret_bytes.hpp>
 
 #include <lmdb.h>
 

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include "storage/handoff.hpp"
+#include "async/handoff.hpp"
 #include "storage/redis/protocol.hpp"
 
 #include <reprise/storage/redis_storage.hpp>

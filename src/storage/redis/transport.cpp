@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/redis/transport.hpp"
 
-#include <reprise/base/connect_result.hpp>
+#include <reprise/detail/net/connect_result.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>

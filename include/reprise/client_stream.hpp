@@ -1,0 +1,834 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/client_options.hpp>
+#include <reprise/default_socket.hpp>
+#include <reprise/detail/async/default_token.hpp>
+#include <reprise/detail/async/initiate.hpp>
+#include <reprise/detail/async/initiation.hpp>
+#include <reprise/detail/async/watchdog.hpp>
+#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/transport.hpp>
+#include <reprise/detail/net/lowest_socket.hpp>
+#include <reprise/detail/stream/coalesce.hpp>
+#include <reprise/detail/stream/shut_down.hpp>
+#include <reprise/detail/stream/tls_stream.hpp>
+#include <reprise/early_data.hpp>
+#include <reprise/error.hpp>
+#include <reprise/handshake_info.hpp>
+#include <reprise/session_store.hpp>
+
+#include <boost/asio/append.hpp>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <array>
+#include <chrono>
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <ranges>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+// Declared by Beast in <boost/beast/core/role.hpp>; a WebSocket on top of a client_stream closes through it.
+namespace boost::beast {
+enum class role_type;
+}
+
+namespace reprise {
+
+/** A TLS client stream that resumes.
+
+    It satisfies Asio's AsyncReadStream and AsyncWriteStream, so that asio::async_read, Beast's HTTP and WebSocket work on
+    it. Sessions go to the session_store as they arrive; a connection that is truncated, reset, cancelled or destroyed
+    loses none that had arrived.
+
+    @tparam NextLayer A TCP socket, or layers on top of one, such as beast::tcp_stream. It is constructed from an executor.
+
+    Every operation takes any completion token and awaits where none is given. Unless said otherwise an operation supports
+    `terminal` cancellation; after a cancelled operation only `close`, `async_reconnect` and destruction are useful. One that
+    is awaited with `use_awaitable` is a part of the coroutine, and obeys the types of cancellation that this has enabled.
+
+    @par Object Lifetimes
+    The ssl::context must outlive the stream (it owns the verify callback) and must be configured before the first stream
+    is made of it; what is changed later counts for sessions from then on, see `policy_changed`. The store is held by shared ownership. The stream must outlive its operations.
+
+    @par Thread Safety
+    Distinct objects: safe. Shared objects: unsafe; with several threads running the io_context use a strand as executor.
+*/
+template <class NextLayer = default_socket>
+class client_stream
+{
+    template <class From>
+    static constexpr bool makes_next_layer =
+        !std::same_as<std::remove_cvref_t<From>, NextLayer> && std::constructible_from<NextLayer, From>;
+
+public:
+    using next_layer_type = NextLayer;
+    using executor_type = typename NextLayer::executor_type;
+
+    /// The completion token of an operation that is given none: that of the executor, else `use_awaitable`.
+    using default_token = detail::default_token_t<executor_type>;
+
+    /// The stream's type for another executor type, as Asio's I/O objects have it.
+    template <class Executor>
+    struct rebind_executor
+    {
+        using other = client_stream<typename NextLayer::template rebind_executor<Executor>::other>;
+    };
+
+    using lowest_layer_type = std::remove_reference_t<decltype(detail::lowest_socket(std::declval<NextLayer&>()))>;
+    using native_handle_type = SSL*;
+
+    /// A stream that keeps its sessions in `store`. @param from An executor, or an execution context such as an io_context.
+    /// @throws system_error `errc::bad_option`, also for a context that is made for servers or for DTLS.
+    template <class From>
+        requires(makes_next_layer<From>)
+    client_stream(From&& from, asio::ssl::context& tls, session_store& store, client_options options)
+        : client_stream(NextLayer{std::forward<From>(from)}, tls, store, std::move(options))
+    {
+    }
+
+    /// The same on a next layer of the caller's, for `async_handshake` if it is connected already.
+    client_stream(NextLayer next, asio::ssl::context& tls, session_store& store, client_options options)
+        : impl_(std::make_shared<impl>(std::move(next), tls, store.shared_from_this(), std::move(options)))
+    {
+    }
+
+    /// A stream that keeps no sessions.
+    template <class From>
+        requires(makes_next_layer<From>)
+    client_stream(From&& from, asio::ssl::context& tls, client_options options)
+        : client_stream(NextLayer{std::forward<From>(from)}, tls, std::move(options))
+    {
+    }
+
+    client_stream(NextLayer next, asio::ssl::context& tls, client_options options)
+        : impl_(std::make_shared<impl>(std::move(next), tls, nullptr, std::move(options)))
+    {
+    }
+
+    /// @name With default options
+    /// Not default arguments: GCC 12 copies an aggregate temporary bit by bit where the same expression awaits.
+    /// @{
+    template <class From>
+        requires(makes_next_layer<From>)
+    client_stream(From&& from, asio::ssl::context& tls, session_store& store)
+        : client_stream(NextLayer{std::forward<From>(from)}, tls, store, client_options{})
+    {
+    }
+
+    client_stream(NextLayer next, asio::ssl::context& tls, session_store& store)
+        : client_stream(std::move(next), tls, store, client_options{})
+    {
+    }
+
+    template <class From>
+        requires(makes_next_layer<From>)
+    client_stream(From&& from, asio::ssl::context& tls)
+        : client_stream(NextLayer{std::forward<From>(from)}, tls, client_options{})
+    {
+    }
+
+    client_stream(NextLayer next, asio::ssl::context& tls) : client_stream(std::move(next), tls, client_options{}) {}
+    /// @}
+
+    client_stream(client_stream&&) noexcept = default;
+
+    /// The connection of this stream is closed, as if the stream were destroyed.
+    client_stream& operator=(client_stream&& other) noexcept
+    {
+        client_stream taken{std::move(other)};
+        impl_.swap(taken.impl_);
+        return *this;
+    }
+
+    /// Closes the socket, without close_notify. Pending operations end with `asio::error::operation_aborted`.
+    ~client_stream()
+    {
+        if (impl_)
+            impl_->stop();
+    }
+
+    [[nodiscard]] executor_type get_executor() noexcept { return impl_->next.get_executor(); }
+    [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->next; }
+    [[nodiscard]] next_layer_type const& next_layer() const noexcept { return impl_->next; }
+
+    /// The TCP socket at the bottom.
+    [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return detail::lowest_socket(impl_->next); }
+
+    /** The SSL of the current or last connection; before the first one, the SSL of the connection to come. Never null.
+
+        Each connect or reconnect has another SSL. Settings that are made here before the first connection, such as
+        SSL_set_tlsext_host_name(3), hold for that connection alone: if a later one would go without them, it fails with
+        `errc::settings_lost`. Settings for all connections go into `client_options::on_ssl`.
+    */
+    [[nodiscard]] native_handle_type native_handle()
+    {
+        return impl_->tls ? impl_->tls->engine.native_handle() : impl_->connection.prepare();
+    }
+
+    /// How the last handshake went: resumed or not, and why not.
+    [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->connection.info(); }
+
+    /// Under what the sessions of the current or last connection are filed; empty before the first. A protocol whose second
+    /// connection has to resume the first one's session takes it from a store of its own: `store->take(stream.key())`.
+    [[nodiscard]] session_key const& key() const noexcept { return impl_->connection.key(); }
+
+    /// Whether the connection is alive, as far as can be told without waiting: the peer has neither closed nor reset it. What
+    /// has come, up to 64 KiB, is taken in: tickets go to the store, a close_notify counts; data stays for the next read.
+    [[nodiscard]] bool is_open() { return impl_->look() != condition::closed; }
+
+    /// Whether it is open and the peer has said nothing that waits to be read, as is due between two requests of HTTP/1.1
+    /// (RFC 9112, 6.3).
+    [[nodiscard]] bool is_idle() { return impl_->look() == condition::idle; }
+
+    /** From now on `connect` connects the next layer, instead of a resolver and a socket: through SOCKS, a tunnel, or to an
+        address that somebody else knows.
+
+        It is called as `asio::awaitable<void>(NextLayer&, std::string host, std::string service)`, by async_connect and
+        async_reconnect, and throws system_error if it fails. When `client_options::connect_timeout` is over, and by close(),
+        it is cancelled (`terminal`) and the socket under it closed; the caller's cancellation is passed on. The operation
+        ends when it has ended, for it uses the stream.
+
+        @param route Names this way, so that its sessions are filed apart from those of direct connections.
+        @throws system_error `errc::bad_option`, if the route is empty or there is no function.
+    */
+    template <class Connect>
+        requires(std::constructible_from<typename detail::transport<NextLayer>::connector, Connect>)
+    void set_connector(std::string route, Connect connect)
+    {
+        typename detail::transport<NextLayer>::connector function{std::move(connect)};
+        if (route.empty() || !function)
+            throw system_error{errc::bad_option, "set_connector: a route that names the way, and a function"};
+        impl_->connection.set_route(std::move(route));
+        impl_->way.connect_as_told = std::move(function);
+    }
+
+    /** Resolve, connect and shake hands; resumes if the store has a usable session.
+
+        A peer that declines costs only time: the handshake runs in full and the operation succeeds. Of a store that is
+        slow or broken the same holds (`handshake_info::reason` says so).
+
+        @param host DNS name, IPv4 address, or IPv6 address, which may have a zone. SNI and the certificate check follow it,
+            unless the options say otherwise. A final dot makes a name absolute for the resolver.
+        @param service Port number or service name.
+
+        @par Completion Signature
+        @code void(error_code, handshake_info) @endcode
+
+        @par Per-Operation Cancellation
+        `terminal`. The stream is closed afterwards and can be connected again. A ticket that was taken from the store is
+        not put back: the peer may have seen it, and it should not be offered twice (RFC 8446, C.4).
+
+        @par Errors
+        @li `errc::bad_host`, `errc::bad_service`; nothing is sent, and `handshake_info::failure` says what is wrong.
+        @li `errc::already_connected`, if the stream is open; nothing is sent.
+        @li `errc::operation_in_progress`, if it is connecting; that operation goes on.
+        @li `asio::error::timed_out` after `client_options::connect_timeout`; a store that is being asked then may add its
+            `lookup_deadline`. With `client_options::retry` that is for each attempt.
+        @li `errc::proxy_refused`, `proxy_authentication_required`, `proxy_malformed`, with `client_options::proxy`;
+            `errc::bad_option` for a host or service that cannot be asked of it.
+        @li Resolver, socket and OpenSSL errors, unchanged, in their own categories; the stream is closed. If the server's
+            certificate was not verified, `handshake_info::failure` says why.
+    */
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    auto async_connect(std::string_view host, std::string_view service, Token&& token = {})
+    {
+        return connect(named{std::string{host}, std::string{service}}, {}, std::forward<Token>(token));
+    }
+
+    /** The same, and send these bytes: in the first flight if the session allows it, else after the handshake.
+
+        It ends when the handshake is complete and all bytes are sent; `handshake_info::early_data` says which way they went,
+        and `early_reason` why. What can be known is checked before they are offered: the ticket's limit and age, ALPN, SNI
+        and the cipher suite. To a server that went down to TLS 1.2 the connection is made again, once, without early data.
+        If the operation fails, the server may have processed the bytes all the same.
+    */
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    auto async_connect(std::string_view host, std::string_view service, early_data early, Token&& token = {})
+    {
+        return connect(named{std::string{host}, std::string{service}}, {.early = early}, std::forward<Token>(token));
+    }
+
+    /// The same, and resume exactly this session, for protocols that demand it; the store is not asked.
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    auto async_connect(std::string_view host, std::string_view service, session exactly, Token&& token = {})
+    {
+        return connect(named{std::string{host}, std::string{service}}, {.exactly = std::move(exactly)},
+                       std::forward<Token>(token));
+    }
+
+    /// Both. Early data needs the server's acknowledgement of SNI in the session, for who knows where it comes from.
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    auto async_connect(std::string_view host, std::string_view service, session exactly, early_data early,
+                       Token&& token = {})
+    {
+        return connect(named{std::string{host}, std::string{service}}, {.exactly = std::move(exactly), .early = early},
+                       std::forward<Token>(token));
+    }
+
+    /// The same to endpoints that the caller has resolved; the first one's port is the service. They race in this order; of
+    /// a proxy they are asked one after the other. Without an endpoint: `asio::error::not_found`, as asio::async_connect.
+    template <class EndpointSequence,
+              asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+        requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
+    auto async_connect(EndpointSequence const& endpoints, std::string_view host, Token&& token = {})
+    {
+        return connect(peer_at(endpoints, host), {}, std::forward<Token>(token));
+    }
+
+    /// The same with early data.
+    template <class EndpointSequence,
+              asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+        requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
+    auto async_connect(EndpointSequence const& endpoints, std::string_view host, early_data early, Token&& token = {})
+    {
+        return connect(peer_at(endpoints, host), {.early = early}, std::forward<Token>(token));
+    }
+
+    /** Shake hands on a next layer that the caller has connected, through a proxy for example.
+
+        As async_connect, but without resolving and connecting; `host` and `service` name the peer for the certificate
+        check and for the store. `async_reconnect` connects to them directly.
+    */
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    auto async_handshake(std::string_view host, std::string_view service, Token&& token = {})
+    {
+        return handshake_on_next_layer(named{std::string{host}, std::string{service}}, {}, std::forward<Token>(token));
+    }
+
+    /// The same with early data. A connection that fails because of it cannot be made again here.
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    auto async_handshake(std::string_view host, std::string_view service, early_data early, Token&& token = {})
+    {
+        return handshake_on_next_layer(named{std::string{host}, std::string{service}}, {.early = early},
+                                       std::forward<Token>(token));
+    }
+
+    /** Connect again to the same peer, resuming the last session if one is usable.
+
+        Builds a fresh TLS stream (the old one keeps state of its last connection), connects and offers the session. A
+        connection that the peer has closed or reset need not be shut down first.
+
+        Completion, cancellation and errors as for async_connect, and
+        @li `errc::never_connected`, if there is no peer yet;
+        @li `errc::already_connected`, if the connection is alive. Shut it down first.
+    */
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    auto async_reconnect(Token&& token = {})
+    {
+        return reconnect({}, std::forward<Token>(token));
+    }
+
+    /// The same with early data: what `async_connect` says of it.
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    auto async_reconnect(early_data early, Token&& token = {})
+    {
+        return reconnect({.early = early}, std::forward<Token>(token));
+    }
+
+    /** Capture the session, send close_notify, wait for the peer's, close the socket.
+
+        The wait is bounded by `client_options::shutdown_timeout` and serves a purpose: tickets that are still on their way
+        are read meanwhile. How the peer takes the end is its business: that it closes without an answer, resets, sends data
+        that nobody will read, or does nothing until the time is up, is success.
+
+        @par Completion Signature
+        @code void(error_code) @endcode
+
+        @par Per-Operation Cancellation
+        `terminal`. The socket is closed at once, and the operation fails with `asio::error::operation_aborted`.
+    */
+    template <asio::completion_token_for<void(error_code)> Token = default_token>
+    auto async_shutdown(Token&& token = {})
+    {
+        return detail::initiate<void>(
+            any_executor(), [self = impl_] { return self->shutdown(self); }, std::forward<Token>(token));
+    }
+
+    /** Wait for a ticket, if the connection has brought none yet, and close the socket, without close_notify.
+
+        For an application that has no use for the peer's answer to a goodbye, and closes before it has read anything: tickets
+        of TLS 1.3 come after the handshake (RFC 8446, 4.6.1). What else arrives meanwhile is dropped. The wait is bounded by
+        `client_options::shutdown_timeout`; that no ticket comes is success.
+
+        Completion and cancellation as for async_shutdown.
+    */
+    template <asio::completion_token_for<void(error_code)> Token = default_token>
+    auto async_close(Token&& token = {})
+    {
+        return detail::initiate<void>(
+            any_executor(), [self = impl_] { return self->close_with_ticket(self); }, std::forward<Token>(token));
+    }
+
+    /// Close the socket at once, without close_notify. What had arrived stays in the store. Operations that are under way
+    /// end with an error: one that connects with `asio::error::operation_aborted`, whatever it waits for.
+    void close() noexcept { impl_->stop(); }
+
+    /// As AsyncReadStream. Tickets that come with the data go to the store. `errc::never_connected` before the first
+    /// connect, `errc::operation_in_progress` during one, `errc::stream_closed` after a shutdown or close. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not deliver, the next
+    /// one does.
+    template <class MutableBufferSequence,
+              asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
+    auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
+    {
+        auto begin = [](impl&, auto held, auto handler, MutableBufferSequence const& into)
+        { tls_stream::async_read_some(std::move(held), into, std::move(handler)); };
+        return start(begin, buffers, std::forward<Token>(token));
+    }
+
+    /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
+    template <class ConstBufferSequence,
+              asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
+    auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
+    {
+        auto begin = [](impl& self, auto held, auto handler, ConstBufferSequence const& from)
+        { tls_stream::async_write_some(std::move(held), self.joined(from), std::move(handler)); };
+        return start(begin, buffers, std::forward<Token>(token));
+    }
+
+private:
+    using peer = detail::peer;
+    using tls_stream = detail::tls_stream<NextLayer>;
+
+    // A peer as the caller has named it.
+    struct named
+    {
+        std::string host;
+        std::string service;
+        std::optional<std::vector<asio::ip::tcp::endpoint>> endpoints{};
+    };
+
+    enum class condition
+    {
+        closed,
+        idle,
+        has_data, // for the next read, or so much of anything that it is not idle
+    };
+
+    // What one connection is to do beside shaking hands.
+    struct wishes
+    {
+        std::optional<session> exactly{};
+        std::optional<early_data> early{};
+        unsigned stops = 0; // of the stream, when the operation was asked for
+    };
+
+    // Operations hold it, so that the stream may go first.
+    struct impl
+    {
+        impl(NextLayer n, asio::ssl::context& context, std::shared_ptr<session_store> store, client_options options)
+            : way(std::move(n)), next(way.next),
+              connection(context.native_handle(), std::move(store), std::move(options))
+        {
+        }
+
+        using pointer = std::shared_ptr<impl>;
+
+        detail::transport<NextLayer> way;
+        NextLayer& next;
+        detail::client_connection connection; // outlives each SSL, which points to it
+        std::shared_ptr<tls_stream> tls;      // of the current connection
+        detail::coalescer joined;
+        std::optional<peer> to;
+        bool open = false;
+        std::string failure; // what an error code does not say of the attempt in progress
+        bool is_connecting = false;
+
+        auto& socket() noexcept { return way.socket(); }
+
+        void close() noexcept
+        {
+            way.close();
+            if (tls)
+                tls->close();
+            open = false;
+        }
+
+        // From outside, while an operation may be at work.
+        void stop() noexcept
+        {
+            way.stop();
+            close();
+        }
+
+        [[nodiscard]] condition look()
+        {
+            if (!open || connection.peer_said_goodbye(tls->engine.native_handle()))
+                return condition::closed;
+            auto const fd = socket().native_handle();
+            auto heard = detail::tls_status::needs_input;
+            constexpr std::size_t budget = 64 * 1024;
+            if constexpr (detail::is_socket_layer<NextLayer>)
+                heard = tls->hear([fd](auto room) { return detail::receive_now(fd, room); }, budget);
+            if (heard == detail::tls_status::done)
+                return condition::has_data;
+            return heard == detail::tls_status::needs_input && detail::is_alive(fd) ? condition::idle
+                                                                                    : condition::closed;
+        }
+
+        using result = detail::outcome<handshake_info>;
+        static constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
+
+        // Why reading or writing cannot begin.
+        [[nodiscard]] error_code why_not_usable() const
+        {
+            if (is_connecting)
+                return errc::operation_in_progress;
+            if (!tls)
+                return errc::never_connected;
+            return open ? error_code{} : errc::stream_closed;
+        }
+
+        asio::awaitable<result> connect(pointer self, named whom, wishes w)
+        {
+            if (auto refused = begin_connecting(&whom, w.stops))
+                co_return std::move(*refused);
+            co_return co_await establish<true>(std::move(self), std::move(w));
+        }
+
+        asio::awaitable<result> reconnect(pointer self, wishes w)
+        {
+            if (auto refused = begin_connecting(nullptr, w.stops))
+                co_return std::move(*refused);
+            co_return co_await establish<true>(std::move(self), std::move(w));
+        }
+
+        asio::awaitable<result> handshake_on_next_layer(pointer self, named whom, wishes w)
+        {
+            if (w.stops != way.stops())
+                co_return result{asio::error::operation_aborted};
+            if (is_connecting)
+                co_return result{errc::operation_in_progress};
+            if (open)
+                co_return result{errc::already_connected};
+            if (auto refused = take_peer(whom))
+                co_return std::move(*refused);
+            co_return co_await establish<false>(std::move(self), std::move(w));
+        }
+
+        // What forbids it; else the stream is closed, and `to` is set. @param whom Null for the peer of before.
+        [[nodiscard]] std::optional<result> begin_connecting(named* whom, unsigned stops)
+        {
+            if (stops != way.stops()) // before the operation took its first step
+                return result{asio::error::operation_aborted};
+            if (is_connecting)
+                return result{errc::operation_in_progress};
+            if (whom == nullptr && !to)
+                return result{errc::never_connected};
+            if (look() != condition::closed)
+                return result{errc::already_connected};
+            if (whom != nullptr)
+                if (auto refused = take_peer(*whom))
+                    return refused;
+            close();
+            return std::nullopt;
+        }
+
+        [[nodiscard]] std::optional<result> take_peer(named& whom)
+        try
+        {
+            peer next_peer{detail::read_host(whom.host), detail::read_service(whom.service), std::move(whom.endpoints)};
+            to = std::move(next_peer);
+            return std::nullopt;
+        }
+        catch (system_error const& e)
+        {
+            return result{e.code(), connection.failed(detail::text_of(e))};
+        }
+
+        // Until it succeeds, or there is no use in trying again.
+        template <bool connects> // a next layer that the caller connects need not be a socket
+        asio::awaitable<result> establish(pointer self, wishes w)
+        {
+            struct connecting
+            {
+                explicit connecting(bool& f) noexcept : flag(f) { flag = true; }
+                connecting(connecting const&) = delete;
+                connecting& operator=(connecting const&) = delete;
+                ~connecting() { flag = false; }
+
+                bool& flag;
+            };
+            connecting const meanwhile{is_connecting};
+            bool const once = !connects || w.exactly;
+            way.begin(w.stops);
+            auto const begin = std::chrono::steady_clock::now();
+            for (unsigned attempt = 1;; ++attempt)
+            {
+                auto ended = co_await try_once<connects>(self, w);
+                if (!ended.ec)
+                    co_return ended;
+                auto const delay =
+                    once ? std::nullopt
+                         : connection.plan_retry(attempt, ended.ec, std::chrono::steady_clock::now() - begin);
+                if (delay)
+                    ended.ec = co_await way.pause(*delay);
+                if (!delay || ended.ec)
+                {
+                    connection.count_failure(to->host.name, ended.ec);
+                    co_return ended;
+                }
+            }
+        }
+
+        // Everything from here to the end of the handshake, within the time limit.
+        template <bool connects>
+        asio::awaitable<result> try_once(pointer self, wishes w)
+        {
+            connection.offer_exactly(std::move(w.exactly)); // of an earlier attempt nothing may be left
+            connection.begin_early();
+            auto const ex = co_await asio::this_coro::executor;
+            auto const limit = connection.options().connect_timeout;
+            detail::watchdog const dog{ex, limit, [this] { close(); }};
+            error_code ec;
+            failure.clear();
+            try
+            {
+                if constexpr (connects)
+                    ec = co_await connect_and_shake_hands(self, dog, end_of(limit), w.early);
+                else
+                    ec = co_await shake_hands(self, w.early);
+                if (!ec && w.early && w.early->options().send_rest)
+                    ec = co_await write_rest(self, w.early->bytes() + connection.info().early_size);
+            }
+            catch (system_error const& e) // cancelled, or from a function of the caller's
+            {
+                ec = e.code();
+                failure = detail::text_of(e);
+            }
+            catch (...)
+            {
+                ec = detail::current_error();
+            }
+            if (dog.has_barked())
+                ec = asio::error::timed_out;
+            if (way.is_stopped())
+                ec = asio::error::operation_aborted;
+            open = !ec;
+            if (open)
+                co_return result{{}, connection.info()};
+            close();
+            co_return result{ec, connection.failed(std::exchange(failure, {}))};
+        }
+
+        static std::chrono::steady_clock::time_point end_of(std::chrono::milliseconds limit)
+        {
+            using std::chrono::steady_clock;
+            return limit.count() == 0 ? steady_clock::time_point::max() : steady_clock::now() + limit;
+        }
+
+        // What is tried at most may make it fail: then it is tried again without.
+        asio::awaitable<error_code> connect_and_shake_hands(pointer self, detail::watchdog const& dog,
+                                                            std::chrono::steady_clock::time_point end,
+                                                            std::optional<early_data> early)
+        {
+            for (bool fast_open = connection.options().fast_open;;)
+            {
+                if (auto const ec = co_await way.connect(*to, connection.options(), dog, end, fast_open))
+                    co_return ec;
+                auto const ec = co_await shake_hands(self, early);
+                if (fast_open && is_refused(ec))
+                    fast_open = false;
+                else if (ec && early && co_await may_do_without_early(ec))
+                    early.reset();
+                else
+                    co_return ec;
+                if (dog.has_barked() || way.is_stopped())
+                    co_return ec;
+                close();
+            }
+        }
+
+        // With fast open a socket is connected when the first flight is written; so that one did not arrive.
+        [[nodiscard]] static bool is_refused(error_code ec) noexcept
+        {
+            return ec == asio::error::connection_refused || ec == asio::error::host_unreachable ||
+                   ec == asio::error::network_unreachable;
+        }
+
+        asio::awaitable<error_code> shake_hands(pointer self, std::optional<early_data> early)
+        {
+            if (connection.options().no_delay)
+            {
+                error_code ignored; // an optimisation; not every socket is TCP
+                socket().set_option(asio::ip::tcp::no_delay{true}, ignored);
+            }
+            // A handshake needs an SSL that has seen none before.
+            tls = std::make_shared<tls_stream>(next, connection.begin(to->host, to->service));
+            co_await connection.choose_session(tls->engine.native_handle());
+            auto bytes = early ? connection.plan_early(tls->engine.native_handle(), *early) : byte_view{};
+            auto const step = [this, &bytes](detail::tls_engine& engine)
+            {
+                if (auto const first = std::exchange(bytes, {}); !first.empty())
+                    connection.early_sent(engine.send_early(first) ? first.size() : 0);
+                return engine.handshake();
+            };
+            auto const [ec, none] = co_await tls_stream::async_perform(held(std::move(self)), step,
+                                                                       asio::enable_terminal_cancellation{}, no_throw);
+            failure = connection.why_not_verified(tls->engine.native_handle(), ec);
+            if (!ec)
+                connection.handshake_done(tls->engine.native_handle());
+            // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
+            else if (connection.handshake_failed(tls->engine.has_sent()) &&
+                     ec.category() == asio::error::get_ssl_category())
+                co_await connection.forget_session(full_reason::alerted);
+            co_return ec;
+        }
+
+        asio::awaitable<bool> may_do_without_early(error_code ec)
+        {
+            if (ec == asio::error::operation_aborted)
+                co_return false;
+            if (ec.category() == asio::error::get_system_category())
+                co_await hear_out();
+            if (!connection.may_do_without_early(tls->engine.native_handle()))
+                co_return false;
+            connection.do_without_early();
+            co_return true;
+        }
+
+        // A server that has heard enough closes; what it has said before is still there when writing fails.
+        asio::awaitable<void> hear_out()
+        {
+            constexpr std::size_t longest_flight = 256 * 1024; // with the largest chain that OpenSSL takes by default
+            auto& engine = tls->engine;
+            auto status = detail::tls_status::needs_input;
+            for (std::size_t total = 0; status == detail::tls_status::needs_input && total < longest_flight;)
+            {
+                auto const room = engine.room();
+                auto const [ec, size] = co_await next.async_read_some(asio::buffer(room.data(), room.size()), no_throw);
+                if (ec)
+                    co_return;
+                engine.feed(size);
+                total += size;
+                status = engine.handshake().status;
+            }
+        }
+
+        asio::awaitable<error_code> write_rest(pointer self, asio::const_buffer rest)
+        {
+            error_code ec;
+            for (std::size_t size = 0; rest.size() != 0 && !ec; rest += size)
+                std::tie(ec, size) = co_await tls_stream::async_write_some(held(self), rest, no_throw);
+            co_return ec;
+        }
+
+        asio::awaitable<detail::outcome<void>> close_with_ticket(pointer self)
+        {
+            error_code ec;
+            if (open && connection.awaits_ticket())
+            {
+                detail::watchdog const dog{co_await asio::this_coro::executor, connection.options().shutdown_timeout,
+                                           [this] { close(); }};
+                constexpr std::size_t most_dropped = 1024 * 1024; // tickets come first
+                std::array<unsigned char, 4096> dropped;
+                for (std::size_t total = 0, size = 0; !ec && connection.awaits_ticket() && total < most_dropped;
+                     total += size)
+                    std::tie(ec, size) =
+                        co_await tls_stream::async_read_some(held(self), asio::buffer(dropped), no_throw);
+                if (dog.has_barked() || ec != asio::error::operation_aborted)
+                    ec = {};
+            }
+            close();
+            co_return detail::outcome<void>{ec};
+        }
+
+        asio::awaitable<detail::outcome<void>> shutdown(pointer self)
+        {
+            if (!open)
+                co_return detail::outcome<void>{};
+            connection.capture_before_shutdown(tls->engine.native_handle());
+            co_return co_await detail::shut_down<NextLayer>(
+                held(std::move(self)), connection.options().shutdown_timeout, [this] { close(); },
+                [](detail::tls_engine& e) { return e.shut_down(); });
+        }
+
+        [[nodiscard]] typename tls_stream::holder held(pointer self) const { return {std::move(self), tls}; }
+    };
+
+    // Reading or writing, which takes a connection.
+    template <class Begin, class Buffers, class Token>
+    auto start(Begin begin, Buffers const& buffers, Token&& token)
+    {
+        auto if_usable = [](auto handler, std::shared_ptr<impl> self, Begin const& then, Buffers const& b)
+        {
+            auto& i = *self;
+            if (auto const ec = i.why_not_usable())
+                asio::post(i.next.get_executor(), asio::append(std::move(handler), ec, std::size_t{0}));
+            else
+                then(i, i.held(std::move(self)), std::move(handler), b);
+        };
+        return asio::async_initiate<Token, void(error_code, std::size_t)>(
+            detail::initiation{get_executor(), std::move(if_usable)}, token, impl_, begin, buffers);
+    }
+
+    [[nodiscard]] asio::any_io_executor any_executor() { return impl_->next.get_executor(); }
+
+    template <class EndpointSequence>
+    static named peer_at(EndpointSequence const& endpoints, std::string_view host)
+    {
+        std::vector<asio::ip::tcp::endpoint> all;
+        for (auto const& endpoint : endpoints)
+            all.push_back(static_cast<asio::ip::tcp::endpoint>(endpoint));
+        auto service = all.empty() ? std::string{"443"} : std::to_string(all.front().port());
+        return {std::string{host}, std::move(service), std::move(all)};
+    }
+
+    template <class Token>
+    auto connect(named to, wishes w, Token&& token)
+    {
+        w.stops = impl_->way.stops();
+        return detail::initiate<handshake_info>(
+            any_executor(), [self = impl_, to = std::move(to), w = std::move(w)]() mutable
+            { return self->connect(self, std::move(to), std::move(w)); }, std::forward<Token>(token));
+    }
+
+    template <class Token>
+    auto reconnect(wishes w, Token&& token)
+    {
+        w.stops = impl_->way.stops();
+        return detail::initiate<handshake_info>(
+            any_executor(), [self = impl_, w = std::move(w)]() mutable { return self->reconnect(self, std::move(w)); },
+            std::forward<Token>(token));
+    }
+
+    template <class Token>
+    auto handshake_on_next_layer(named to, wishes w, Token&& token)
+    {
+        w.stops = impl_->way.stops();
+        return detail::initiate<handshake_info>(
+            any_executor(), [self = impl_, to = std::move(to), w = std::move(w)]() mutable
+            { return self->handshake_on_next_layer(self, std::move(to), std::move(w)); }, std::forward<Token>(token));
+    }
+
+    std::shared_ptr<impl> impl_; // also for moving: operations and OpenSSL hold its address
+};
+
+/// Closes the transport when a WebSocket on top has said goodbye: capture, close_notify, bounded wait.
+template <class NextLayer, class Handler>
+void async_teardown(boost::beast::role_type, client_stream<NextLayer>& stream, Handler&& handler)
+{
+    stream.async_shutdown(std::forward<Handler>(handler));
+}
+
+/// The same where nobody waits: the socket is closed at once.
+template <class NextLayer>
+void teardown(boost::beast::role_type, client_stream<NextLayer>& stream, error_code& ec)
+{
+    ec = {};
+    stream.close();
+}
+
+} // namespace reprise

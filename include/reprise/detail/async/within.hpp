@@ -1,0 +1,122 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/detail/async/spawn_cancellable.hpp>
+#include <reprise/error.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <new>
+#include <optional>
+#include <utility>
+
+namespace reprise::detail {
+
+namespace asio = boost::asio;
+
+enum class lookup_status
+{
+    answered,
+    late,
+    failed,
+};
+
+template <class T>
+struct lookup
+{
+    lookup_status status = lookup_status::late;
+    std::optional<T> value{};
+};
+
+template <class T>
+asio::awaitable<lookup<T>> answer(asio::awaitable<T> question)
+{
+    lookup<T> result;
+    try
+    {
+        result.value.emplace(co_await std::move(question));
+        result.status = lookup_status::answered;
+    }
+    catch (...) // whatever it is, it costs a resumption and nothing else
+    {
+        result.status = lookup_status::failed;
+    }
+    co_return result;
+}
+
+template <class T>
+struct pending_lookup
+{
+    explicit pending_lookup(asio::any_io_executor const& ex) : answered(ex, asio::steady_timer::time_point::max()) {}
+
+    asio::cancellation_signal abandon;
+    asio::steady_timer answered;
+    std::optional<lookup<T>> result;
+};
+
+template <class T>
+asio::awaitable<void> answer_to(std::shared_ptr<pending_lookup<T>> asker, asio::awaitable<T> question)
+{
+    asker->result = co_await answer(std::move(question));
+    asker->answered.cancel();
+}
+
+/// Ends a wait from outside: cancelling the timer makes it throw `operation_aborted`. Expired when nobody waits.
+using wait_handle = std::weak_ptr<asio::steady_timer>;
+
+template <class T>
+asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::awaitable<T> question,
+                                         wait_handle* handle = nullptr)
+{
+    auto const ex = co_await asio::this_coro::executor;
+    std::shared_ptr<pending_lookup<T>> state;
+    try
+    {
+        state = std::make_shared<pending_lookup<T>>(ex);
+        if (handle != nullptr)
+            *handle = std::shared_ptr<asio::steady_timer>{state, &state->answered};
+        // The slot is used until the handler has run, so that is how long the signal is held.
+        spawn_cancellable(ex, answer_to(state, std::move(question)),
+                          asio::bind_cancellation_slot(state->abandon.slot(), [state](std::exception_ptr) {}));
+    }
+    catch (std::bad_alloc const&)
+    {
+        co_return lookup<T>{lookup_status::failed};
+    }
+    if (!state->result)
+    {
+        state->answered.expires_after(limit);
+        auto const [ended] = co_await state->answered.async_wait(asio::as_tuple(asio::use_awaitable));
+        if (!state->result)
+        {
+            state->abandon.emit(asio::cancellation_type::terminal);
+            if (ended)
+                throw system_error{asio::error::operation_aborted};
+            co_return lookup<T>{};
+        }
+    }
+    co_return std::move(*state->result);
+}
+
+/** Await `question` for at most `limit`, whatever it does: fail, throw, or never answer. A lack of memory is a failure.
+
+    One that is late is told to stop and left to itself, so it has to own what it uses. The caller's own cancellation
+    throws `operation_aborted`. A limit of zero is none, and costs no timer.
+*/
+template <class T>
+asio::awaitable<lookup<T>> within(std::chrono::milliseconds limit, asio::awaitable<T> question)
+{
+    return limit.count() == 0 ? answer(std::move(question)) : answer_within(limit, std::move(question));
+}
+
+} // namespace reprise::detail

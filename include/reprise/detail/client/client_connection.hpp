@@ -1,0 +1,223 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/client_options.hpp>
+#include <reprise/detail/client/peer_name.hpp>
+#include <reprise/early_data.hpp>
+#include <reprise/error.hpp>
+#include <reprise/handshake_info.hpp>
+#include <reprise/session_store.hpp>
+#include <reprise/ssl_handles.hpp>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace reprise::detail {
+
+class client_context;
+struct context_policy;
+
+/** The TLS side of a client_stream, without its socket: what is offered, what came of it, what is kept.
+
+    One object serves all connections of a stream, one after the other. OpenSSL's new-session callback finds it through the
+    SSL, so its address is fixed and it outlives each SSL that `begin` made.
+*/
+class client_connection
+{
+public:
+    /// Takes a reference to the context and hooks up its new-session callback, once per context.
+    client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options);
+    client_connection(client_connection const&) = delete;
+    client_connection& operator=(client_connection const&) = delete;
+
+    /// How the peer is reached, for the session_key.
+    void set_route(std::string route) { route_ = std::move(route); }
+
+    /// How long to wait before another attempt to connect, if there is to be one.
+    [[nodiscard]] std::optional<std::chrono::milliseconds> plan_retry(unsigned attempt, error_code why,
+                                                                      std::chrono::nanoseconds elapsed);
+
+    /// Forget what became of the early data of the last connection.
+    void begin_early() noexcept { early_reason_ = early_data_reason::not_asked; }
+
+    /// The SSL of the next `begin`, for settings of the caller's. It has what options say, and no peer yet.
+    [[nodiscard]] SSL* prepare();
+
+    /// A new SSL for a connection to this peer: SNI, host check, ALPN; its session_key is fixed from here on.
+    [[nodiscard]] ssl_ptr begin(host_name const& host, std::string const& service);
+
+    /// The same, from what a caller says. @throws system_error `errc::bad_host`, `errc::bad_service`.
+    [[nodiscard]] ssl_ptr begin(std::string_view host, std::string_view service);
+
+    /// Resume exactly this session, not one from the store.
+    void offer_exactly(std::optional<session> ticket) { exact_ = std::move(ticket); }
+
+    /// The body of the ticket_request extension (RFC 9149, 3); empty if nothing is asked for.
+    [[nodiscard]] byte_view ticket_request() const noexcept
+    {
+        return ticket_request_[0] != 0 ? byte_view{ticket_request_} : byte_view{};
+    }
+    [[nodiscard]] session_key const& key() const noexcept { return key_; }
+
+    [[nodiscard]] client_options const& options() const noexcept { return options_; }
+    [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
+
+    /** Ask the store, and the caller's revocation check, and offer what they give if every rule allows it; else note why not.
+
+        A store or a check that is late or fails costs a resumption and nothing else.
+    */
+    [[nodiscard]] asio::awaitable<void> choose_session(SSL* ssl);
+
+    /// What it has chosen, and why not, if nothing.
+    [[nodiscard]] std::optional<session> const& offered() const noexcept { return offered_; }
+    [[nodiscard]] full_reason reason() const noexcept { return reason_; }
+
+    /// Whether sessions of the current connection may be used by other contexts and processes.
+    [[nodiscard]] bool is_shared() const noexcept { return is_shared_; }
+
+    /// Drop the sessions of this peer, and let the store remember why.
+    [[nodiscard]] asio::awaitable<void> forget_session(full_reason why);
+
+    /// Decide how much goes early, after what is offered has been decided: the first bytes, so many, of `wanted`.
+    [[nodiscard]] byte_view plan_early(SSL* ssl, early_data const& wanted);
+
+    /// So many OpenSSL has taken: all of them, or none.
+    void early_sent(std::size_t size) noexcept;
+
+    /// A connection with early data has failed in its handshake, and it is certain that the server has not accepted any: it
+    /// may be made again without.
+    [[nodiscard]] bool may_do_without_early(SSL const* ssl) const noexcept;
+
+    /// It is made again without.
+    void do_without_early() noexcept { early_reason_ = early_data_reason::connection_failed; }
+
+    /// The handshake succeeded: everything was verified, so sessions may be kept from now on.
+    void handshake_done(SSL* ssl);
+
+    /// The handshake failed. A ticket of which nothing was sent goes back to the store. True if a reusable session had been
+    /// offered, which the store must forget after an alert.
+    [[nodiscard]] bool handshake_failed(bool has_sent) noexcept;
+
+    /// The connection's first ticket is still to come.
+    [[nodiscard]] bool awaits_ticket() const noexcept
+    {
+        return keeps_ && verified_ && !captured_ && info_.protocol == tls_version::tls13;
+    }
+
+    /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
+    void capture_before_shutdown(SSL* ssl);
+
+    /// Why a handshake that failed with this error has not verified the server's certificate. Empty for other errors.
+    [[nodiscard]] static std::string why_not_verified(SSL* ssl, error_code why);
+
+    /// Connecting or shaking hands has failed. @return What `info` is from here on.
+    handshake_info const& failed(std::string why);
+
+    /// Connecting or shaking hands has failed for good.
+    void count_failure(std::string const& host, error_code why) const noexcept;
+
+    /// The peer's close_notify has been read.
+    [[nodiscard]] static bool peer_said_goodbye(SSL const* ssl) noexcept;
+
+    /// Called by OpenSSL for each session that arrives. One that there is no memory for is not kept.
+    void on_new_session(SSL* ssl, SSL_SESSION const* live) noexcept;
+
+private:
+    // What of an SSL is or may be the caller's, as far as OpenSSL tells.
+    struct settings
+    {
+        std::array<unsigned char, 32> verification{};
+        std::optional<std::array<unsigned char, 32>> offer{};
+        std::string identity{};
+        std::string server_name{};
+
+        friend bool operator==(settings const&, settings const&) = default;
+    };
+
+    [[nodiscard]] ssl_ptr make_ssl();
+    [[nodiscard]] std::string default_server_name(host_name const& host) const;
+    void name_peer(SSL* ssl, host_name const& host) const;
+    void forget_default_names(SSL* ssl, host_name const& host) const;
+    [[nodiscard]] settings read_settings(SSL* ssl, bool may_differ);
+    [[nodiscard]] std::string policy_of(SSL* ssl, settings const& s, bool may_differ);
+    [[nodiscard]] std::string const& own_id();
+    [[nodiscard]] std::shared_ptr<std::string const> verified_under() const;
+    [[nodiscard]] bool is_repeatable(SSL const* ssl) const noexcept;
+    [[nodiscard]] bool identity_is_known(SSL const* ssl) const noexcept;
+    [[nodiscard]] bool used_external_psk(SSL* ssl) const;
+    full_reason begin_origin(SSL* ssl);
+    void ask_for_tickets() noexcept;
+    /// How long to wait for the store; zero for one that answers at once.
+    [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
+
+    [[nodiscard]] full_reason judge(SSL* ssl, session const& candidate) const;
+
+    /// Offer this session if every rule allows it; else note why not.
+    void offer(SSL* ssl, session const& candidate);
+
+    /// Hand a copy of a session to the store. False, if it cannot be resumed or there is no memory for it.
+    bool keep(SSL_SESSION const* live) noexcept;
+
+    ssl_ctx_ptr context_;
+    std::shared_ptr<session_store> store_;
+    client_options options_;
+    client_context* shared_; // the context's
+    std::string route_;
+    std::optional<std::string> server_name_option_; // as options_ has it, in its usual form
+    ssl_ptr prepared_;                              // of prepare(), until it is used
+    bool has_lost_settings_ = false;                // which were made on that one
+    std::string own_id_;                            // unlike that of any other stream; made when it is needed
+    std::optional<std::minstd_rand> random_;        // for the waits between attempts
+
+    // of the current connection
+    session_key key_;
+    std::shared_ptr<context_policy const> policy_;
+    std::shared_ptr<std::string const>
+        verification_; // what the certificate is verified under: policy and name; null if
+                       // that is to be done for each offer
+    bool keeps_ = false;
+    bool is_shared_ = false;
+    std::array<unsigned char, 2> ticket_request_{};
+    std::optional<session> exact_;
+    std::optional<session> offered_;
+    ssl_session_ptr offered_copy_; // the copy of offered_ that the SSL has
+    bool is_exact_ = false;        // offered_ is not from the store
+    std::size_t early_size_ = 0;
+    early_data_reason early_reason_ = early_data_reason::not_asked;
+    full_reason reason_ = full_reason::nothing_stored;
+    bool verified_ = false;
+    bool captured_ = false;
+    session_origin origin_;
+    std::vector<ssl_session_ptr> unverified_; // TLS 1.2 delivers its session before the handshake is done
+    handshake_info info_;
+};
+
+struct resolved
+{
+    error_code ec;
+    std::vector<asio::ip::tcp::endpoint> endpoints{};
+};
+
+/// It owns what it uses, for a resolver cannot be interrupted (getaddrinfo(3)): after the deadline it is left to itself.
+[[nodiscard]] asio::awaitable<resolved> resolve(host_name host, std::string service);
+
+/// Whether `candidate` may be offered at `now`: `full_reason::none`, or why not.
+[[nodiscard]] full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
+                                    bool must_be_verified) noexcept;
+
+/// True if the socket is connected and the peer has neither closed nor reset it.
+[[nodiscard]] bool is_alive(int socket) noexcept;
+
+/// What has come to the socket, without waiting; 0 bytes if nothing has.
+[[nodiscard]] std::size_t receive_now(int socket, std::span<unsigned char> into) noexcept;
+
+} // namespace reprise::detail

@@ -1,0 +1,237 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/client_options.hpp>
+#include <reprise/detail/async/initiate.hpp>
+#include <reprise/detail/async/watchdog.hpp>
+#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/peer_name.hpp>
+#include <reprise/detail/client/proxy_handshake.hpp>
+#include <reprise/detail/net/connect_race.hpp>
+#include <reprise/detail/net/lowest_socket.hpp>
+#include <reprise/error.hpp>
+#include <reprise/fast_open.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace reprise::detail {
+
+/// Whom a stream talks to.
+struct peer
+{
+    host_name host{};
+    std::string service{};
+    std::optional<std::vector<asio::ip::tcp::endpoint>> endpoints{}; ///< of the caller's; none: to be resolved
+};
+
+/// The layers below TLS: gets them to the peer, directly, through a proxy, or as the caller says.
+template <class NextLayer>
+class transport
+{
+public:
+    using connector = std::function<asio::awaitable<void>(NextLayer&, std::string, std::string)>;
+    using time_limit = std::chrono::steady_clock::time_point;
+
+    explicit transport(NextLayer n) : next(std::move(n)), wait_(next.get_executor()) {}
+
+    NextLayer next;
+    connector connect_as_told{}; ///< the caller's, or none
+
+    [[nodiscard]] auto& socket() noexcept { return lowest_socket(next); }
+    using socket_type = std::remove_reference_t<decltype(lowest_socket(std::declval<NextLayer&>()))>;
+
+    /// Closes the socket, and ends what is under way here.
+    void close() noexcept
+    {
+        error_code ignored;
+        socket().close(ignored);
+        if (auto const race = race_.lock())
+            race->abort();
+        if (auto const lookup = lookup_.lock())
+            lookup->cancel();
+        wait_.cancel();
+    }
+
+    /// The same for good, until `begin`.
+    void stop() noexcept
+    {
+        ++stops_;
+        close();
+    }
+
+    /// How often it was stopped.
+    [[nodiscard]] unsigned stops() const noexcept { return stops_; }
+
+    /// @param asked The number of stops when the operation that begins was asked for: a stop since then counts.
+    void begin(unsigned asked) noexcept { began_at_ = asked; }
+    [[nodiscard]] bool is_stopped() const noexcept { return stops_ != began_at_; }
+
+    /// @param dog Closes this. @param end When it does.
+    asio::awaitable<error_code> connect(peer const& to, client_options const& o, watchdog const& dog, time_limit end,
+                                        bool fast_open)
+    {
+        if (connect_as_told)
+            co_return co_await ask_caller(to);
+        if (to.endpoints && to.endpoints->empty())
+            co_return asio::error::not_found;
+        if (o.proxy)
+            co_return co_await connect_through(*o.proxy, to, o, dog, end);
+        auto [ec, endpoints] = co_await find(to, o, dog);
+        if (ec)
+            co_return ec;
+        if (fast_open)
+            co_return co_await connect_fast(std::move(endpoints));
+        co_return co_await race(std::move(endpoints), o, end);
+    }
+
+    /// Waits, unless it is closed meanwhile.
+    asio::awaitable<error_code> pause(std::chrono::milliseconds delay)
+    {
+        wait_.expires_after(delay);
+        auto const [ec] = co_await wait_.async_wait(asio::as_tuple(asio::use_awaitable));
+        co_return is_stopped() ? error_code{asio::error::operation_aborted} : ec;
+    }
+
+private:
+    asio::awaitable<resolved> find(peer const& whom, client_options const& o, watchdog const& dog)
+    {
+        if (whom.endpoints)
+            co_return resolved{{}, *whom.endpoints};
+        constexpr std::chrono::milliseconds for_ever = std::chrono::hours{24 * 365};
+        auto const limit = o.connect_timeout.count() == 0 ? for_ever : o.connect_timeout;
+        auto found = co_await answer_within(limit, resolve(whom.host, whom.service), &lookup_);
+        if (is_stopped())
+            co_return resolved{asio::error::operation_aborted};
+        if (found.status != lookup_status::answered || dog.has_barked())
+            co_return resolved{asio::error::timed_out};
+        // What has worked before comes first (RFC 8305, 4).
+        auto& endpoints = found.value->endpoints;
+        if (auto const at = std::ranges::find(endpoints, last_); at != endpoints.end())
+            std::rotate(endpoints.begin(), at, at + 1);
+        co_return std::move(*found.value);
+    }
+
+    asio::awaitable<error_code> race(std::vector<asio::ip::tcp::endpoint> endpoints, client_options const& o,
+                                     time_limit end)
+    {
+        bool const may_vary = endpoints.size() != 1;
+        auto const ec = co_await connect_to_any(socket(), std::move(endpoints), o.attempt_delay, end, race_);
+        error_code ignored;
+        if (!ec && may_vary)
+            last_ = socket().remote_endpoint(ignored);
+        co_return ec;
+    }
+
+    // A coroutine, so that an exception comes out of it and not out of the call.
+    asio::awaitable<void> call_connector(peer const& to) { co_await connect_as_told(next, to.host.name, to.service); }
+
+    // The connector may wait for anything: it is cancelled when this is closed.
+    asio::awaitable<error_code> ask_caller(peer const& to)
+    {
+        auto const ex = co_await asio::this_coro::executor;
+        auto connecting = asio::co_spawn(ex, call_connector(to), asio::deferred);
+        wait_.expires_at(time_limit::max());
+        auto both = asio::experimental::make_parallel_group(std::move(connecting), wait_.async_wait(asio::deferred));
+        auto const [order, failure, closed] =
+            co_await both.async_wait(asio::experimental::wait_for_one{}, asio::use_awaitable);
+        if (!failure)
+            co_return error_code{};
+        try
+        {
+            std::rethrow_exception(failure);
+        }
+        catch (...)
+        {
+            co_return current_error();
+        }
+    }
+
+    // The proxy is asked for the peer by its name, or by each of the addresses that the caller has resolved.
+    asio::awaitable<error_code> connect_through(http_proxy const& proxy, peer const& to, client_options const& o,
+                                                watchdog const& dog, time_limit end)
+    {
+        auto const requests = requests_for(proxy, to);
+        if (requests.empty())
+            co_return errc::bad_option;
+        peer const between{read_host(proxy.host), read_service(proxy.service)};
+        auto const [not_found, endpoints] = co_await find(between, o, dog);
+        error_code ec = not_found;
+        for (auto at = requests.begin(); !not_found && at != requests.end(); ++at)
+        {
+            ec = co_await race(endpoints, o, end);
+            if (!ec)
+                ec = co_await ask_proxy(next, *at);
+            if (ec != errc::proxy_failed && ec != errc::proxy_refused)
+                break;
+        }
+        co_return ec;
+    }
+
+    // What cannot be said is left out.
+    static std::vector<std::string> requests_for(http_proxy const& proxy, peer const& to)
+    {
+        std::vector<std::string> requests;
+        auto const add = [&](std::string const& host, std::string const& service)
+        {
+            if (auto request = connect_request(proxy, host, service))
+                requests.push_back(std::move(*request));
+        };
+        if (!to.endpoints)
+            add(to.host.identity, to.service);
+        else
+            for (auto const& endpoint : *to.endpoints)
+                add(endpoint.address().to_string(), std::to_string(endpoint.port()));
+        return requests;
+    }
+
+    // One after the other: such a socket is connected when the first flight is written.
+    asio::awaitable<error_code> connect_fast(std::vector<asio::ip::tcp::endpoint> endpoints)
+    {
+        error_code ec = asio::error::not_found;
+        for (auto const& endpoint : endpoints)
+        {
+            if (is_stopped())
+                co_return asio::error::operation_aborted;
+            close();
+            socket().open(endpoint.protocol(), ec);
+            if (ec)
+                continue;
+            (void)connect_fast_open(socket().native_handle()); // where it is refused, this is an ordinary connect
+            std::tie(ec) = co_await socket().async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
+            ec = connect_result(socket(), ec);
+            if (!ec || ec == asio::error::operation_aborted)
+                break;
+        }
+        co_return ec;
+    }
+
+    asio::steady_timer wait_; ///< for what has no socket
+    unsigned stops_ = 0;
+    unsigned began_at_ = 0;
+    std::weak_ptr<connect_race<socket_type>> race_;
+    wait_handle lookup_;             ///< of a host
+    asio::ip::tcp::endpoint last_{}; ///< to which it was connected, of several
+};
+
+} // namespace reprise::detail

@@ -1,0 +1,32 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/error.hpp>
+
+#include <cerrno>
+
+namespace reprise::detail {
+
+/** Whether a TCP socket is connected to itself.
+
+    The kernel connects a socket to itself if the port that it picks for this end is the port that it is to connect to, on this
+    machine, and nobody listens there (simultaneous open; RFC 9293, 3.5).
+*/
+template <class Socket>
+[[nodiscard]] bool is_connected_to_itself(Socket const& socket)
+{
+    error_code no_local;
+    error_code no_remote;
+    auto const local = socket.local_endpoint(no_local);
+    auto const remote = socket.remote_endpoint(no_remote);
+    return !no_local && !no_remote && local == remote;
+}
+
+/// How an attempt to connect has ended. A connection to itself says that nobody listens: `asio::error::connection_refused`.
+template <class Socket>
+[[nodiscard]] error_code connect_result(Socket const& socket, error_code ec)
+{
+    return !ec && is_connected_to_itself(socket) ? error_code{ECONNREFUSED, boost::system::system_category()} : ec;
+}
+
+} // namespace reprise::detail

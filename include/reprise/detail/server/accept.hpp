@@ -1,0 +1,201 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/client_hello.hpp>
+#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/server/strike.hpp>
+#include <reprise/detail/stream/tls_engine.hpp>
+#include <reprise/error.hpp>
+#include <reprise/handshake_info.hpp>
+#include <reprise/server_options.hpp>
+#include <reprise/session.hpp>
+#include <reprise/session_cache.hpp>
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace reprise::detail {
+
+/// Where a server handshake stands when it cannot go on by itself.
+enum class accept_step
+{
+    shake_hands, ///< nothing is asked: it goes on as its transport does
+    choose_host, ///< ask the selector, then `use_host`
+    learn_keys,  ///< ask the source of the ticket keys: `learn_keys`, then `learned`
+    look_up,     ///< `look_up`, then `found`; not with an immediate_storage, which is asked on the way
+    ask_guard,   ///< `ask_guard`, then `guarded`
+    done,
+};
+
+/// Which question to the storage can help a connection.
+enum class lookup_kind
+{
+    none, ///< no session is offered, or one that a ticket key opens
+    get,  ///< a TLS 1.2 session id, which may be used again
+    take, ///< a TLS 1.3 stateful ticket, which may not (RFC 8446, C.4)
+};
+
+struct lookup_plan
+{
+    lookup_kind kind = lookup_kind::none;
+    std::string name{};
+    full_reason otherwise = full_reason::not_offered; ///< why the handshake runs in full if nothing else is found out
+};
+
+/// How a server is set up, as far as it decides what a ClientHello can be looked up by.
+struct lookup_policy
+{
+    bool speaks_tls13 = true;
+    bool tickets = true;
+    bool storage = true;
+    bool remembers = true; ///< a storage, or OpenSSL's own table
+};
+
+/// The session that OpenSSL will ask for when it goes on, and nothing else: a wasted look-up costs a round trip.
+[[nodiscard]] lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy);
+
+/// Ask a selector in a way that owns what it uses: after the deadline it is left to itself, and the stream may go first.
+[[nodiscard]] asio::awaitable<std::optional<session_cache>> ask(virtual_host_selector selector, client_hello hello);
+
+/** One server handshake, without its socket: a state machine around an engine's that says what it needs.
+
+    OpenSSL's callbacks find it through the SSL, so its address is fixed and it outlives the SSL.
+*/
+class acceptor
+{
+public:
+    explicit acceptor(session_cache cache) : cache_(std::move(cache)) {}
+    acceptor(acceptor const&) = delete;
+    acceptor& operator=(acceptor const&) = delete;
+
+    /// One that was begun and has not ended is a handshake that failed.
+    ~acceptor() { end(asio::error::operation_aborted); }
+
+    /// The SSL for this connection, in accept state. Once.
+    [[nodiscard]] ssl_ptr make_ssl();
+
+    /// From here on a handshake counts. The selector is asked if `has_hosts`.
+    void begin(bool has_hosts);
+
+    /// Go on with the handshake, and hand the sessions that were made to the storage, behind it, on `ex`.
+    [[nodiscard]] tls_result shake_hands(tls_engine& engine, asio::any_io_executor const& ex) noexcept;
+
+    /// After early data, any step of the engine's may complete the handshake and make new sessions, to be stored.
+    [[nodiscard]] bool has_new_sessions() const noexcept { return !new_sessions_.empty(); }
+    void store_new_sessions(asio::any_io_executor const& ex) noexcept;
+
+    [[nodiscard]] accept_step next() const noexcept;
+
+    [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
+    void use_host(lookup<std::optional<session_cache>> const& answer);
+
+    /// Ask the source of the ticket keys for news, for at most the lookup deadline.
+    [[nodiscard]] asio::awaitable<lookup<bool>> learn_keys() const;
+    void learned() noexcept;
+
+    /// Ask the storage, for at most the lookup deadline.
+    [[nodiscard]] asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> look_up() const;
+    void found(lookup<with_epoch<std::optional<secret_bytes>>> answer);
+
+    /// Ask the replay guard about this first flight, for at most its deadline.
+    [[nodiscard]] asio::awaitable<strike> ask_guard() const;
+    void guarded(strike const& answer) noexcept;
+
+    /// A step for which there was no memory: go on without what it could have helped with.
+    void do_without(accept_step step) noexcept;
+
+    /// The handshake is over, one way or the other; `why` is what it ends with.
+    void end(error_code why) noexcept;
+
+    /// What to say of a handshake that ended with `ec`.
+    [[nodiscard]] error_code explain(error_code ec) const noexcept;
+    [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
+
+    /// @name What OpenSSL's callbacks call
+    /// @{
+    int on_client_hello(SSL* ssl, int* alert);
+    SSL_SESSION* on_get_session(byte_view id) const noexcept;
+    void on_new_session(SSL_SESSION* live) noexcept;
+    [[nodiscard]] full_reason check_policy(SSL_SESSION* candidate, session_origin const& origin) const;
+    void on_ticket(full_reason judgement, session_origin const& origin) noexcept;
+    void on_session_offered(SSL_SESSION const* offered) noexcept;
+    void on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept;
+    [[nodiscard]] bool seals_ticket() noexcept;
+    [[nodiscard]] bool used_external_psk();
+    void on_no_memory() noexcept { no_memory_ = true; }
+    [[nodiscard]] bool allows_early_data() noexcept;
+
+    /// How many tickets follow a full handshake, if the client has said how many it wants and is heard.
+    [[nodiscard]] std::optional<unsigned> answer_to_ticket_request() const noexcept;
+    [[nodiscard]] session_origin const& origin();
+    [[nodiscard]] cache_core& core() const noexcept { return *cache_.core(); }
+    [[nodiscard]] std::array<unsigned char, 32> const& policy() const noexcept { return policy_; }
+    /// @}
+
+private:
+    int on_renegotiation(SSL* ssl, int* alert);
+    [[nodiscard]] bool apply_host();
+    void apply_groups();
+    void keep_for_storage(SSL_SESSION* made) noexcept;
+    void keep_out_of_table(SSL_SESSION* s) const noexcept;
+    void plan_keys(bool may_ask);
+    void plan_look_up();
+    void look_up_now() noexcept;
+    void consider(session const& stored);
+    void plan_guard();
+    [[nodiscard]] early_data_reason judge_early_data() const;
+    [[nodiscard]] early_data_reason why_no_early_data() const;
+    void finish();
+    void forget_offers() noexcept;
+
+    enum class phase
+    {
+        hello,       // the ClientHello has not been read
+        host_wanted, // paused for the selector
+        host_known,
+        keys_wanted, // paused for the source of the ticket keys
+        keys_known,
+        look_up, // paused for the storage
+        answered,
+        guard_wanted, // paused for the replay guard
+        guarded,
+        ready, // nothing more is asked
+        over,  // the handshake is complete, or early data is accepted
+    };
+
+    session_cache cache_;                // of the current host
+    std::optional<session_cache> first_; // of the stream, if that is another
+    SSL* ssl_ = nullptr;
+    bool begun_ = false;
+    bool has_hosts_ = false;
+    bool host_refused_ = false;
+    phase phase_ = phase::hello;
+    client_hello hello_;
+    std::string constants_; // of it, that a HelloRetryRequest does not change
+    lookup_plan plan_;
+    ssl_session_ptr fetched_;
+    storage_epoch fetched_in_; // of the storage when it was taken for early data
+    full_reason reason_ = full_reason::not_offered;
+    std::optional<session_origin> origin_; // of the session that was accepted, or of this full handshake
+    bool is_fresh_ = false;                // origin_ is of this full handshake
+    bool opened_ticket_ = false;
+    bool tickets_ = false;            // this connection has them
+    bool has_ticket_ = true;          // the session that is being made gets a ticket
+    bool is_stateful_ = false;        // and its ticket is stateful
+    std::optional<bool> is_external_; // the connection has used an external PSK
+    bool no_memory_ = false;          // to read the ClientHello
+    std::array<unsigned char, 32> policy_{};
+    std::array<unsigned char, 32> id_context_{}; // of the policy and the server name
+    std::optional<strike> strike_;
+    std::optional<early_data_reason> early_judgement_;
+    bool is_retried_ = false; // there was a HelloRetryRequest
+    std::vector<session> new_sessions_;
+    bool is_kept_ = false; // one of them was made
+    handshake_info info_;
+};
+
+} // namespace reprise::detail

@@ -1,0 +1,66 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/clock.hpp>
+#include <reprise/session_store.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+namespace reprise {
+
+struct memory_session_store_options
+{
+    /// Most sessions held; the key that was used least recently loses its own first. At least 1. The default suits a
+    /// program that talks to hundreds of hosts.
+    std::size_t max_sessions = 4096;
+
+    /// Most memory held, in bytes, as `session::size` counts it (with a chain of two about 16 KB each). At least 1.
+    std::size_t max_bytes = 64u << 20;
+
+    /// Most TLS 1.3 tickets under one key; the oldest goes first. At least 1. As many as the program opens connections
+    /// to one host at once is enough (RFC 8446, 4.6.1); servers seldom send more than two per connection.
+    std::size_t max_tickets_per_key = 8;
+
+    /// Ask servers for tickets until so many are held under a key (RFC 9149), for a program that opens as many connections
+    /// to one host at once. 0 asks for none; at most max_tickets_per_key. Few servers know the extension; ours does.
+    unsigned request_tickets = 0;
+
+    /// Where "now" comes from; an expired session is not handed out.
+    clock now = system_clock();
+};
+
+/** The session_store in memory: it holds snapshots of `SSL_SESSION`, not bytes, so that taking one costs about a
+    microsecond. Its operations complete without suspending.
+*/
+class memory_session_store final : public session_store
+{
+public:
+    /// @throws system_error `errc::bad_option`, if an option is out of bounds.
+    [[nodiscard]] static std::shared_ptr<memory_session_store> make(memory_session_store_options options = {});
+
+    ~memory_session_store() override;
+
+    void capture(session_key const& key, session ticket) noexcept override;
+    asio::awaitable<lease> take(session_key key) override;
+    void note(session_key const& key, full_reason why) noexcept override;
+    [[nodiscard]] unsigned tickets_wanted(session_key const& key) const noexcept override;
+    asio::awaitable<std::size_t> remove(session_key key) override;
+    asio::awaitable<void> clear() override;
+    asio::awaitable<void> drain() override;
+    asio::awaitable<std::vector<kept_session>> release(session_filter wanted) override;
+    [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
+    [[nodiscard]] std::size_t size() const override;
+
+    /// The memory that they take, in bytes, as `max_bytes` counts it.
+    [[nodiscard]] std::size_t bytes() const;
+
+private:
+    struct state;
+    explicit memory_session_store(std::unique_ptr<state> s);
+
+    std::unique_ptr<state> state_;
+};
+
+} // namespace reprise

@@ -1,0 +1,779 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/openssl.hpp"
+#include "base/require_option.hpp"
+#include "client/handshake/client_context.hpp"
+#include "client/handshake/early_offer.hpp"
+#include "client/handshake/retry_plan.hpp"
+#include "net/address_order.hpp"
+#include "tls/client_offer.hpp"
+#include "tls/external_psk.hpp"
+#include "tls/verify_again.hpp"
+#include "tls/verify_failure.hpp"
+#include "tls/versions.hpp"
+
+#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/proxy_handshake.hpp>
+#include <reprise/error.hpp>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ssl/error.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cctype>
+#include <cerrno>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <utility>
+
+namespace reprise::detail {
+
+namespace {
+
+error_code last_openssl_error()
+{
+    auto const code = ::ERR_get_error();
+    ::ERR_clear_error();
+    if (code == 0)
+        return asio::error::no_memory;
+    return {static_cast<int>(code), asio::error::get_ssl_category()};
+}
+
+void require(bool ok, char const* what)
+{
+    if (!ok)
+        throw system_error{last_openssl_error(), what};
+}
+
+std::string lower_case(std::string text)
+{
+    for (char& c : text)
+        c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return text;
+}
+
+// Whether a certificate has to be valid for a name or an address that was set on these parameters.
+bool checks_a_name(X509_VERIFY_PARAM* param)
+{
+    openssl_text const address{::X509_VERIFY_PARAM_get1_ip_asc(param)};
+    return address || ::X509_VERIFY_PARAM_get0_host(param, 0) != nullptr;
+}
+
+// What `read` returns. An error of its is one of this option.
+template <class Read>
+std::string checked(char const* option, Read read)
+{
+    try
+    {
+        return read();
+    }
+    catch (system_error const& e)
+    {
+        throw system_error{errc::bad_option, std::string{option} + ": " + e.what()};
+    }
+}
+
+std::vector<unsigned char> alpn_wire_format(std::vector<std::string> const& protocols)
+{
+    std::vector<unsigned char> wire;
+    for (auto const& protocol : protocols)
+    {
+        if (protocol.empty() || protocol.size() > 255)
+            throw system_error{errc::bad_option, "client_options::alpn: a protocol name has 1 to 255 bytes"};
+        wire.push_back(static_cast<unsigned char>(protocol.size()));
+        wire.insert(wire.end(), protocol.begin(), protocol.end());
+    }
+    return wire;
+}
+
+void add_number(std::string& to, std::uint64_t value)
+{
+    for (int i = 0; i < 64; i += 8)
+        to += static_cast<char>(value >> i);
+}
+
+// OpenSSL counts names from 0, and clears them for a null.
+void clear_names(X509_VERIFY_PARAM* param) noexcept
+{
+    ::X509_VERIFY_PARAM_set1_host(param, nullptr, 0);
+}
+
+bool is_only_name(X509_VERIFY_PARAM* param, std::string const& name)
+{
+    char const* const first = ::X509_VERIFY_PARAM_get0_host(param, 0);
+    return first != nullptr && name == first && ::X509_VERIFY_PARAM_get0_host(param, 1) == nullptr;
+}
+
+/* Whether the server has said that it does not take early data. One that went down to TLS 1.2 has, and takes what comes for
+   an attack (RFC 8446, D.3); others may find that it is more than they are willing to throw away. Until it has said so,
+   OpenSSL's status is "rejected" as well, so that the state counts: after the EncryptedExtensions, or the flight of TLS 1.2. */
+bool has_turned_early_data_down(SSL const* ssl) noexcept
+{
+    switch (::SSL_get_state(ssl))
+    {
+    case TLS_ST_CR_CERT:
+    case TLS_ST_CR_CERT_REQ:
+    case TLS_ST_CR_CERT_VRFY:
+    case TLS_ST_CR_FINISHED:
+    case TLS_ST_CW_CERT:
+    case TLS_ST_CW_CERT_VRFY:
+    case TLS_ST_CW_FINISHED:
+    case TLS_ST_OK: return ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_REJECTED;
+    default: return false;
+    }
+}
+
+bool must_verify(SSL const* ssl) noexcept
+{
+    return (::SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER) != 0;
+}
+
+bool is_enabled(SSL* ssl, SSL_CIPHER const* cipher)
+{
+    STACK_OF(SSL_CIPHER)* const enabled = ::SSL_get1_supported_ciphers(ssl);
+    bool const result = cipher != nullptr && sk_SSL_CIPHER_find(enabled, const_cast<SSL_CIPHER*>(cipher)) >= 0;
+    sk_SSL_CIPHER_free(enabled);
+    return result;
+}
+
+bool same_ticket(SSL_SESSION const* a, SSL_SESSION const* b)
+{
+    unsigned char const* ticket_a = nullptr;
+    unsigned char const* ticket_b = nullptr;
+    std::size_t size_a = 0;
+    std::size_t size_b = 0;
+    ::SSL_SESSION_get0_ticket(a, &ticket_a, &size_a);
+    ::SSL_SESSION_get0_ticket(b, &ticket_b, &size_b);
+    return std::equal(ticket_a, ticket_a + size_a, ticket_b, ticket_b + size_b);
+}
+
+} // namespace
+
+client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options)
+    : context_(share(context)), store_(std::move(store)), options_(std::move(options)),
+      shared_(&client_context::of(context)), route_(options_.proxy ? route_of(*options_.proxy) : "")
+{
+    auto const& o = options_;
+    require_option(o.max_session_age.count() > 0 && o.max_session_age <= std::chrono::hours{24 * 7},
+                   "client_options::max_session_age: above 0 s, at most 7 days");
+    require_option(o.lookup_deadline.count() > 0 && o.connect_timeout.count() >= 0 && o.shutdown_timeout.count() >= 0 &&
+                       o.now != nullptr,
+                   "client_options: lookup_deadline is at least 1 ms, timeouts are not negative");
+    require_option(o.attempt_delay.count() >= 10 && o.attempt_delay <= std::chrono::seconds{10},
+                   "client_options::attempt_delay: 10 ms to 10 s");
+    require_option(o.retry.max_attempts >= 1 && o.retry.first_delay.count() >= 1 &&
+                       o.retry.max_delay >= o.retry.first_delay && o.retry.deadline.count() >= 0,
+                   "retry_options: at least 1 attempt, delays of at least 1 ms, the longest not below the first");
+    require_option(!o.proxy || can_be_asked(*o.proxy),
+                   "client_options::proxy: a host, a port, and an authorization of one line");
+    if (o.server_name && !o.server_name->empty())
+        server_name_option_ =
+            checked("client_options::server_name", [&] { return read_server_name_option(*o.server_name); });
+    else
+        server_name_option_ = o.server_name;
+    if (o.proxy)
+        checked("client_options::proxy",
+                [&] { return read_host(o.proxy->host).name + read_service(o.proxy->service); });
+}
+
+std::optional<std::chrono::milliseconds> client_connection::plan_retry(unsigned attempt, error_code why,
+                                                                       std::chrono::nanoseconds elapsed)
+{
+    if (early_size_ != 0) // it may have been processed
+        return std::nullopt;
+    if (!random_)
+        random_.emplace(std::random_device{}());
+    double const random = std::generate_canonical<double, 32>(*random_);
+    return detail::plan_retry(options_.retry, attempt, why,
+                              std::chrono::duration_cast<std::chrono::milliseconds>(elapsed), random);
+}
+
+ssl_ptr client_connection::make_ssl()
+{
+    ssl_ptr ssl{::SSL_new(context_.get())};
+    require(ssl != nullptr, "SSL_new");
+    set_connection(ssl.get(), this);
+    ::SSL_set_connect_state(ssl.get());
+    if (options_.verify_peer)
+        ::SSL_set_verify(ssl.get(), ::SSL_get_verify_mode(ssl.get()) | SSL_VERIFY_PEER,
+                         ::SSL_get_verify_callback(ssl.get()));
+    return ssl;
+}
+
+SSL* client_connection::prepare()
+{
+    if (!prepared_)
+        prepared_ = make_ssl();
+    return prepared_.get();
+}
+
+std::string client_connection::default_server_name(host_name const& host) const
+{
+    return server_name_option_.value_or(host.address ? std::string{} : host.identity);
+}
+
+/* What the caller has set stays: a server name on the SSL, and names that the certificate has to be valid for, on the SSL or on
+   the context. An option of the stream goes before both. */
+void client_connection::name_peer(SSL* ssl, host_name const& host) const
+{
+    auto const& option = server_name_option_;
+    auto const sni = default_server_name(host);
+    bool const is_named = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != nullptr;
+    if (!sni.empty() && (option || !is_named))
+        require(SSL_set_tlsext_host_name(ssl, sni.c_str()) == 1, "server name (SNI)");
+    if (auto const wire = alpn_wire_format(options_.alpn); !wire.empty())
+        require(::SSL_set_alpn_protos(ssl, wire.data(), static_cast<unsigned>(wire.size())) == 0, "ALPN");
+    if (!options_.verify_peer)
+        return;
+    X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
+    ::X509_VERIFY_PARAM_set_hostflags(param,
+                                      ::X509_VERIFY_PARAM_get_hostflags(param) | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    bool const is_set_by_option = option && !option->empty();
+    if (checks_a_name(param) && !is_set_by_option)
+        return;
+    if (!is_set_by_option && host.address)
+        require(::X509_VERIFY_PARAM_set1_ip_asc(param, host.identity.c_str()) == 1, "address to verify");
+    else
+        require(::SSL_set1_host(ssl, is_set_by_option ? option->c_str() : host.identity.c_str()) == 1,
+                "host name to verify");
+}
+
+/* What a stream does by itself, done by hand: SSL_set_tlsext_host_name(3) and SSL_set1_host(3), as every example has them.
+   That is no setting of the caller's that the next connection would lack. */
+void client_connection::forget_default_names(SSL* ssl, host_name const& host) const
+{
+    X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
+    if (is_only_name(param, host.identity))
+        clear_names(param);
+    char const* const sni = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    if (sni != nullptr && lower_case(sni) == default_server_name(host))
+        SSL_set_tlsext_host_name(ssl, nullptr);
+}
+
+client_connection::settings client_connection::read_settings(SSL* ssl, bool may_differ)
+{
+    policy_ = shared_->policy.read(ssl);
+    char const* const sni = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    // Where that of the context cannot be read, that of its SSLs cannot either.
+    bool const is_own = may_differ && policy_->offer.has_value();
+    return {policy_->verification, is_own ? read_offer(ssl) : policy_->offer, policy_->identity,
+            sni != nullptr ? sni : ""};
+}
+
+/* The policy, who vouches for what of it cannot be read, and what a stream sets on top. Of what cannot be read nobody knows
+   whether it is equal elsewhere, unless the caller says so; then nothing crosses to another context. */
+std::string client_connection::policy_of(SSL* ssl, settings const& s, bool may_differ)
+{
+    bool const has_word = !options_.policy_tag.empty();
+    is_shared_ = s.offer && has_word;
+    std::string policy;
+    policy.reserve(192);
+    policy.append(s.verification.begin(), s.verification.end());
+    if (s.offer)
+        policy.append(s.offer->begin(), s.offer->end());
+    if (is_shared_)
+        policy.append("t").append(options_.policy_tag);
+    else
+        policy.append("c").append(shared_->id.begin(), shared_->id.end());
+    if (may_differ && !s.offer && !has_word) // an SSL of which nobody knows what is set on it
+        policy.append("s").append(own_id());
+    add_number(policy, options_.verify_peer ? 1 : 0);
+    add_number(policy, static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
+    return policy;
+}
+
+std::string const& client_connection::own_id()
+{
+    if (own_id_.empty())
+    {
+        std::array<unsigned char, 16> random{};
+        fill_random(random);
+        own_id_.assign(random.begin(), random.end());
+    }
+    return own_id_;
+}
+
+ssl_ptr client_connection::begin(host_name const& host, std::string const& service)
+{
+    offered_.reset();
+    offered_copy_.reset();
+    early_size_ = 0;
+    unverified_.clear();
+    verified_ = false;
+    captured_ = false;
+    origin_ = {};
+    info_ = {};
+
+    bool const by_hand = prepared_ != nullptr;
+    if (!by_hand && has_lost_settings_)
+        throw system_error{errc::settings_lost};
+    auto ssl = by_hand ? std::move(prepared_) : make_ssl();
+    if (by_hand)
+        forget_default_names(ssl.get(), host);
+    auto const set = by_hand ? std::optional{read_settings(ssl.get(), true)} : std::nullopt;
+    if (options_.on_ssl)
+        options_.on_ssl(ssl.get());
+    if (by_hand)
+    {
+        auto const fresh = make_ssl();
+        has_lost_settings_ = *set != read_settings(fresh.get(), true);
+    }
+    bool const may_differ = by_hand || options_.on_ssl;
+    auto const read = read_settings(ssl.get(), may_differ); // before it has the names of this connection
+    name_peer(ssl.get(), host);
+    char const* const sni = ::SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name);
+
+    key_ = {host.name,
+            service,
+            lower_case(sni != nullptr ? sni : ""),
+            options_.alpn,
+            route_,
+            policy_of(ssl.get(), read, may_differ),
+            policy_->identity,
+            options_.partition};
+    verification_ = verified_under();
+
+    bool const repeatable = is_repeatable(ssl.get());
+    keeps_ = store_ != nullptr && repeatable;
+    reason_ = !store_ ? full_reason::disabled : repeatable ? full_reason::nothing_stored : full_reason::unrepeatable;
+    ask_for_tickets();
+    return ssl;
+}
+
+ssl_ptr client_connection::begin(std::string_view host, std::string_view service)
+{
+    return begin(read_host(host), read_service(service));
+}
+
+/* What is verified by this context, now: what another one trusts cannot be read entirely. A callback may come to another
+   verdict at any time. */
+std::shared_ptr<std::string const> client_connection::verified_under() const
+{
+    if (policy_->judges_peer)
+        return nullptr;
+    std::string under{shared_->id.begin(), shared_->id.end()};
+    add_number(under, policy_->revision);
+    under += key_.policy;
+    under += key_.server_name.empty() ? key_.host : key_.server_name;
+    return std::make_shared<std::string const>(std::move(under));
+}
+
+// Whether a session stands for what a full handshake would do: what is decided unseen has to be the caller's word.
+bool client_connection::is_repeatable(SSL const* ssl) const noexcept
+{
+    bool const has_word = !options_.policy_tag.empty();
+    if (policy_->chooses_identity && !has_word)
+        return false;
+    return !must_verify(ssl) || !(policy_->wants_evidence || (policy_->judges_peer && !has_word));
+}
+
+// A session of an identity that a callback has chosen is not one of the identity that its key names.
+bool client_connection::identity_is_known(SSL const* ssl) const noexcept
+{
+    return !options_.policy_tag.empty() || shows_own_certificate(*policy_, ssl);
+}
+
+void client_connection::ask_for_tickets() noexcept
+{
+    auto const wanted = keeps_ ? std::min(255u, store_->tickets_wanted(key_)) : 0u;
+    // After a resumption one is enough: it takes the place of the one that is used (RFC 9149, 3).
+    ticket_request_ = {static_cast<unsigned char>(wanted), 1};
+}
+
+std::chrono::milliseconds client_connection::lookup_limit() const noexcept
+{
+    return store_->answers_at_once() ? std::chrono::milliseconds{0} : options_.lookup_deadline;
+}
+
+namespace {
+
+// RFC 6761, 6.3: these names are loopback, whatever /etc/hosts or a name server say.
+bool is_localhost(std::string_view name) noexcept
+{
+    return name == "localhost" || name.ends_with(".localhost");
+}
+
+std::vector<asio::ip::tcp::endpoint> loopback(std::uint16_t port)
+{
+    return {{asio::ip::address_v6::loopback(), port}, {asio::ip::address_v4::loopback(), port}};
+}
+
+} // namespace
+
+asio::awaitable<resolved> resolve(host_name host, std::string service)
+{
+    auto const port = port_number(service);
+    bool const is_local = is_localhost(host.name);
+    // A resolver asks another thread, even where there is nothing to look up.
+    if (port && is_local)
+        co_return resolved{{}, loopback(*port)};
+    if (port && host.address)
+        co_return resolved{{}, {{*host.address, *port}}};
+    asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
+    bool const needs_name_server = !is_local && !host.address;
+    std::string const name = needs_name_server ? host.query : "127.0.0.1"; // else for the service alone
+    auto const [ec, found] = co_await resolver.async_resolve(name, service, asio::as_tuple(asio::use_awaitable));
+    resolved result{ec};
+    for (auto const& entry : found)
+        result.endpoints.push_back(entry.endpoint());
+    if (needs_name_server || result.endpoints.empty())
+        result.endpoints = in_turns(result.endpoints);
+    else if (is_local)
+        result.endpoints = loopback(result.endpoints.front().port());
+    else
+        result.endpoints = {{*host.address, result.endpoints.front().port()}};
+    co_return result;
+}
+
+namespace {
+
+// Questions that own what they use: after the deadline they are left to themselves.
+
+asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_key key)
+{
+    co_return co_await store->take(std::move(key));
+}
+
+asio::awaitable<std::size_t> remove_from(std::shared_ptr<session_store> store, session_key key)
+{
+    co_return co_await store->remove(std::move(key));
+}
+
+asio::awaitable<bool> ask(revocation_check check, std::shared_ptr<certificate_chain const> chain)
+{
+    co_return co_await check(std::move(chain));
+}
+
+full_reason reason_of(lookup_status status) noexcept
+{
+    return status == lookup_status::late ? full_reason::lookup_late : full_reason::lookup_failed;
+}
+
+// Gives a ticket back that was not offered after all.
+class borrowed
+{
+public:
+    borrowed(session_store& store, session_key const& key, session ticket)
+        : store_(store), key_(key), ticket_(std::move(ticket))
+    {
+    }
+    borrowed(borrowed const&) = delete;
+    borrowed& operator=(borrowed const&) = delete;
+
+    ~borrowed()
+    {
+        if (ticket_ && ticket_->protocol() == tls_version::tls13)
+            store_.put_back(key_, std::move(*ticket_));
+    }
+
+    [[nodiscard]] session const& ticket() const noexcept { return *ticket_; }
+    [[nodiscard]] session keep() { return *std::exchange(ticket_, std::nullopt); }
+
+private:
+    session_store& store_;
+    session_key const& key_;
+    std::optional<session> ticket_;
+};
+
+} // namespace
+
+asio::awaitable<void> client_connection::choose_session(SSL* ssl)
+{
+    is_exact_ = exact_.has_value();
+    if (is_exact_)
+        co_return offer(ssl, *std::exchange(exact_, std::nullopt));
+    if (!keeps_)
+        co_return;
+    auto found = co_await within(lookup_limit(), take_from(store_, key_));
+    if (found.status != lookup_status::answered)
+        reason_ = reason_of(found.status);
+    else if (!found.value->ticket)
+        reason_ = found.value->reason;
+    else if (!options_.is_revoked || !must_verify(ssl))
+        offer(ssl, *found.value->ticket);
+    else
+    {
+        borrowed candidate{*store_, key_, std::move(*found.value->ticket)};
+        auto question = ask(options_.is_revoked, candidate.ticket().origin().chain);
+        auto const revoked = co_await within(options_.lookup_deadline, std::move(question));
+        if (revoked.status != lookup_status::answered)
+            reason_ = reason_of(revoked.status);
+        else if (*revoked.value)
+        {
+            (void)candidate.keep(); // and drop it
+            co_await forget_session(full_reason::revoked);
+            reason_ = full_reason::revoked;
+        }
+        else
+            offer(ssl, candidate.keep());
+    }
+}
+
+asio::awaitable<void> client_connection::forget_session(full_reason why)
+{
+    co_await within(lookup_limit(), remove_from(store_, key_));
+    store_->note(key_, why);
+}
+
+full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
+                      bool must_be_verified) noexcept
+{
+    // OpenSSL counts whole seconds and rounds the issue time down, so "in the future" cannot be an accident.
+    if (now < candidate.issued_at() || now >= candidate.issued_at() + candidate.lifetime())
+        return full_reason::expired;
+    if (must_be_verified && candidate.origin().verify_result != X509_V_OK)
+        return full_reason::unverified;
+    return check_age(candidate.origin(), now, max_age);
+}
+
+full_reason client_connection::judge(SSL* ssl, session const& candidate) const
+{
+    bool const must_be_verified = must_verify(ssl);
+    auto const now = options_.now();
+    auto const reason = may_offer(candidate, now, options_.max_session_age, must_be_verified);
+    if (reason != full_reason::none || !must_be_verified)
+        return reason;
+    // What this process has verified under this very policy, for this name, need not be verified again.
+    auto const& origin = candidate.origin();
+    if (verification_ && origin.verified_under && *origin.verified_under == *verification_)
+        return full_reason::none;
+    return verify_again(ssl, origin, now);
+}
+
+void client_connection::offer(SSL* ssl, session const& candidate)
+{
+    reason_ = judge(ssl, candidate);
+    if (reason_ != full_reason::none)
+        return;
+    auto fresh = candidate.copy();
+    if (!fresh || ::SSL_set_session(ssl, fresh.get()) != 1)
+    {
+        ::ERR_clear_error();
+        reason_ = full_reason::record_corrupt;
+        return;
+    }
+    offered_ = candidate;
+    offered_copy_ = std::move(fresh);
+}
+
+byte_view client_connection::plan_early(SSL* ssl, early_data const& wanted)
+{
+    byte_view const bytes{static_cast<unsigned char const*>(wanted.bytes().data()), wanted.bytes().size()};
+    early_situation s{.has_session = offered_.has_value(),
+                      .stream_is_tls13 = speaks_tls13(ssl),
+                      .offered_alpn = options_.alpn,
+                      .size = bytes.size(),
+                      .may_split = wanted.options().split};
+    if (offered_)
+    {
+        s.session_is_tls13 = offered_->protocol() == tls_version::tls13;
+        s.allowed = offered_->max_early_data();
+        s.session_alpn = offered_->alpn();
+        // The store's key holds the name; of another session only the server's acknowledgement tells.
+        s.name_is_known =
+            !is_exact_ || (!key_.server_name.empty() && lower_case(offered_->server_name()) == key_.server_name);
+        s.cipher_is_enabled = is_enabled(ssl, ::SSL_SESSION_get0_cipher(offered_->native_handle()));
+        auto const now = std::chrono::system_clock::now(); // OpenSSL asks no other clock
+        s.age = std::chrono::floor<std::chrono::seconds>(now - offered_->issued_at());
+        s.lifetime = offered_->lifetime();
+    }
+    auto const plan = plan_early_data(s);
+    early_reason_ = plan.reason;
+    return bytes.first(plan.size);
+}
+
+void client_connection::early_sent(std::size_t size) noexcept
+{
+    early_size_ = size;
+    if (size == 0)
+        early_reason_ = early_data_reason::not_allowed;
+}
+
+bool client_connection::may_do_without_early(SSL const* ssl) const noexcept
+{
+    return early_size_ != 0 && has_turned_early_data_down(ssl) && ::SSL_get_verify_result(ssl) == X509_V_OK;
+}
+
+void client_connection::on_new_session(SSL* ssl, SSL_SESSION const* live) noexcept
+try
+{
+    // A server may ask for a certificate after the handshake, too (RFC 8446, 4.6.2).
+    keeps_ = keeps_ && identity_is_known(ssl);
+    if (!keeps_)
+        return;
+    if (!verified_)
+    {
+        if (ssl_session_ptr copy{::SSL_SESSION_dup(live)})
+            unverified_.push_back(std::move(copy));
+        return;
+    }
+    // A TLS 1.2 session that arrives later belongs to a renegotiation, which has verified the server anew.
+    if (::SSL_version(ssl) <= TLS1_2_VERSION && begin_origin(ssl) != full_reason::none)
+        return;
+    keep(live);
+}
+catch (...)
+{
+    store_->note(key_, full_reason::not_resumable);
+}
+
+bool client_connection::keep(SSL_SESSION const* live) noexcept
+try
+{
+    auto ticket = session::snapshot(live, origin_);
+    if (!ticket)
+        return false;
+    captured_ = true;
+    if (options_.observer)
+        options_.observer->on_session(key_.host, ticket->protocol());
+    store_->capture(key_, std::move(*ticket));
+    return true;
+}
+catch (...) // a session that there is no memory for costs the next connection a full handshake, and this one nothing
+{
+    store_->note(key_, full_reason::not_resumable);
+    return false;
+}
+
+/* In TLS 1.3 OpenSSL reports an external key as the resumption of a session, which was made for the key: it is not the one
+   that was offered, nor has it a ticket, as one that client_options::on_ssl has set. */
+bool client_connection::used_external_psk(SSL* ssl) const
+{
+    if (::SSL_version(ssl) != TLS1_3_VERSION)
+        return used_psk_suite(ssl);
+    SSL_SESSION const* const current = ::SSL_get_session(ssl);
+    return ::SSL_session_reused(ssl) == 1 && current != offered_copy_.get() && ::SSL_SESSION_has_ticket(current) == 0;
+}
+
+// Record what this handshake has verified. Returns why its sessions are not kept, `none` if they are.
+full_reason client_connection::begin_origin(SSL* ssl)
+{
+    origin_ = session_origin::of_full_handshake(ssl, options_.now());
+    origin_.verified_under = verification_;
+    // Somebody's SSL_CTX_set_cert_verify_callback(3) has decided, without building a chain.
+    bool const is_verified_unseen = must_verify(ssl) && origin_.chain && ::SSL_get0_verified_chain(ssl) == nullptr;
+    bool const is_of_caller = ::SSL_session_reused(ssl) == 1; // nobody knows when its server was verified
+    bool const is_unrepeatable = is_verified_unseen || is_of_caller || !identity_is_known(ssl);
+    auto const reason = used_external_psk(ssl)                ? full_reason::external_psk
+                        : ::SSL_version(ssl) < TLS1_2_VERSION ? full_reason::old_protocol
+                        : is_unrepeatable                     ? full_reason::unrepeatable
+                                                              : full_reason::none;
+    keeps_ = keeps_ && reason == full_reason::none;
+    return reason;
+}
+
+void client_connection::handshake_done(SSL* ssl)
+{
+    verified_ = true;
+    info_ = describe_handshake(ssl);
+    if (used_external_psk(ssl))
+        info_.kind = handshake_kind::full;
+    SSL_SESSION* const current = ::SSL_get_session(ssl);
+    if (info_.resumed() && offered_)
+    {
+        origin_ = offered_->origin();
+        origin_.verified_under = verification_;
+        info_.session_age = std::chrono::floor<std::chrono::seconds>(options_.now() - origin_.verified_at);
+        info_.resumption = info_.protocol == tls_version::tls13 ? resumption_kind::tls13_ticket
+                           : offered_->has_ticket()             ? resumption_kind::tls12_ticket
+                                                                : resumption_kind::tls12_session_id;
+        // OpenSSL does not tell of a TLS 1.2 ticket that was renewed while resuming.
+        if (keeps_ && info_.protocol == tls_version::tls12 && !same_ticket(current, offered_->native_handle()))
+            keep(current);
+    }
+    else
+    {
+        auto const reason = begin_origin(ssl);
+        if (!info_.resumed())
+            info_.reason = reason != full_reason::none ? reason : offered_ ? full_reason::declined : reason_;
+    }
+    offered_copy_.reset();
+    info_.early_reason = early_reason_;
+    if (early_reason_ == early_data_reason::connection_failed)
+        info_.early_data = early_data_status::rejected;
+    else if (early_size_ != 0 && ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED)
+    {
+        info_.early_data = early_data_status::accepted;
+        info_.early_size = early_size_;
+    }
+    else if (early_size_ != 0)
+    {
+        info_.early_data = early_data_status::rejected;
+        info_.early_reason = early_data_reason::declined;
+    }
+    if (options_.observer)
+        options_.observer->on_handshake(key_.host, info_);
+    for (auto const& live : std::exchange(unverified_, {}))
+        if (keeps_)
+            keep(live.get());
+}
+
+bool client_connection::handshake_failed(bool has_sent) noexcept
+{
+    unverified_.clear();
+    if (!offered_ || is_exact_)
+        return false;
+    bool const is_reusable = offered_->protocol() == tls_version::tls12;
+    if (!has_sent && !is_reusable)
+        store_->put_back(key_, *std::exchange(offered_, std::nullopt));
+    return has_sent && is_reusable;
+}
+
+void client_connection::capture_before_shutdown(SSL* ssl)
+{
+    if (!keeps_ || !verified_ || captured_ || info_.resumed())
+        return;
+    if (!keep(::SSL_get_session(ssl)))
+        store_->note(key_, full_reason::not_resumable);
+}
+
+std::string client_connection::why_not_verified(SSL* ssl, error_code why)
+{
+    if (why.category() != asio::error::get_ssl_category())
+        return {};
+    return detail::why_not_verified(ssl, static_cast<unsigned long>(why.value()));
+}
+
+handshake_info const& client_connection::failed(std::string why)
+{
+    info_ = {};
+    info_.failure = std::move(why);
+    return info_;
+}
+
+void client_connection::count_failure(std::string const& host, error_code why) const noexcept
+{
+    if (options_.observer)
+        options_.observer->on_failure(host, why);
+}
+
+bool client_connection::peer_said_goodbye(SSL const* ssl) noexcept
+{
+    return (::SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
+}
+
+bool is_alive(int socket) noexcept
+{
+    char byte = 0;
+    auto const n = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
+}
+
+std::size_t receive_now(int socket, std::span<unsigned char> into) noexcept
+{
+    auto const n = ::recv(socket, into.data(), into.size(), MSG_DONTWAIT);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
+}
+
+} // namespace reprise::detail

@@ -1,0 +1,30 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include <reprise/handshake_info.hpp>
+#include <reprise/session_key.hpp>
+
+namespace reprise::detail {
+
+/// Why there is nothing under `key` in a map that is ordered by session_key: there may be sessions of this peer that
+/// this connection may not have. `has_sessions` says of a value whether there are any.
+template <class Map, class HasSessions>
+[[nodiscard]] full_reason why_not(Map const& by_key, session_key const& key, HasSessions has_sessions)
+{
+    auto result = full_reason::nothing_stored;
+    session_key first;
+    first.host = key.host;
+    first.service = key.service;
+    first.server_name = key.server_name;
+    for (auto at = by_key.lower_bound(first); at != by_key.end() && same_peer(at->first, key); ++at)
+    {
+        if (at->first == key || at->first.partition != key.partition || !has_sessions(at->second))
+            continue;
+        if (at->first.identity == key.identity)
+            return full_reason::policy_differs;
+        result = full_reason::identity_differs;
+    }
+    return result;
+}
+
+} // namespace reprise::detail

@@ -1,0 +1,131 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#pragma once
+
+#include "client/store/session_record.hpp"
+#include "client/store/slot_table.hpp"
+#include "tls/decoded_sessions.hpp"
+
+#include <reprise/clock.hpp>
+#include <reprise/detail/base/aead.hpp>
+#include <reprise/session_store.hpp>
+#include <reprise/storage/immediate_storage.hpp>
+#include <reprise/storage/sealed_storage.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace reprise::detail {
+
+/// What became of a session that was to be written.
+enum class write_result
+{
+    written,
+    undone,    ///< it is not in the storage
+    uncertain, ///< the storage may have it, or get it yet
+};
+
+/** The sessions of each key in a storage that other processes use too: in a few slots, each under a name of its own.
+
+    Failures of the storage are counted, and told by `full_reason::lookup_failed`; cancellations are thrown.
+
+    @par Thread Safety
+    Shared objects: safe.
+*/
+class session_slots
+{
+public:
+    struct settings
+    {
+        storage_ptr storage{}; ///< sealed, if it is to be
+        secret_bytes name_key{};
+        std::size_t slots = 0; ///< of each key
+        std::size_t max_keys = 0;
+        std::size_t decoded_sessions = 0;
+        clock now{};
+    };
+
+    explicit session_slots(settings s);
+
+    using pointer = std::shared_ptr<session_slots>;
+
+    /// Microseconds, and never the same twice: it puts the sessions of a key in order.
+    [[nodiscard]] std::uint64_t stamp();
+
+    /// Write a session behind others. What takes longer than the limit is given up.
+    static asio::awaitable<write_result> write(pointer self, session_key key, session ticket, std::uint64_t kept_at,
+                                               std::chrono::milliseconds limit);
+
+    /// The same, into an immediate_storage. Throws what that throws.
+    void write_now(immediate_storage& into, session_key const& key, session const& ticket, std::uint64_t kept_at);
+
+    /// The newest session of those that this process has seen or written.
+    static asio::awaitable<lease> take_known(pointer self, session_key key);
+
+    /// Look into all slots: others have written there. Then the newest.
+    static asio::awaitable<lease> look_through(pointer self, session_key key);
+
+    /// Erase all slots; returns how many had something. Throws what the storage threw, after all have been tried.
+    static asio::awaitable<std::size_t> erase(pointer self, session_key key);
+
+    /// Why there is nothing under this key, as far as its neighbours tell.
+    [[nodiscard]] full_reason why_not(session_key const& key) const;
+
+    /// What this process knows of.
+    [[nodiscard]] std::vector<session_key> keys() const;
+    [[nodiscard]] std::size_t count(session_key const& key) const;
+    [[nodiscard]] std::size_t count() const;
+
+    [[nodiscard]] std::uint64_t written() const noexcept { return written_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t errors() const noexcept { return errors_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t rejected() const;
+
+private:
+    // A session on its way, and where to.
+    struct letter
+    {
+        slot_table::place place{};
+        std::string name{};
+        secret_bytes record{};
+        time_point expiry{};
+    };
+
+    [[nodiscard]] std::string name_of(session_key const& key, std::size_t slot) const
+    {
+        return detail::name_of(names_, key, slot);
+    }
+    [[nodiscard]] letter address(session_key const& key, session const& ticket, std::uint64_t kept_at);
+    void arrived(letter const& l, session_key const& key, session const& ticket, std::uint64_t kept_at);
+
+    static asio::awaitable<lease> fetch(pointer self, session_key key, slot_table::content at);
+    [[nodiscard]] std::optional<session_record> read(std::optional<secret_bytes> const& record, session_key const& key);
+    [[nodiscard]] lease open(secret_bytes const& record, session_record const& read);
+
+    [[nodiscard]] std::uint64_t rejected_by_seal() const noexcept { return seal_ ? seal_->rejected() : 0; }
+    void count_error() noexcept { errors_.fetch_add(1, std::memory_order_relaxed); }
+    void count_rejected() noexcept { rejected_.fetch_add(1, std::memory_order_relaxed); }
+    void count_failure();
+
+    storage_ptr const storage_;
+    std::shared_ptr<sealed_storage> const seal_; // the same, if it is one
+    keyed_hash const names_;
+    std::size_t const slots_;
+    clock const now_;
+    decoded_sessions decoded_;
+
+    mutable std::mutex mutex_;
+    slot_table table_;
+    std::uint64_t last_stamp_ = 0;
+
+    std::atomic<std::uint64_t> written_{0};
+    std::atomic<std::uint64_t> errors_{0};
+    std::atomic<std::uint64_t> rejected_{0};
+};
+
+} // namespace reprise::detail

@@ -1,0 +1,679 @@
+// Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "server/early/session_bond.hpp"
+#include "server/early/strike_register.hpp"
+#include "server/handshake/cache_core.hpp"
+#include "server/handshake/switch_context.hpp"
+#include "tls/external_psk.hpp"
+#include "tls/hello_constants.hpp"
+#include "tls/session_time.hpp"
+#include "tls/verify_failure.hpp"
+#include "tls/versions.hpp"
+
+#include <reprise/detail/server/accept.hpp>
+#include <reprise/error.hpp>
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/ssl/error.hpp>
+
+#include <openssl/x509_vfy.h>
+
+#include <algorithm>
+#include <functional>
+#include <new>
+#include <utility>
+
+namespace reprise::detail {
+
+namespace {
+
+constexpr std::size_t stateful_ticket_size = 32; // the session id that OpenSSL gives, SSL_MAX_SSL_SESSION_ID_LENGTH
+
+// What the client is told, what is enforced, and that what becomes of it is decided here: OpenSSL's own protection against
+// replays asks a table that is not there.
+void set_early_data_limits(SSL* ssl, early_data_options const& o)
+{
+    constexpr std::uint32_t least_skipped = SSL3_RT_MAX_PLAIN_LENGTH; // OpenSSL's default
+    ::SSL_set_max_early_data(ssl, o.max_bytes);
+    ::SSL_set_recv_max_early_data(ssl, std::max({least_skipped, o.max_bytes, o.promised_bytes}));
+    ::SSL_set_options(ssl, SSL_OP_NO_ANTI_REPLAY);
+}
+
+} // namespace
+
+asio::awaitable<std::optional<session_cache>> ask(virtual_host_selector selector, client_hello hello)
+{
+    co_return co_await selector(hello);
+}
+
+lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
+{
+    auto const missing = policy.remembers ? full_reason::unknown_session : full_reason::disabled;
+    if (hello.offers_tls13 && policy.speaks_tls13)
+    {
+        // The legacy session id is random filler here (RFC 8446, D.4): the name of the session is in the PSK extension.
+        if (hello.psk_identities.empty())
+            return {};
+        if (policy.tickets)
+            return {lookup_kind::none, {}, full_reason::unknown_ticket_key};
+        for (auto const& identity : hello.psk_identities)
+            if (policy.storage && identity.size() == stateful_ticket_size)
+                return {lookup_kind::take, identity, missing};
+        return {lookup_kind::none, {}, missing};
+    }
+    // A client that takes tickets was never given an id. With a ticket, the id that it sends is its way to see whether the
+    // ticket was accepted (RFC 5077, 3.4); without one, it is the filler of a client that also offers TLS 1.3.
+    if (policy.tickets && hello.takes_tickets)
+        return {
+            lookup_kind::none, {}, hello.offers_ticket ? full_reason::unknown_ticket_key : full_reason::not_offered};
+    if (hello.session_id.empty())
+        return {};
+    return {policy.storage ? lookup_kind::get : lookup_kind::none, hello.session_id, missing};
+}
+
+ssl_ptr acceptor::make_ssl()
+{
+    ssl_ptr ssl{::SSL_new(cache_.native_handle())};
+    if (!ssl)
+        throw std::bad_alloc{};
+    set_acceptor(ssl.get(), this);
+    ::SSL_set_accept_state(ssl.get());
+    ssl_ = ssl.get();
+    return ssl;
+}
+
+void acceptor::begin(bool has_hosts)
+{
+    begun_ = true;
+    has_hosts_ = has_hosts;
+}
+
+tls_result acceptor::shake_hands(tls_engine& engine, asio::any_io_executor const& ex) noexcept
+try
+{
+    // To stop where early data could come costs a handshake 2 %. Of other hosts nobody knows yet.
+    bool const may_be_early = has_hosts_ || core().options.early_data.max_bytes != 0;
+    auto result = may_be_early ? engine.accept() : engine.handshake();
+    result.no_memory = result.no_memory || (no_memory_ && result.status == tls_status::failed);
+    store_new_sessions(ex);
+    if (core().tickets)
+        core().tickets->begin_refresh(ex);
+    if (result.status == tls_status::failed)
+        info_.failure = why_not_verified(ssl_, result.error);
+    if (result.status == tls_status::done)
+    {
+        finish();
+        store_new_sessions(ex);
+    }
+    return result;
+}
+catch (...) // it runs in a handler of the transport's, which has nobody to throw to
+{
+    return {.status = tls_status::failed, .no_memory = true};
+}
+
+accept_step acceptor::next() const noexcept
+{
+    switch (phase_)
+    {
+    case phase::host_wanted: return accept_step::choose_host;
+    case phase::keys_wanted: return accept_step::learn_keys;
+    case phase::look_up: return accept_step::look_up;
+    case phase::guard_wanted: return accept_step::ask_guard;
+    case phase::over: return accept_step::done;
+    default: return accept_step::shake_hands;
+    }
+}
+
+error_code acceptor::explain(error_code ec) const noexcept
+{
+    bool const refused = host_refused_ && ec.category() == asio::error::get_ssl_category();
+    return refused ? make_error_code(errc::unknown_host) : ec;
+}
+
+/* A renegotiation of TLS 1.2 is a handshake with its own verification, within a read, which cannot wait. So neither the host
+   selector nor the storage is asked: the host stays, and only a ticket can be resumed. */
+int acceptor::on_renegotiation(SSL* ssl, int* alert)
+{
+    if (read_client_hello(ssl).server_name != hello_.server_name)
+    {
+        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    origin_.reset();
+    is_fresh_ = false;
+    opened_ticket_ = false;
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+int acceptor::on_client_hello(SSL* ssl, int* alert)
+{
+    if (phase_ == phase::over)
+        return on_renegotiation(ssl, alert);
+    if (phase_ == phase::hello)
+    {
+        hello_ = read_client_hello(ssl);
+        if (hello_.offers_tls13)
+            constants_ = read_hello_constants(ssl);
+        phase_ = has_hosts_ ? phase::host_wanted : phase::host_known;
+    }
+    if (host_refused_)
+    {
+        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    if (phase_ == phase::host_known)
+    {
+        if (!apply_host())
+        {
+            *alert = SSL_AD_PROTOCOL_VERSION;
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+        plan_keys(true);
+    }
+    if (phase_ == phase::keys_known)
+        plan_look_up();
+    if (phase_ == phase::ready) // after a HelloRetryRequest
+    {
+        is_retried_ = true;
+        if (read_hello_constants(ssl) != constants_)
+        {
+            *alert = SSL_AD_ILLEGAL_PARAMETER;
+            return SSL_CLIENT_HELLO_ERROR;
+        }
+    }
+    if (phase_ == phase::answered)
+        plan_guard();
+    if (phase_ == phase::guarded)
+        phase_ = phase::ready;
+    // Asked again before the answer is there, OpenSSL is told to wait again.
+    return phase_ == phase::ready ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_RETRY;
+}
+
+void acceptor::plan_keys(bool may_ask)
+{
+    phase_ = phase::keys_known;
+    auto* const keeper = core().tickets.get();
+    tickets_ = keeper != nullptr;
+    if (!tickets_)
+        return;
+    auto const now = core().options.now();
+    ticket_situation s{.can_issue = keeper->can_issue(now), .may_ask = may_ask && keeper->may_ask(now)};
+    auto const offer = [&](std::string const& ticket)
+    {
+        s.offered = true;
+        s.known = s.known || keeper->knows(as_bytes(ticket), now);
+    };
+    if (hello_.offers_tls13 && speaks_tls13(ssl_))
+    {
+        for (auto const& identity : hello_.psk_identities)
+            if (identity.size() > stateful_ticket_size)
+                offer(identity);
+    }
+    else if (hello_.offers_ticket)
+        offer(hello_.ticket_name);
+    switch (plan_tickets(s))
+    {
+    case ticket_step::use: break;
+    case ticket_step::ask: phase_ = phase::keys_wanted; break;
+    case ticket_step::do_without:
+        tickets_ = false;
+        keeper->count_without_issuer();
+        break;
+    }
+}
+
+void acceptor::plan_look_up()
+{
+    auto const& options = core().options;
+    bool const remembers = options.mode != cache_mode::off;
+    plan_ = plan_lookup(hello_, {.speaks_tls13 = speaks_tls13(ssl_),
+                                 .tickets = tickets_,
+                                 .storage = core().uses_storage(),
+                                 .remembers = remembers});
+    reason_ = plan_.otherwise;
+    if (core().tickets && !tickets_)
+    {
+        // As if it had been configured so.
+        ::SSL_set_options(ssl_, SSL_OP_NO_TICKET);
+        if (!remembers)
+            ::SSL_set_num_tickets(ssl_, 0);
+    }
+    if (auto const answer = answer_to_ticket_request())
+        ::SSL_set_num_tickets(ssl_, *answer);
+    phase_ = plan_.kind == lookup_kind::none ? phase::answered : phase::look_up;
+    if (phase_ == phase::look_up && core().immediate() != nullptr)
+        look_up_now();
+}
+
+std::optional<unsigned> acceptor::answer_to_ticket_request() const noexcept
+{
+    auto const most = core().options.max_requested_tickets;
+    if (!hello_.tickets_wanted || most == 0)
+        return std::nullopt;
+    bool const can_resume = tickets_ || core().options.mode != cache_mode::off;
+    return can_resume ? std::min(*hello_.tickets_wanted, most) : 0;
+}
+
+/* Only for a flight that could be accepted. Whether it is authentic is not known yet, so what is asked may be junk; that is
+   why a guard bounds what it remembers. */
+void acceptor::plan_guard()
+{
+    phase_ = phase::guarded;
+    auto const& early = core().options.early_data;
+    if (early.max_bytes == 0 || !early.guard.strikes() || !hello_.offers_early_data || hello_.first_binder.empty() ||
+        hello_.psk_identities.empty())
+        return;
+    auto const& ticket = hello_.psk_identities.front(); // for no other is early data accepted (RFC 8446, 4.2.10)
+    bool const is_ours =
+        tickets_ ? core().tickets->knows(as_bytes(ticket), core().options.now()) : fetched_ && plan_.name == ticket;
+    if (is_ours)
+        phase_ = phase::guard_wanted;
+}
+
+asio::awaitable<strike> acceptor::ask_guard() const
+{
+    return strike_register::hit(core().options.early_data.guard.strikes(), hello_.first_binder);
+}
+
+void acceptor::guarded(strike const& answer) noexcept
+{
+    strike_ = answer;
+    phase_ = phase::guarded;
+}
+
+void acceptor::do_without(accept_step step) noexcept
+{
+    switch (step)
+    {
+    case accept_step::choose_host: use_host({lookup_status::failed}); break;
+    case accept_step::learn_keys: learned(); break;
+    case accept_step::look_up: found({lookup_status::failed}); break;
+    case accept_step::ask_guard: guarded({early_data_reason::guard_failed}); break;
+    case accept_step::shake_hands:
+    case accept_step::done: break;
+    }
+}
+
+bool acceptor::allows_early_data() noexcept
+{
+    if (!early_judgement_) // OpenSSL may ask more than once
+    {
+        early_judgement_ = judge_early_data();
+        if (*early_judgement_ != early_data_reason::none)
+            core().count_early_rejection(*early_judgement_); // now: who sends a copy will not complete the handshake
+    }
+    return *early_judgement_ == early_data_reason::none;
+}
+
+early_data_reason acceptor::judge_early_data() const
+{
+    auto const& early = core().options.early_data;
+    SSL_SESSION const* const resumed = ::SSL_get_session(ssl_);
+    if (::SSL_SESSION_get_max_early_data(resumed) > early.max_bytes)
+        return early_data_reason::limit_lowered;
+    if (auto const& strikes = early.guard.strikes())
+    {
+        if (!strike_)
+            return early_data_reason::not_acceptable;
+        auto const issued_at = std::chrono::system_clock::from_time_t(detail::issued_at(resumed));
+        bool const keys_are_private = core().tickets && core().tickets->is_private() && opened_ticket_;
+        auto const verdict = strikes->rules().judge(*strike_, issued_at, strikes->options().now(), keys_are_private);
+        if (verdict != early_data_reason::none)
+            return verdict;
+    }
+    else if (!fetched_) // it was not taken out of the storage for this connection
+        return early_data_reason::not_acceptable;
+    else if (auto const verdict = judge_bond(fetched_.get(), fetched_in_); verdict != early_data_reason::none)
+        return verdict;
+    if (!early.accept)
+        return early_data_reason::none;
+    try
+    {
+        unsigned char const* alpn = nullptr;
+        std::size_t alpn_size = 0;
+        ::SSL_SESSION_get0_alpn_selected(resumed, &alpn, &alpn_size);
+        auto const age = origin_ ? core().options.now() - origin_->verified_at : time_point::duration{};
+        early_data_offer const offer{
+            hello_, {reinterpret_cast<char const*>(alpn), alpn_size}, std::chrono::floor<std::chrono::seconds>(age)};
+        return early.accept(offer) ? early_data_reason::none : early_data_reason::unwanted;
+    }
+    catch (...)
+    {
+        return early_data_reason::unwanted;
+    }
+}
+
+early_data_reason acceptor::why_no_early_data() const
+{
+    if (!hello_.offers_early_data)
+        return early_data_reason::not_asked;
+    if (early_judgement_) // OpenSSL asks last
+        return *early_judgement_;
+    if (core().options.early_data.max_bytes == 0)
+        return early_data_reason::disabled;
+    if (is_retried_)
+        return early_data_reason::hello_retry;
+    return info_.resumed() ? early_data_reason::not_acceptable : early_data_reason::not_resumed;
+}
+
+void acceptor::on_session_offered(SSL_SESSION const* offered) noexcept
+{
+    // What its ticket promises may come, whether it is accepted or thrown away.
+    auto const promised = ::SSL_SESSION_get_max_early_data(offered);
+    if (promised > ::SSL_get_recv_max_early_data(ssl_))
+        ::SSL_set_recv_max_early_data(ssl_, promised);
+}
+
+asio::awaitable<lookup<bool>> acceptor::learn_keys() const
+{
+    auto const ask = [](std::shared_ptr<ticket_keeper> keeper) -> asio::awaitable<bool>
+    {
+        co_await ticket_keeper::refresh(std::move(keeper));
+        co_return true;
+    };
+    return within(core().options.lookup_deadline, ask(core().tickets));
+}
+
+void acceptor::learned() noexcept
+{
+    plan_keys(false); // with what there is now
+}
+
+void acceptor::use_host(lookup<std::optional<session_cache>> const& answer)
+{
+    // A selector that fails knows no host; its own log says why.
+    if (answer.status != lookup_status::answered || !*answer.value)
+    {
+        host_refused_ = true;
+        phase_ = phase::answered;
+        return;
+    }
+    session_cache const& host = **answer.value;
+    if (host.native_handle() != cache_.native_handle())
+        first_ = std::exchange(cache_, host);
+    phase_ = phase::host_known;
+}
+
+bool acceptor::apply_host()
+{
+    if (first_ && !switch_context(ssl_, cache_.native_handle()))
+        return false;
+    auto const policy = core().policy_of(ssl_, hello_.server_name);
+    if (first_)
+        apply_groups();
+    policy_ = policy.tag;
+    id_context_ = policy.context;
+    ::SSL_set_session_id_context(ssl_, id_context_.data(), static_cast<unsigned>(id_context_.size()));
+    set_early_data_limits(ssl_, core().options.early_data);
+    return true;
+}
+
+// Those of the first context were copied when the SSL was made. Where both are the same they stay, with whatever else
+// OpenSSL knows of their order.
+void acceptor::apply_groups()
+{
+    auto const groups = core().groups(cache_.native_handle());
+    if (groups.empty() || groups == first_->core()->groups(first_->native_handle()))
+        return;
+    if (SSL_set1_groups_list(ssl_, groups.c_str()) != 1)
+        throw std::bad_alloc{};
+}
+
+full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const& origin) const
+{
+    unsigned size = 0;
+    auto const* const made_in = ::SSL_SESSION_get0_id_context(candidate, &size);
+    if (auto const difference = compare({made_in, size}, id_context_); difference != full_reason::none)
+        return difference;
+    // The verify result alone says nothing: it is X509_V_OK as well where there was nothing to verify.
+    int const mode = ::SSL_get_verify_mode(ssl_);
+    bool const has_peer = ::SSL_SESSION_get0_peer(candidate) != nullptr;
+    if ((mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0 && !has_peer)
+        return full_reason::unverified;
+    if ((mode & SSL_VERIFY_PEER) != 0 && origin.verify_result != X509_V_OK)
+        return full_reason::unverified;
+    return full_reason::none;
+}
+
+asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> acceptor::look_up() const
+{
+    core().lookups.fetch_add(1, std::memory_order_relaxed);
+    // The core is held until the storage has answered: after the deadline this is left to itself.
+    bool const is_early = hello_.offers_early_data && core().relies_on_take();
+    auto const ask = plan_.kind != lookup_kind::take ? &cache_core::get
+                     : is_early                      ? &cache_core::take_for_early_data
+                                                     : &cache_core::take;
+    return within(core().options.lookup_deadline, ask(cache_.core(), plan_.name));
+}
+
+void acceptor::look_up_now() noexcept
+try
+{
+    core().lookups.fetch_add(1, std::memory_order_relaxed);
+    lookup<with_epoch<std::optional<secret_bytes>>> answer{lookup_status::answered, {{}}};
+    if (plan_.kind == lookup_kind::take)
+    {
+        answer.value->value = core().immediate()->take_now(plan_.name);
+        if (hello_.offers_early_data && core().relies_on_take())
+            answer.value->epoch = core().immediate()->epoch_now();
+        return found(std::move(answer));
+    }
+    // The storage may hold a lock meanwhile, so that only what is known already is used where it is.
+    std::optional<session> known;
+    auto const read = [&](byte_view value)
+    {
+        known = core().known(value);
+        if (!known)
+            answer.value->value.emplace(value);
+    };
+    (void)core().immediate()->read_now(plan_.name, std::ref(read));
+    if (known)
+        return consider(*known);
+    found(std::move(answer));
+}
+catch (...) // whatever it is, it costs a resumption and nothing else
+{
+    found({lookup_status::failed});
+}
+
+void acceptor::found(lookup<with_epoch<std::optional<secret_bytes>>> answer)
+{
+    phase_ = phase::answered;
+    if (answer.status == lookup_status::failed)
+        core().storage_errors.fetch_add(1, std::memory_order_relaxed);
+    if (answer.status != lookup_status::answered)
+    {
+        reason_ = answer.status == lookup_status::late ? full_reason::lookup_late : full_reason::lookup_failed;
+        return;
+    }
+    auto const& record = answer.value->value;
+    if (!record)
+        return; // unknown_session
+    fetched_in_ = std::move(answer.value->epoch);
+    if (auto const stored = core().decode(*record))
+        consider(*stored);
+    else
+        reason_ = full_reason::record_corrupt;
+}
+
+void acceptor::consider(session const& stored)
+{
+    phase_ = phase::answered;
+    auto copy = stored.copy();
+    if (!copy)
+    {
+        reason_ = full_reason::record_corrupt;
+        return;
+    }
+    on_session_offered(copy.get());
+    reason_ = core().judge(copy.get(), stored.origin());
+    if (reason_ == full_reason::none)
+        reason_ = check_policy(copy.get(), stored.origin());
+    if (reason_ != full_reason::none)
+        return;
+    origin_ = stored.origin();
+    fetched_ = std::move(copy);
+}
+
+SSL_SESSION* acceptor::on_get_session(byte_view id) const noexcept
+{
+    return fetched_ && std::ranges::equal(id, as_bytes(plan_.name)) ? fetched_.get() : nullptr;
+}
+
+void acceptor::on_ticket(full_reason judgement, session_origin const& origin) noexcept
+{
+    reason_ = judgement;
+    if (judgement != full_reason::none)
+        return;
+    opened_ticket_ = true;
+    origin_ = origin;
+}
+
+session_origin const& acceptor::origin()
+{
+    // What was found counts only if OpenSSL took it; otherwise the client has just been verified anew.
+    if (!origin_ || (::SSL_session_reused(ssl_) != 1 && !is_fresh_))
+    {
+        origin_ = session_origin::of_full_handshake(ssl_, core().options.now());
+        is_fresh_ = true;
+    }
+    return *origin_;
+}
+
+void acceptor::on_new_session(SSL_SESSION* live) noexcept
+{
+    auto const version = ::SSL_SESSION_get_protocol_version(live);
+    if (version == TLS1_2_VERSION)
+        keep_for_storage(live);
+    keep_out_of_table(live);
+}
+
+// OpenSSL's table is of the stream's first context, whatever host has made or found the session.
+void acceptor::keep_out_of_table(SSL_SESSION* s) const noexcept
+{
+    if (first_ && has(first_->core()->options.mode, cache_mode::openssl_internal))
+        ::SSL_CTX_remove_session(first_->native_handle(), s);
+}
+
+/* OpenSSL tells of new sessions as the first context's mode wants it, so what is made here is not left to that: a TLS 1.3
+   session is complete when its ticket is made, and one of TLS 1.2 at the end of the handshake. */
+void acceptor::on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept
+{
+    has_ticket_ = is_wanted;
+    bool const is_tls13 = ::SSL_SESSION_get_protocol_version(made) == TLS1_3_VERSION;
+    is_stateful_ = is_tls13 && (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) != 0;
+    if (!is_stateful_)
+        return;
+    if (is_wanted)
+        keep_for_storage(made);
+    else // OpenSSL asks for a key, and so can be told that there is none, only for a sealed ticket
+        ::SSL_clear_options(ssl_, SSL_OP_NO_TICKET);
+}
+
+bool acceptor::seals_ticket() noexcept
+{
+    if (!has_ticket_ && is_stateful_)
+        ::SSL_set_options(ssl_, SSL_OP_NO_TICKET);
+    return has_ticket_;
+}
+
+void acceptor::keep_for_storage(SSL_SESSION* made) noexcept
+try
+{
+    unsigned id_size = 0;
+    ::SSL_SESSION_get_id(made, &id_size);
+    if (id_size == 0 || !core().uses_storage() || used_external_psk())
+        return;
+    is_kept_ = true;
+    if (::SSL_SESSION_get_protocol_version(made) == TLS1_2_VERSION) // it has the first context's
+        ::SSL_SESSION_set_timeout(made, static_cast<long>(core().options.timeout.count()));
+    if (auto copy = session::snapshot(made, origin()))
+        new_sessions_.push_back(std::move(*copy));
+}
+catch (...) // a session that there is no memory for costs the next connection a full handshake
+{
+    core().dropped.fetch_add(1, std::memory_order_relaxed);
+}
+
+void acceptor::store_new_sessions(asio::any_io_executor const& ex) noexcept
+{
+    for (auto const& made : new_sessions_)
+        try
+        {
+            core().store(ex, made);
+        }
+        catch (...) // a session that there is no memory for costs the next connection a full handshake
+        {
+            core().dropped.fetch_add(1, std::memory_order_relaxed);
+        }
+    new_sessions_.clear();
+}
+
+// In TLS 1.3 OpenSSL reports an external key as the resumption of a session. That session lacks what our tickets carry.
+bool acceptor::used_external_psk()
+{
+    if (::SSL_version(ssl_) != TLS1_3_VERSION)
+        return used_psk_suite(ssl_);
+    if (!is_external_) // asked first before a ticket is made, which would complete the session
+        is_external_ = ::SSL_session_reused(ssl_) == 1 && !carries_origin(::SSL_get_session(ssl_));
+    return *is_external_;
+}
+
+void acceptor::finish()
+{
+    info_ = describe_handshake(ssl_);
+    bool const is_external = used_external_psk();
+    bool const is_old = ::SSL_version(ssl_) < TLS1_2_VERSION;
+    if (is_external)
+        info_.kind = handshake_kind::full;
+    if (info_.resumed())
+    {
+        bool const stateful = (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) != 0;
+        if (info_.protocol == tls_version::tls13)
+            info_.resumption = stateful ? resumption_kind::tls13_stateful : resumption_kind::tls13_stateless;
+        else
+            info_.resumption = opened_ticket_ ? resumption_kind::tls12_ticket : resumption_kind::tls12_session_id;
+        if (origin_)
+            info_.session_age = std::chrono::floor<std::chrono::seconds>(core().options.now() - origin_->verified_at);
+    }
+    else
+        info_.reason = is_external                    ? full_reason::external_psk
+                       : is_old                       ? full_reason::old_protocol
+                       : reason_ == full_reason::none ? full_reason::not_acceptable
+                                                      : reason_;
+    bool const is_accepted = ::SSL_get_early_data_status(ssl_) == SSL_EARLY_DATA_ACCEPTED;
+    info_.early_data = is_accepted                ? early_data_status::accepted
+                       : hello_.offers_early_data ? early_data_status::rejected
+                                                  : early_data_status::not_offered;
+    info_.early_reason = is_accepted ? early_data_reason::none : why_no_early_data();
+    if (info_.early_data == early_data_status::rejected && !early_judgement_)
+        core().count_early_rejection(info_.early_reason);
+    core().count(info_);
+    if (info_.protocol == tls_version::tls12 && !info_.resumed() && !is_kept_)
+        keep_for_storage(::SSL_get_session(ssl_));
+    if (fetched_)
+        keep_out_of_table(fetched_.get());
+    if (is_external || is_old) // OpenSSL has stored it, if the context's mode says so
+        ::SSL_CTX_remove_session(::SSL_get_SSL_CTX(ssl_), ::SSL_get_session(ssl_));
+    phase_ = phase::over;
+    forget_offers();
+}
+
+// What the client chose the length of, and what has been decided with it.
+void acceptor::forget_offers() noexcept
+{
+    hello_.psk_identities = std::vector<std::string>{};
+    hello_.first_binder.clear();
+    hello_.ticket_name.clear();
+    plan_ = lookup_plan{};
+    fetched_.reset();
+}
+
+void acceptor::end(error_code why) noexcept
+{
+    if (begun_ && phase_ != phase::over)
+        core().count_failure(why);
+    begun_ = false;
+}
+
+} // namespace reprise::detail
