@@ -15,7 +15,7 @@ set(reprise_old_headers
     client/explain.hpp explain.hpp
     client/http_proxy.hpp http_proxy.hpp
     client/memory_session_store.hpp memory_session_store.hpp
-    client/peer_name.hpp detail/client/peer_name.hpp
+    client/peer_name.hpp detail/net/peer_name.hpp
     client/persistent_session_store.hpp persistent_session_store.hpp
     client/policy_changed.hpp policy_changed.hpp
     client/proxy_handshake.hpp detail/client/proxy_handshake.hpp

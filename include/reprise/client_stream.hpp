@@ -11,6 +11,7 @@
 #include <reprise/detail/client/client_connection.hpp>
 #include <reprise/detail/client/transport.hpp>
 #include <reprise/detail/net/lowest_socket.hpp>
+#include <reprise/detail/net/probe.hpp>
 #include <reprise/detail/stream/coalesce.hpp>
 #include <reprise/detail/stream/shut_down.hpp>
 #include <reprise/detail/stream/tls_stream.hpp>

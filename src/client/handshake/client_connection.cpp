@@ -4,7 +4,6 @@
 #include "client/handshake/client_context.hpp"
 #include "client/handshake/early_offer.hpp"
 #include "client/handshake/retry_plan.hpp"
-#include "net/address_order.hpp"
 #include "tls/client_offer.hpp"
 #include "tls/external_psk.hpp"
 #include "tls/verify_again.hpp"
@@ -26,12 +25,9 @@
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cctype>
-#include <cerrno>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -398,46 +394,6 @@ std::chrono::milliseconds client_connection::lookup_limit() const noexcept
 
 namespace {
 
-// RFC 6761, 6.3: these names are loopback, whatever /etc/hosts or a name server say.
-bool is_localhost(std::string_view name) noexcept
-{
-    return name == "localhost" || name.ends_with(".localhost");
-}
-
-std::vector<asio::ip::tcp::endpoint> loopback(std::uint16_t port)
-{
-    return {{asio::ip::address_v6::loopback(), port}, {asio::ip::address_v4::loopback(), port}};
-}
-
-} // namespace
-
-asio::awaitable<resolved> resolve(host_name host, std::string service)
-{
-    auto const port = port_number(service);
-    bool const is_local = is_localhost(host.name);
-    // A resolver asks another thread, even where there is nothing to look up.
-    if (port && is_local)
-        co_return resolved{{}, loopback(*port)};
-    if (port && host.address)
-        co_return resolved{{}, {{*host.address, *port}}};
-    asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
-    bool const needs_name_server = !is_local && !host.address;
-    std::string const name = needs_name_server ? host.query : "127.0.0.1"; // else for the service alone
-    auto const [ec, found] = co_await resolver.async_resolve(name, service, asio::as_tuple(asio::use_awaitable));
-    resolved result{ec};
-    for (auto const& entry : found)
-        result.endpoints.push_back(entry.endpoint());
-    if (needs_name_server || result.endpoints.empty())
-        result.endpoints = in_turns(result.endpoints);
-    else if (is_local)
-        result.endpoints = loopback(result.endpoints.front().port());
-    else
-        result.endpoints = {{*host.address, result.endpoints.front().port()}};
-    co_return result;
-}
-
-namespace {
-
 // Questions that own what they use: after the deadline they are left to themselves.
 
 asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_key key)
@@ -761,19 +717,6 @@ void client_connection::count_failure(std::string const& host, error_code why) c
 bool client_connection::peer_said_goodbye(SSL const* ssl) noexcept
 {
     return (::SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
-}
-
-bool is_alive(int socket) noexcept
-{
-    char byte = 0;
-    auto const n = ::recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return n > 0 || (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK));
-}
-
-std::size_t receive_now(int socket, std::span<unsigned char> into) noexcept
-{
-    auto const n = ::recv(socket, into.data(), into.size(), MSG_DONTWAIT);
-    return n > 0 ? static_cast<std::size_t>(n) : 0;
 }
 
 } // namespace reprise::detail

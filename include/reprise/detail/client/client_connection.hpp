@@ -2,7 +2,7 @@
 #pragma once
 
 #include <reprise/client_options.hpp>
-#include <reprise/detail/client/peer_name.hpp>
+#include <reprise/detail/net/peer_name.hpp>
 #include <reprise/early_data.hpp>
 #include <reprise/error.hpp>
 #include <reprise/handshake_info.hpp>
@@ -201,23 +201,8 @@ private:
     handshake_info info_;
 };
 
-struct resolved
-{
-    error_code ec;
-    std::vector<asio::ip::tcp::endpoint> endpoints{};
-};
-
-/// It owns what it uses, for a resolver cannot be interrupted (getaddrinfo(3)): after the deadline it is left to itself.
-[[nodiscard]] asio::awaitable<resolved> resolve(host_name host, std::string service);
-
 /// Whether `candidate` may be offered at `now`: `full_reason::none`, or why not.
 [[nodiscard]] full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
                                     bool must_be_verified) noexcept;
-
-/// True if the socket is connected and the peer has neither closed nor reset it.
-[[nodiscard]] bool is_alive(int socket) noexcept;
-
-/// What has come to the socket, without waiting; 0 bytes if nothing has.
-[[nodiscard]] std::size_t receive_now(int socket, std::span<unsigned char> into) noexcept;
 
 } // namespace reprise::detail

@@ -6,10 +6,11 @@
 #include <reprise/detail/async/watchdog.hpp>
 #include <reprise/detail/async/within.hpp>
 #include <reprise/detail/client/client_connection.hpp>
-#include <reprise/detail/client/peer_name.hpp>
 #include <reprise/detail/client/proxy_handshake.hpp>
 #include <reprise/detail/net/connect_race.hpp>
 #include <reprise/detail/net/lowest_socket.hpp>
+#include <reprise/detail/net/peer_name.hpp>
+#include <reprise/detail/net/resolve.hpp>
 #include <reprise/error.hpp>
 #include <reprise/fast_open.hpp>
 

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include <reprise/detail/client/peer_name.hpp>
+#include <reprise/detail/net/peer_name.hpp>
 #include <reprise/error.hpp>
 
 #include <doctest/doctest.h>
