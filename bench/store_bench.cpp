@@ -48,7 +48,8 @@ reprise::session client_session()
     return *std::move(made);
 }
 
-asio::awaitable<void> take_all(benchmark::State& state, reprise::session_store& store, reprise::session_key const& key)
+asio::awaitable<void> take_all(benchmark::State& state, reprise::session_store& store,
+                               reprise::session_scope const& key)
 {
     for ([[maybe_unused]] auto _ : state)
     {
@@ -66,7 +67,7 @@ void take(benchmark::State& state)
 {
     auto const store = reprise::memory_session_store::make();
     auto const made = client_session();
-    reprise::session_key key{"host", "443", "host", {"h2", "http/1.1"}, "", std::string(32, 'p'), "", ""};
+    reprise::session_scope key{"host", "443", "host", {"h2", "http/1.1"}, "", std::string(32, 'p'), "", ""};
     for (int i = 0; i < 1000; ++i)
     {
         key.host = "host" + std::to_string(i);

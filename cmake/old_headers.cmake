@@ -22,7 +22,7 @@ set(reprise_old_headers
     client/response_head.hpp detail/client/response_head.hpp
     client/retry_options.hpp retry_options.hpp
     client/session_file.hpp session_file.hpp
-    client/session_key.hpp session_key.hpp
+    client/session_key.hpp session_scope.hpp
     client/session_store.hpp session_store.hpp
     client/transport.hpp detail/client/transport.hpp
     http/exchange.hpp detail/http/exchange.hpp

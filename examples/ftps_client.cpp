@@ -277,7 +277,7 @@ private:
     // Of this login alone: no other may resume its sessions.
     std::shared_ptr<reprise::memory_session_store> store_ = reprise::memory_session_store::make();
     reprise::client_stream<> control_;
-    std::optional<reprise::session_key> last_data_;
+    std::optional<reprise::session_scope> last_data_;
     std::string buffer_;
 };
 

@@ -39,7 +39,7 @@ struct client_options
 
     /// Called for the SSL of each connection, reconnects included, when the stream has set it up and before a session is
     /// chosen: for groups, ciphers, versions, verification, a certificate, ex_data, all that has an SSL_set function. What
-    /// OpenSSL tells of these settings is a part of the session_key. A callback that is set here counts as one of the
+    /// OpenSSL tells of these settings is a part of the session_scope. A callback that is set here counts as one of the
     /// context's: it needs policy_tag. What the hook throws ends the connection: a system_error with its code, anything else
     /// with `errc::callback_threw`.
     std::function<void(SSL*)> on_ssl{};

@@ -184,7 +184,7 @@ public:
 
     /// Under what the sessions of the current or last connection are filed; empty before the first. A protocol whose second
     /// connection has to resume the first one's session takes it from a store of its own: `store->take(stream.key())`.
-    [[nodiscard]] session_key const& key() const noexcept { return impl_->connection.key(); }
+    [[nodiscard]] session_scope const& key() const noexcept { return impl_->connection.key(); }
 
     /// Whether the connection is alive, as far as can be told without waiting: the peer has neither closed nor reset it. What
     /// has come, up to 64 KiB, is taken in: tickets go to the store, a close_notify counts; data stays for the next read.

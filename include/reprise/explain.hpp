@@ -17,7 +17,7 @@ namespace reprise {
 /// What a connection would do about resumption, and why.
 struct explanation
 {
-    session_key key{}; ///< under which the store was asked
+    session_scope key{}; ///< under which the store was asked
 
     /// `none`: a session would be offered. Else why not.
     full_reason reason = full_reason::nothing_stored;

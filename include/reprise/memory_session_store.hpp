@@ -42,11 +42,11 @@ public:
 
     ~memory_session_store() override;
 
-    void capture(session_key const& key, session ticket) noexcept override;
-    asio::awaitable<lease> take(session_key key) override;
-    void note(session_key const& key, full_reason why) noexcept override;
-    [[nodiscard]] unsigned tickets_wanted(session_key const& key) const noexcept override;
-    asio::awaitable<std::size_t> remove(session_key key) override;
+    void capture(session_scope const& key, session ticket) noexcept override;
+    asio::awaitable<lease> take(session_scope key) override;
+    void note(session_scope const& key, full_reason why) noexcept override;
+    [[nodiscard]] unsigned tickets_wanted(session_scope const& key) const noexcept override;
+    asio::awaitable<std::size_t> remove(session_scope key) override;
     asio::awaitable<void> clear() override;
     asio::awaitable<void> drain() override;
     asio::awaitable<std::vector<kept_session>> release(session_filter wanted) override;

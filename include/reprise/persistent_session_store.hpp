@@ -34,7 +34,7 @@ struct persistent_session_store_options
     /// sealed_storage. False leaves that to the caller: whoever can read the storage can resume the sessions in it.
     bool sealed = true;
 
-    /// Keep sessions of mutual TLS (`session_key::identity`) in the storage too. Otherwise this process's memory alone
+    /// Keep sessions of mutual TLS (`session_scope::identity`) in the storage too. Otherwise this process's memory alone
     /// has them: who resumes one is taken for the owner of the client certificate, without its key.
     bool persist_mutual_tls = false;
 
@@ -124,11 +124,11 @@ public:
 
     ~persistent_session_store() override;
 
-    void capture(session_key const& key, session ticket) noexcept override;
-    asio::awaitable<lease> take(session_key key) override;
-    void note(session_key const& key, full_reason why) noexcept override;
-    [[nodiscard]] unsigned tickets_wanted(session_key const& key) const noexcept override;
-    asio::awaitable<std::size_t> remove(session_key key) override;
+    void capture(session_scope const& key, session ticket) noexcept override;
+    asio::awaitable<lease> take(session_scope key) override;
+    void note(session_scope const& key, full_reason why) noexcept override;
+    [[nodiscard]] unsigned tickets_wanted(session_scope const& key) const noexcept override;
+    asio::awaitable<std::size_t> remove(session_scope key) override;
     asio::awaitable<void> clear() override;
 
     /// Wait until everything that was captured has been written, or its write has failed or been given up.

@@ -22,7 +22,7 @@ inline constexpr std::uint64_t session_file_max_bytes = std::uint64_t{64} << 20;
 
 struct export_options
 {
-    /// Sessions of mutual TLS (`session_key::identity`) too. Otherwise they stay in the store: who resumes one is taken
+    /// Sessions of mutual TLS (`session_scope::identity`) too. Otherwise they stay in the store: who resumes one is taken
     /// for the owner of the client certificate, without its key.
     bool mutual_tls = false;
 };
@@ -46,7 +46,7 @@ struct import_policy
 
     /// The caller's own judgement, after all others: `full_reason::none`, or why not. It is called on a thread of the
     /// import. Empty: none.
-    std::function<full_reason(session_key const& key, session const& ticket)> accepts{};
+    std::function<full_reason(session_scope const& key, session const& ticket)> accepts{};
 
     /// Where "now" comes from.
     clock now = system_clock();

@@ -3,7 +3,7 @@
 
 #include <reprise/handshake_info.hpp>
 #include <reprise/session.hpp>
-#include <reprise/session_key.hpp>
+#include <reprise/session_scope.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
@@ -30,12 +30,12 @@ struct lease
 /// A session and whose it is.
 struct kept_session
 {
-    session_key key{};
+    session_scope key{};
     session ticket;
 };
 
 /// Which sessions are meant. It is called under no lock, and must not throw.
-using session_filter = std::function<bool(session_key const& key)>;
+using session_filter = std::function<bool(session_scope const& key)>;
 
 /** Where a client keeps the sessions of its connections: one for the whole program is meant.
 
@@ -62,24 +62,24 @@ public:
         Called from inside a TLS read: it must not block, and a `take` that follows in this process finds the session. A
         store that writes to a disk or a network queues it; `drain` waits for that.
     */
-    virtual void capture(session_key const& key, session ticket) noexcept = 0;
+    virtual void capture(session_scope const& key, session ticket) noexcept = 0;
 
     /// Hand out one usable session, the newest, and forget it if it is a TLS 1.3 ticket.
-    virtual asio::awaitable<lease> take(session_key key) = 0;
+    virtual asio::awaitable<lease> take(session_scope key) = 0;
 
     /// Keep again what `take` has handed out, for nothing of it has reached the wire. It must not block.
-    virtual void put_back(session_key const& key, session ticket) noexcept { capture(key, std::move(ticket)); }
+    virtual void put_back(session_scope const& key, session ticket) noexcept { capture(key, std::move(ticket)); }
 
     /// Nothing is kept under this key, for this reason; a `take` that finds nothing says so until something is kept. It must
     /// not block.
-    virtual void note(session_key const&, full_reason) noexcept {}
+    virtual void note(session_scope const&, full_reason) noexcept {}
 
     /// How many TLS 1.3 tickets to ask the server for on the next connection (RFC 9149); 0 asks for none, and the server
     /// decides.
-    [[nodiscard]] virtual unsigned tickets_wanted(session_key const&) const noexcept { return 0; }
+    [[nodiscard]] virtual unsigned tickets_wanted(session_scope const&) const noexcept { return 0; }
 
     /// Forget all sessions under this key; returns how many there were.
-    virtual asio::awaitable<std::size_t> remove(session_key key) = 0;
+    virtual asio::awaitable<std::size_t> remove(session_scope key) = 0;
 
     /// Forget everything.
     virtual asio::awaitable<void> clear() = 0;
@@ -105,7 +105,7 @@ public:
     [[nodiscard]] virtual bool answers_at_once() const noexcept { return false; }
 
     /// `capture`, then `drain`.
-    asio::awaitable<void> insert(session_key key, session ticket)
+    asio::awaitable<void> insert(session_scope key, session ticket)
     {
         capture(key, std::move(ticket));
         co_await drain();

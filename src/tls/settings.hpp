@@ -12,7 +12,7 @@ enum class treatment : std::uint8_t
 {
     read,           ///< part of the fingerprint, read from the context
     offered,        ///< part of the fingerprint, read from the ClientHello that the context would send
-    identity,       ///< part of session_key::identity
+    identity,       ///< part of session_scope::identity
     verified_again, ///< cannot be read, but a verification that is done again obeys it
     unrepeatable,   ///< where it is in use the verification cannot be repeated: no session is kept
     declared,       ///< OpenSSL does not tell: the caller's tag (client) or id context (server) stands for it

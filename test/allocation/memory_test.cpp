@@ -118,7 +118,7 @@ TEST_CASE("decoded sessions are bounded in memory, not only in number")
     std::vector<reprise::kept_session> kept;
     w.io.restart();
     run(w.io, [&]() -> asio::awaitable<void>
-        { kept = co_await store->release([](reprise::session_key const&) { return true; }); }());
+        { kept = co_await store->release([](reprise::session_scope const&) { return true; }); }());
     REQUIRE(kept.size() == 1);
     auto const record = kept.front().ticket.serialize();
 

@@ -6,7 +6,7 @@
 #include "support/child.hpp"
 #include "support/harness.hpp"
 #include "support/keys.hpp"
-#include "support/session_keys.hpp"
+#include "support/session_scopes.hpp"
 #include "support/sessions.hpp"
 
 #include <reprise/error.hpp>

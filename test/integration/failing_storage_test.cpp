@@ -119,15 +119,15 @@ struct remote_store : reprise::session_store
     int removals = 0;
     std::shared_ptr<reprise::session_store> behind = reprise::memory_session_store::make();
 
-    void capture(reprise::session_key const& key, reprise::session ticket) noexcept override
+    void capture(reprise::session_scope const& key, reprise::session ticket) noexcept override
     {
         behind->capture(key, std::move(ticket));
     }
-    asio::awaitable<reprise::lease> take(reprise::session_key key) override
+    asio::awaitable<reprise::lease> take(reprise::session_scope key) override
     {
         return with(reads, behind->take(std::move(key)));
     }
-    asio::awaitable<std::size_t> remove(reprise::session_key key) override
+    asio::awaitable<std::size_t> remove(reprise::session_scope key) override
     {
         ++removals;
         return with(removes, behind->remove(std::move(key)));
@@ -314,15 +314,15 @@ struct deaf_store : reprise::session_store
     asio::steady_timer gate;
     int answers = 0;
 
-    void capture(reprise::session_key const&, reprise::session) noexcept override {}
-    asio::awaitable<reprise::lease> take(reprise::session_key) override
+    void capture(reprise::session_scope const&, reprise::session) noexcept override {}
+    asio::awaitable<reprise::lease> take(reprise::session_scope) override
     {
         co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
         co_await gate.async_wait(asio::as_tuple(asio::use_awaitable));
         ++answers; // touches the store, so it had better be there
         co_return reprise::lease{};
     }
-    asio::awaitable<std::size_t> remove(reprise::session_key) override { co_return 0; }
+    asio::awaitable<std::size_t> remove(reprise::session_scope) override { co_return 0; }
     asio::awaitable<void> clear() override { co_return; }
     asio::awaitable<void> drain() override { co_return; }
     std::size_t size() const override { return 0; }

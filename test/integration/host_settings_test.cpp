@@ -503,7 +503,7 @@ TEST_CASE("a host keeps its sessions in its storage, for as long as it says, wha
             std::vector<reprise::kept_session> kept;
             h.io.restart();
             run(h.io, [&]() -> asio::awaitable<void>
-                { kept = co_await h.store->release([](reprise::session_key const&) { return true; }); }());
+                { kept = co_await h.store->release([](reprise::session_scope const&) { return true; }); }());
             REQUIRE(kept.size() == 1);
             if (kept.front().ticket.has_ticket())
                 CHECK(kept.front().ticket.lifetime() > 290s);

@@ -42,18 +42,18 @@ struct shameless_store : reprise::session_store
 {
     std::optional<reprise::session> first;
 
-    void capture(reprise::session_key const&, reprise::session ticket) noexcept override
+    void capture(reprise::session_scope const&, reprise::session ticket) noexcept override
     {
         if (!first)
             first = std::move(ticket);
     }
-    asio::awaitable<reprise::lease> take(reprise::session_key) override
+    asio::awaitable<reprise::lease> take(reprise::session_scope) override
     {
         reprise::lease result;
         result.ticket = first;
         co_return result;
     }
-    asio::awaitable<std::size_t> remove(reprise::session_key) override { co_return 0; }
+    asio::awaitable<std::size_t> remove(reprise::session_scope) override { co_return 0; }
     asio::awaitable<void> clear() override { co_return; }
     asio::awaitable<void> drain() override { co_return; }
     std::size_t size() const override { return first ? 1 : 0; }

@@ -306,14 +306,14 @@ class slow_store final : public reprise::session_store
 public:
     explicit slow_store(asio::io_context& io) : answer(executor_of(io), asio::steady_timer::time_point::max()) {}
 
-    void capture(reprise::session_key const&, reprise::session) noexcept override {}
-    asio::awaitable<reprise::lease> take(reprise::session_key) override
+    void capture(reprise::session_scope const&, reprise::session) noexcept override {}
+    asio::awaitable<reprise::lease> take(reprise::session_scope) override
     {
         is_asked = true;
         (void)co_await answer.async_wait(no_throw);
         co_return reprise::lease{};
     }
-    asio::awaitable<std::size_t> remove(reprise::session_key) override { co_return 0; }
+    asio::awaitable<std::size_t> remove(reprise::session_scope) override { co_return 0; }
     asio::awaitable<void> clear() override { co_return; }
     asio::awaitable<void> drain() override { co_return; }
     [[nodiscard]] std::size_t size() const override { return 0; }

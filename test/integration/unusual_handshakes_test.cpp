@@ -325,7 +325,7 @@ TEST_CASE("a session that the caller sets on an SSL is resumed, and no session o
             {
                 auto stream = w.stream();
                 co_await w.visit(stream);
-                auto const kept = co_await w.store->release([](reprise::session_key const&) { return true; });
+                auto const kept = co_await w.store->release([](reprise::session_scope const&) { return true; });
                 REQUIRE(kept.size() == 1);
                 co_await w.store->clear();
                 auto const by_hand = kept.front().ticket.copy();

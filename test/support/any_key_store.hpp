@@ -18,13 +18,13 @@ public:
         return std::shared_ptr<any_key_store>{new any_key_store};
     }
 
-    void capture(reprise::session_key const&, reprise::session ticket) noexcept override
+    void capture(reprise::session_scope const&, reprise::session ticket) noexcept override
     {
         if (!repeats)
             sessions.push_front(std::move(ticket));
     }
 
-    reprise::asio::awaitable<reprise::lease> take(reprise::session_key) override
+    reprise::asio::awaitable<reprise::lease> take(reprise::session_scope) override
     {
         reprise::lease result;
         if (sessions.empty())
@@ -35,7 +35,7 @@ public:
         co_return result;
     }
 
-    reprise::asio::awaitable<std::size_t> remove(reprise::session_key) override
+    reprise::asio::awaitable<std::size_t> remove(reprise::session_scope) override
     {
         auto const count = sessions.size();
         sessions.clear();

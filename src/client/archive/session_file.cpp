@@ -25,7 +25,8 @@ using store_ptr = std::shared_ptr<session_store>;
 void check_place(std::filesystem::path const& path, secret_bytes const& key)
 {
     require_option(!path.empty(), "session file: a path");
-    require_option(detail::is_plausible_key(key), "session file: a key of 32 random bytes, at least 16 of them different");
+    require_option(detail::is_plausible_key(key),
+                   "session file: a key of 32 random bytes, at least 16 of them different");
 }
 
 // How many there are, when they are on the disk.
@@ -47,7 +48,7 @@ struct file_contents
     import_report report{};
 };
 
-full_reason judge(import_policy const& policy, session_key const& key, session const& ticket)
+full_reason judge(import_policy const& policy, session_scope const& key, session const& ticket)
 {
     if (!key.identity.empty() && !policy.mutual_tls)
         return full_reason::disabled;
@@ -107,7 +108,7 @@ asio::awaitable<std::size_t> export_from(store_ptr store, std::filesystem::path 
                                          export_options options)
 {
     check_place(path, key);
-    session_filter wanted = [all = options.mutual_tls](session_key const& k) { return all || k.identity.empty(); };
+    session_filter wanted = [all = options.mutual_tls](session_scope const& k) { return all || k.identity.empty(); };
     auto released = co_await store->release(std::move(wanted));
     auto const sessions = std::make_shared<std::vector<kept_session> const>(std::move(released));
     std::exception_ptr failure;

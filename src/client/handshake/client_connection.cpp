@@ -396,12 +396,12 @@ namespace {
 
 // Questions that own what they use: after the deadline they are left to themselves.
 
-asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_key key)
+asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_scope key)
 {
     co_return co_await store->take(std::move(key));
 }
 
-asio::awaitable<std::size_t> remove_from(std::shared_ptr<session_store> store, session_key key)
+asio::awaitable<std::size_t> remove_from(std::shared_ptr<session_store> store, session_scope key)
 {
     co_return co_await store->remove(std::move(key));
 }
@@ -420,7 +420,7 @@ full_reason reason_of(lookup_status status) noexcept
 class borrowed
 {
 public:
-    borrowed(session_store& store, session_key const& key, session ticket)
+    borrowed(session_store& store, session_scope const& key, session ticket)
         : store_(store), key_(key), ticket_(std::move(ticket))
     {
     }
@@ -438,7 +438,7 @@ public:
 
 private:
     session_store& store_;
-    session_key const& key_;
+    session_scope const& key_;
     std::optional<session> ticket_;
 };
 

@@ -2,17 +2,17 @@
 #pragma once
 
 #include <reprise/handshake_info.hpp>
-#include <reprise/session_key.hpp>
+#include <reprise/session_scope.hpp>
 
 namespace reprise::detail {
 
-/// Why there is nothing under `key` in a map that is ordered by session_key: there may be sessions of this peer that
+/// Why there is nothing under `key` in a map that is ordered by session_scope: there may be sessions of this peer that
 /// this connection may not have. `has_sessions` says of a value whether there are any.
 template <class Map, class HasSessions>
-[[nodiscard]] full_reason why_not(Map const& by_key, session_key const& key, HasSessions has_sessions)
+[[nodiscard]] full_reason why_not(Map const& by_key, session_scope const& key, HasSessions has_sessions)
 {
     auto result = full_reason::nothing_stored;
-    session_key first;
+    session_scope first;
     first.host = key.host;
     first.service = key.service;
     first.server_name = key.server_name;

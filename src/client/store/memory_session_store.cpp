@@ -17,7 +17,7 @@ struct memory_session_store::state
 {
     struct entry;
     // Ordered, so that the keys of one peer are neighbours: on a miss they say why.
-    using index = std::map<session_key, entry>;
+    using index = std::map<session_scope, entry>;
     struct entry
     {
         std::deque<session> sessions;                   // newest first
@@ -34,7 +34,7 @@ struct memory_session_store::state
     std::size_t count = 0;
     std::size_t bytes = 0;
 
-    void put(session_key const& key, session ticket)
+    void put(session_scope const& key, session ticket)
     {
         auto& e = used(key);
         // A TLS 1.2 session is reusable, so only the newest is of use; tickets of a version that is no longer spoken
@@ -53,7 +53,7 @@ struct memory_session_store::state
             evict();
     }
 
-    lease take(session_key const& key)
+    lease take(session_scope const& key)
     {
         auto const at = by_key.find(key);
         if (at == by_key.end())
@@ -77,7 +77,7 @@ struct memory_session_store::state
         return result;
     }
 
-    std::size_t remove(session_key const& key)
+    std::size_t remove(session_scope const& key)
     {
         auto const at = by_key.find(key);
         if (at == by_key.end())
@@ -89,7 +89,7 @@ struct memory_session_store::state
         return removed;
     }
 
-    void note(session_key const& key, full_reason why)
+    void note(session_scope const& key, full_reason why)
     {
         used(key).note = why;
         if (by_key.size() > options.max_sessions)
@@ -97,17 +97,17 @@ struct memory_session_store::state
     }
 
     // The keys that have sessions, the one that was used least recently first.
-    [[nodiscard]] std::vector<session_key> keys() const
+    [[nodiscard]] std::vector<session_scope> keys() const
     {
         std::lock_guard const lock{mutex};
-        std::vector<session_key> result;
+        std::vector<session_scope> result;
         for (auto at = by_use.rbegin(); at != by_use.rend(); ++at)
             if (!(*at)->second.sessions.empty())
                 result.push_back((*at)->first);
         return result;
     }
 
-    void release(session_key const& key, std::vector<kept_session>& into)
+    void release(session_scope const& key, std::vector<kept_session>& into)
     {
         auto const at = by_key.find(key);
         if (at == by_key.end())
@@ -123,14 +123,14 @@ struct memory_session_store::state
         e.note = full_reason::tickets_in_use;
     }
 
-    [[nodiscard]] std::size_t held(session_key const& key) const
+    [[nodiscard]] std::size_t held(session_scope const& key) const
     {
         auto const at = by_key.find(key);
         return at != by_key.end() ? at->second.sessions.size() : 0;
     }
 
 private:
-    entry& used(session_key const& key)
+    entry& used(session_scope const& key)
     {
         auto const [at, is_new] = by_key.try_emplace(key);
         auto& e = at->second;
@@ -199,7 +199,7 @@ memory_session_store::memory_session_store(std::unique_ptr<state> s) : state_(st
 
 memory_session_store::~memory_session_store() = default;
 
-void memory_session_store::capture(session_key const& key, session ticket) noexcept
+void memory_session_store::capture(session_scope const& key, session ticket) noexcept
 try
 {
     std::lock_guard const lock{state_->mutex};
@@ -210,7 +210,7 @@ catch (std::bad_alloc const&)
     // A session that could not be kept costs one full handshake.
 }
 
-void memory_session_store::note(session_key const& key, full_reason why) noexcept
+void memory_session_store::note(session_scope const& key, full_reason why) noexcept
 try
 {
     std::lock_guard const lock{state_->mutex};
@@ -221,7 +221,7 @@ catch (std::bad_alloc const&)
     // It is only missed in a report.
 }
 
-unsigned memory_session_store::tickets_wanted(session_key const& key) const noexcept
+unsigned memory_session_store::tickets_wanted(session_scope const& key) const noexcept
 {
     if (state_->options.request_tickets == 0)
         return 0;
@@ -231,13 +231,13 @@ unsigned memory_session_store::tickets_wanted(session_key const& key) const noex
     return static_cast<unsigned>(held < wanted ? wanted - held : 1); // one to come in the place of one that is used
 }
 
-asio::awaitable<lease> memory_session_store::take(session_key key)
+asio::awaitable<lease> memory_session_store::take(session_scope key)
 {
     std::lock_guard const lock{state_->mutex};
     co_return state_->take(key);
 }
 
-asio::awaitable<std::size_t> memory_session_store::remove(session_key key)
+asio::awaitable<std::size_t> memory_session_store::remove(session_scope key)
 {
     std::lock_guard const lock{state_->mutex};
     co_return state_->remove(key);

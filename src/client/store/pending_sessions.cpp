@@ -14,7 +14,7 @@ pending_sessions::pending_sessions(std::size_t limit, std::size_t bytes, std::sh
 {
 }
 
-pending_sessions::write::write(std::shared_ptr<pending_sessions> table, session_key k, session t, std::uint64_t at)
+pending_sessions::write::write(std::shared_ptr<pending_sessions> table, session_scope k, session t, std::uint64_t at)
     : key(std::move(k)), ticket(std::move(t)), kept_at(at), table_(std::move(table))
 {
 }
@@ -36,7 +36,7 @@ bool pending_sessions::write::begin()
     return true;
 }
 
-std::unique_ptr<pending_sessions::write> pending_sessions::add(session_key const& key, session const& ticket,
+std::unique_ptr<pending_sessions::write> pending_sessions::add(session_scope const& key, session const& ticket,
                                                                std::uint64_t kept_at)
 {
     auto made = std::make_unique<write>(shared_from_this(), key, ticket, kept_at);
@@ -49,7 +49,7 @@ std::unique_ptr<pending_sessions::write> pending_sessions::add(session_key const
     return made;
 }
 
-asio::awaitable<lease> pending_sessions::take(std::shared_ptr<pending_sessions> self, session_key key, clock now)
+asio::awaitable<lease> pending_sessions::take(std::shared_ptr<pending_sessions> self, session_scope key, clock now)
 {
     lease result;
     for (;;)
@@ -79,7 +79,7 @@ asio::awaitable<lease> pending_sessions::take(std::shared_ptr<pending_sessions> 
     }
 }
 
-std::size_t pending_sessions::withdraw(session_key const& key)
+std::size_t pending_sessions::withdraw(session_scope const& key)
 {
     std::lock_guard const lock{mutex_};
     std::vector<write*> waiting;
@@ -92,7 +92,7 @@ std::size_t pending_sessions::withdraw(session_key const& key)
     return waiting.size();
 }
 
-asio::awaitable<void> pending_sessions::wait(std::shared_ptr<pending_sessions> self, session_key key)
+asio::awaitable<void> pending_sessions::wait(std::shared_ptr<pending_sessions> self, session_scope key)
 {
     for (;;)
     {
@@ -122,16 +122,16 @@ asio::awaitable<void> pending_sessions::drain(std::shared_ptr<pending_sessions> 
     co_await event::wait(std::move(idle));
 }
 
-std::vector<session_key> pending_sessions::keys() const
+std::vector<session_scope> pending_sessions::keys() const
 {
     std::lock_guard const lock{mutex_};
-    std::vector<session_key> result;
+    std::vector<session_scope> result;
     for (auto const& [key, w] : by_key_)
         result.push_back(key);
     return result;
 }
 
-std::size_t pending_sessions::count(session_key const& key) const
+std::size_t pending_sessions::count(session_scope const& key) const
 {
     std::lock_guard const lock{mutex_};
     return by_key_.count(key);
@@ -143,7 +143,7 @@ std::size_t pending_sessions::count() const
     return by_key_.size();
 }
 
-pending_sessions::write* pending_sessions::newest(session_key const& key) const
+pending_sessions::write* pending_sessions::newest(session_scope const& key) const
 {
     auto const [first, last] = by_key_.equal_range(key);
     return first == last ? nullptr : std::prev(last)->second;

@@ -4,7 +4,7 @@
 #include <reprise/clock.hpp>
 #include <reprise/detail/async/event.hpp>
 #include <reprise/session.hpp>
-#include <reprise/session_key.hpp>
+#include <reprise/session_scope.hpp>
 #include <reprise/session_store.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -34,7 +34,7 @@ public:
     class write
     {
     public:
-        write(std::shared_ptr<pending_sessions> table, session_key k, session t, std::uint64_t at);
+        write(std::shared_ptr<pending_sessions> table, session_scope k, session t, std::uint64_t at);
         write(write const&) = delete;
         write& operator=(write const&) = delete;
         ~write();
@@ -42,7 +42,7 @@ public:
         /// False if the session has been taken, or withdrawn. Otherwise a ticket is nobody's until the write has ended.
         [[nodiscard]] bool begin();
 
-        session_key const key;
+        session_scope const key;
         session const ticket;
         std::uint64_t const kept_at;
 
@@ -62,27 +62,27 @@ public:
     };
 
     /// Null, if there are as many as there may be.
-    [[nodiscard]] std::unique_ptr<write> add(session_key const& key, session const& ticket, std::uint64_t kept_at);
+    [[nodiscard]] std::unique_ptr<write> add(session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
     /// The newest session under this key. A ticket that is being written may be another process's already: its end is
     /// waited for, and the storage knows.
-    static asio::awaitable<lease> take(std::shared_ptr<pending_sessions> self, session_key key, clock now);
+    static asio::awaitable<lease> take(std::shared_ptr<pending_sessions> self, session_scope key, clock now);
 
     /// Forget what waits under this key; returns how many there were.
-    std::size_t withdraw(session_key const& key);
+    std::size_t withdraw(session_scope const& key);
 
     /// Wait until nothing is being written under this key.
-    static asio::awaitable<void> wait(std::shared_ptr<pending_sessions> self, session_key key);
+    static asio::awaitable<void> wait(std::shared_ptr<pending_sessions> self, session_scope key);
 
     /// Wait until nothing is on its way.
     static asio::awaitable<void> drain(std::shared_ptr<pending_sessions> self);
 
-    [[nodiscard]] std::vector<session_key> keys() const; ///< perhaps more than once
-    [[nodiscard]] std::size_t count(session_key const& key) const;
+    [[nodiscard]] std::vector<session_scope> keys() const; ///< perhaps more than once
+    [[nodiscard]] std::size_t count(session_scope const& key) const;
     [[nodiscard]] std::size_t count() const;
 
 private:
-    [[nodiscard]] write* newest(session_key const& key) const;
+    [[nodiscard]] write* newest(session_scope const& key) const;
     void leave(write& w) noexcept;
 
     std::size_t const limit_;
@@ -91,8 +91,8 @@ private:
 
     mutable std::mutex mutex_;
     std::size_t bytes_ = 0;
-    std::multimap<session_key, write*> by_key_; // of one key: in order
-    std::shared_ptr<event> idle_;               // if anybody waits for it
+    std::multimap<session_scope, write*> by_key_; // of one key: in order
+    std::shared_ptr<event> idle_;                 // if anybody waits for it
 };
 
 } // namespace reprise::detail

@@ -69,12 +69,12 @@ public:
 
     explicit core(persistent_session_store_options const& o);
 
-    void capture(session_key const& key, session ticket);
-    static asio::awaitable<lease> take(pointer self, session_key key);
-    static asio::awaitable<std::size_t> remove(pointer self, session_key key);
+    void capture(session_scope const& key, session ticket);
+    static asio::awaitable<lease> take(pointer self, session_scope key);
+    static asio::awaitable<std::size_t> remove(pointer self, session_scope key);
     static asio::awaitable<void> clear(pointer self);
     static asio::awaitable<std::vector<kept_session>> release(pointer self, session_filter wanted);
-    [[nodiscard]] unsigned tickets_wanted(session_key const& key) const;
+    [[nodiscard]] unsigned tickets_wanted(session_scope const& key) const;
     [[nodiscard]] std::size_t size() const { return pending->count() + slots_->count() + front->size(); }
     [[nodiscard]] persistent_session_store_stats stats() const;
 
@@ -90,15 +90,15 @@ public:
     std::shared_ptr<pending_sessions> const pending;
 
 private:
-    void write_now(session_key const& key, session const& ticket);
-    void write_behind(session_key const& key, session const& ticket);
+    void write_now(session_scope const& key, session const& ticket);
+    void write_behind(session_scope const& key, session const& ticket);
     static asio::awaitable<void> write(pointer self, std::unique_ptr<pending_sessions::write> w);
 
-    [[nodiscard]] bool stays_in_memory(session_key const& key) const
+    [[nodiscard]] bool stays_in_memory(session_scope const& key) const
     {
         return !key.identity.empty() && !persists_mutual_tls_;
     }
-    [[nodiscard]] std::vector<session_key> keys() const;
+    [[nodiscard]] std::vector<session_scope> keys() const;
 
     bool const persists_mutual_tls_;
     unsigned const request_tickets_;
@@ -127,7 +127,7 @@ persistent_session_store::core::core(persistent_session_store_options const& o)
 {
 }
 
-void persistent_session_store::core::capture(session_key const& key, session ticket)
+void persistent_session_store::core::capture(session_scope const& key, session ticket)
 {
     if (stays_in_memory(key))
         return front->capture(key, std::move(ticket));
@@ -139,7 +139,7 @@ void persistent_session_store::core::capture(session_key const& key, session tic
         write_behind(key, ticket);
 }
 
-void persistent_session_store::core::write_now(session_key const& key, session const& ticket)
+void persistent_session_store::core::write_now(session_scope const& key, session const& ticket)
 try
 {
     slots_->write_now(*immediate, key, ticket, slots_->stamp());
@@ -150,7 +150,7 @@ catch (...)
     front->capture(key, ticket);
 }
 
-void persistent_session_store::core::write_behind(session_key const& key, session const& ticket)
+void persistent_session_store::core::write_behind(session_scope const& key, session const& ticket)
 {
     auto w = pending->add(key, ticket, slots_->stamp());
     if (!w)
@@ -185,7 +185,7 @@ asio::awaitable<void> persistent_session_store::core::write(pointer self, std::u
         self->front->capture(w->key, w->ticket);
 }
 
-asio::awaitable<lease> persistent_session_store::core::take(pointer self, session_key key)
+asio::awaitable<lease> persistent_session_store::core::take(pointer self, session_scope key)
 {
     auto result = co_await pending_sessions::take(self->pending, key, self->now_);
     if (!result.ticket)
@@ -215,7 +215,7 @@ asio::awaitable<lease> persistent_session_store::core::take(pointer self, sessio
     co_return result;
 }
 
-asio::awaitable<std::size_t> persistent_session_store::core::remove(pointer self, session_key key)
+asio::awaitable<std::size_t> persistent_session_store::core::remove(pointer self, session_scope key)
 {
     std::size_t removed = self->pending->withdraw(key);
     co_await pending_sessions::wait(self->pending, key);
@@ -226,7 +226,7 @@ asio::awaitable<std::size_t> persistent_session_store::core::remove(pointer self
 }
 
 // Of the sessions that are or will be in the storage, each once.
-std::vector<session_key> persistent_session_store::core::keys() const
+std::vector<session_scope> persistent_session_store::core::keys() const
 {
     auto result = slots_->keys();
     std::ranges::move(pending->keys(), std::back_inserter(result));
@@ -279,7 +279,7 @@ asio::awaitable<std::vector<kept_session>> persistent_session_store::core::relea
     co_return result;
 }
 
-unsigned persistent_session_store::core::tickets_wanted(session_key const& key) const
+unsigned persistent_session_store::core::tickets_wanted(session_scope const& key) const
 {
     if (request_tickets_ == 0)
         return 0;
@@ -328,7 +328,7 @@ persistent_session_store::persistent_session_store(std::shared_ptr<core> c) : co
 
 persistent_session_store::~persistent_session_store() = default;
 
-void persistent_session_store::capture(session_key const& key, session ticket) noexcept
+void persistent_session_store::capture(session_scope const& key, session ticket) noexcept
 try
 {
     core_->capture(key, std::move(ticket));
@@ -338,22 +338,22 @@ catch (...) // for lack of memory. A session that could not be kept costs one fu
     core_->count_dropped();
 }
 
-asio::awaitable<lease> persistent_session_store::take(session_key key)
+asio::awaitable<lease> persistent_session_store::take(session_scope key)
 {
     return core::take(core_, std::move(key));
 }
 
-void persistent_session_store::note(session_key const& key, full_reason why) noexcept
+void persistent_session_store::note(session_scope const& key, full_reason why) noexcept
 {
     core_->front->note(key, why);
 }
 
-unsigned persistent_session_store::tickets_wanted(session_key const& key) const noexcept
+unsigned persistent_session_store::tickets_wanted(session_scope const& key) const noexcept
 {
     return core_->tickets_wanted(key);
 }
 
-asio::awaitable<std::size_t> persistent_session_store::remove(session_key key)
+asio::awaitable<std::size_t> persistent_session_store::remove(session_scope key)
 {
     return core::remove(core_, std::move(key));
 }

@@ -20,7 +20,7 @@ class key_writer
 public:
     explicit key_writer(std::vector<unsigned char>& out) : out_(out) {}
 
-    void write(session_key const& key)
+    void write(session_scope const& key)
     {
         write(key.host);
         write(key.service);
@@ -63,9 +63,9 @@ public:
         return {bytes.begin(), bytes.end()};
     }
 
-    [[nodiscard]] session_key key()
+    [[nodiscard]] session_scope key()
     {
-        session_key result;
+        session_scope result;
         result.host = text();
         result.service = text();
         result.server_name = text();
@@ -95,7 +95,7 @@ private:
 
 } // namespace
 
-secret_bytes write_record(session_key const& key, session const& ticket, std::uint64_t kept_at)
+secret_bytes write_record(session_scope const& key, session const& ticket, std::uint64_t kept_at)
 {
     std::vector<unsigned char> head{record_version};
     append_number<8>(head, kept_at);
@@ -129,7 +129,7 @@ std::optional<session> session_record::decode() const
     return parsed && parsed->protocol() == protocol ? std::optional{*parsed} : std::nullopt;
 }
 
-std::string name_of(keyed_hash const& hash, session_key const& key, std::size_t slot)
+std::string name_of(keyed_hash const& hash, session_scope const& key, std::size_t slot)
 {
     std::vector<unsigned char> input{record_version};
     key_writer{input}.write(key);

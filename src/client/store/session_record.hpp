@@ -4,7 +4,7 @@
 #include <reprise/detail/base/aead.hpp>
 #include <reprise/secret_bytes.hpp>
 #include <reprise/session.hpp>
-#include <reprise/session_key.hpp>
+#include <reprise/session_scope.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -15,12 +15,12 @@ namespace reprise::detail {
 
 /// A session outside of the process: a version byte, when it was kept, its protocol, whose it is, then
 /// `session::serialize`. `kept_at` puts the sessions of a key in order; its unit is the writers' business.
-[[nodiscard]] secret_bytes write_record(session_key const& key, session const& ticket, std::uint64_t kept_at);
+[[nodiscard]] secret_bytes write_record(session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
 /// What a record says of its session, which is not decoded yet.
 struct session_record
 {
-    session_key key{};
+    session_scope key{};
     std::uint64_t kept_at = 0;
     tls_version protocol = tls_version::tls13;
     byte_view ticket{}; ///< within the record
@@ -33,6 +33,6 @@ struct session_record
 };
 
 /// The name for one slot of a key: a keyed hash, which says nothing about either.
-[[nodiscard]] std::string name_of(keyed_hash const& hash, session_key const& key, std::size_t slot);
+[[nodiscard]] std::string name_of(keyed_hash const& hash, session_scope const& key, std::size_t slot);
 
 } // namespace reprise::detail

@@ -72,7 +72,7 @@ std::uint64_t session_slots::stamp()
     return last_stamp_;
 }
 
-session_slots::letter session_slots::address(session_key const& key, session const& ticket, std::uint64_t kept_at)
+session_slots::letter session_slots::address(session_scope const& key, session const& ticket, std::uint64_t kept_at)
 {
     letter result;
     {
@@ -85,7 +85,7 @@ session_slots::letter session_slots::address(session_key const& key, session con
     return result;
 }
 
-void session_slots::arrived(letter const& l, session_key const& key, session const& ticket, std::uint64_t kept_at)
+void session_slots::arrived(letter const& l, session_scope const& key, session const& ticket, std::uint64_t kept_at)
 {
     decoded_.keep(l.record, ticket);
     written_.fetch_add(1, std::memory_order_relaxed);
@@ -93,7 +93,7 @@ void session_slots::arrived(letter const& l, session_key const& key, session con
     table_.seen(key, {l.place.slot, kept_at, ticket.protocol(), l.expiry});
 }
 
-void session_slots::write_now(immediate_storage& into, session_key const& key, session const& ticket,
+void session_slots::write_now(immediate_storage& into, session_scope const& key, session const& ticket,
                               std::uint64_t kept_at)
 {
     auto const l = address(key, ticket, kept_at);
@@ -101,8 +101,8 @@ void session_slots::write_now(immediate_storage& into, session_key const& key, s
     arrived(l, key, ticket, kept_at);
 }
 
-asio::awaitable<write_result> session_slots::write(pointer self, session_key key, session ticket, std::uint64_t kept_at,
-                                                   std::chrono::milliseconds limit)
+asio::awaitable<write_result> session_slots::write(pointer self, session_scope key, session ticket,
+                                                   std::uint64_t kept_at, std::chrono::milliseconds limit)
 {
     letter l;
     detail::lookup<put_answer> done;
@@ -134,7 +134,7 @@ asio::awaitable<write_result> session_slots::write(pointer self, session_key key
     co_return is_erased || done.value == put_answer::unchanged ? write_result::undone : write_result::uncertain;
 }
 
-asio::awaitable<lease> session_slots::take_known(pointer self, session_key key)
+asio::awaitable<lease> session_slots::take_known(pointer self, session_scope key)
 {
     lease result;
     for (;;)
@@ -160,7 +160,7 @@ asio::awaitable<lease> session_slots::take_known(pointer self, session_key key)
     }
 }
 
-asio::awaitable<lease> session_slots::look_through(pointer self, session_key key)
+asio::awaitable<lease> session_slots::look_through(pointer self, session_scope key)
 {
     lease result;
     auto const rejected = self->rejected_by_seal();
@@ -194,7 +194,7 @@ asio::awaitable<lease> session_slots::look_through(pointer self, session_key key
     co_return known;
 }
 
-asio::awaitable<lease> session_slots::fetch(pointer self, session_key key, slot_table::content at)
+asio::awaitable<lease> session_slots::fetch(pointer self, session_scope key, slot_table::content at)
 {
     lease result;
     auto const rejected = self->rejected_by_seal();
@@ -232,7 +232,7 @@ asio::awaitable<lease> session_slots::fetch(pointer self, session_key key, slot_
     co_return result;
 }
 
-std::optional<session_record> session_slots::read(std::optional<secret_bytes> const& record, session_key const& key)
+std::optional<session_record> session_slots::read(std::optional<secret_bytes> const& record, session_scope const& key)
 {
     if (!record)
         return std::nullopt;
@@ -264,7 +264,7 @@ lease session_slots::open(secret_bytes const& record, session_record const& read
     return {std::move(decoded), full_reason::none};
 }
 
-asio::awaitable<std::size_t> session_slots::erase(pointer self, session_key key)
+asio::awaitable<std::size_t> session_slots::erase(pointer self, session_scope key)
 {
     std::size_t erased = 0;
     std::exception_ptr failure;
@@ -288,19 +288,19 @@ asio::awaitable<std::size_t> session_slots::erase(pointer self, session_key key)
     co_return erased;
 }
 
-full_reason session_slots::why_not(session_key const& key) const
+full_reason session_slots::why_not(session_scope const& key) const
 {
     std::lock_guard const lock{mutex_};
     return table_.why_not(key);
 }
 
-std::vector<session_key> session_slots::keys() const
+std::vector<session_scope> session_slots::keys() const
 {
     std::lock_guard const lock{mutex_};
     return table_.keys();
 }
 
-std::size_t session_slots::count(session_key const& key) const
+std::size_t session_slots::count(session_scope const& key) const
 {
     std::lock_guard const lock{mutex_};
     return table_.count(key);

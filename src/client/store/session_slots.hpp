@@ -59,27 +59,27 @@ public:
     [[nodiscard]] std::uint64_t stamp();
 
     /// Write a session behind others. What takes longer than the limit is given up.
-    static asio::awaitable<write_result> write(pointer self, session_key key, session ticket, std::uint64_t kept_at,
+    static asio::awaitable<write_result> write(pointer self, session_scope key, session ticket, std::uint64_t kept_at,
                                                std::chrono::milliseconds limit);
 
     /// The same, into an immediate_storage. Throws what that throws.
-    void write_now(immediate_storage& into, session_key const& key, session const& ticket, std::uint64_t kept_at);
+    void write_now(immediate_storage& into, session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
     /// The newest session of those that this process has seen or written.
-    static asio::awaitable<lease> take_known(pointer self, session_key key);
+    static asio::awaitable<lease> take_known(pointer self, session_scope key);
 
     /// Look into all slots: others have written there. Then the newest.
-    static asio::awaitable<lease> look_through(pointer self, session_key key);
+    static asio::awaitable<lease> look_through(pointer self, session_scope key);
 
     /// Erase all slots; returns how many had something. Throws what the storage threw, after all have been tried.
-    static asio::awaitable<std::size_t> erase(pointer self, session_key key);
+    static asio::awaitable<std::size_t> erase(pointer self, session_scope key);
 
     /// Why there is nothing under this key, as far as its neighbours tell.
-    [[nodiscard]] full_reason why_not(session_key const& key) const;
+    [[nodiscard]] full_reason why_not(session_scope const& key) const;
 
     /// What this process knows of.
-    [[nodiscard]] std::vector<session_key> keys() const;
-    [[nodiscard]] std::size_t count(session_key const& key) const;
+    [[nodiscard]] std::vector<session_scope> keys() const;
+    [[nodiscard]] std::size_t count(session_scope const& key) const;
     [[nodiscard]] std::size_t count() const;
 
     [[nodiscard]] std::uint64_t written() const noexcept { return written_.load(std::memory_order_relaxed); }
@@ -96,15 +96,16 @@ private:
         time_point expiry{};
     };
 
-    [[nodiscard]] std::string name_of(session_key const& key, std::size_t slot) const
+    [[nodiscard]] std::string name_of(session_scope const& key, std::size_t slot) const
     {
         return detail::name_of(names_, key, slot);
     }
-    [[nodiscard]] letter address(session_key const& key, session const& ticket, std::uint64_t kept_at);
-    void arrived(letter const& l, session_key const& key, session const& ticket, std::uint64_t kept_at);
+    [[nodiscard]] letter address(session_scope const& key, session const& ticket, std::uint64_t kept_at);
+    void arrived(letter const& l, session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
-    static asio::awaitable<lease> fetch(pointer self, session_key key, slot_table::content at);
-    [[nodiscard]] std::optional<session_record> read(std::optional<secret_bytes> const& record, session_key const& key);
+    static asio::awaitable<lease> fetch(pointer self, session_scope key, slot_table::content at);
+    [[nodiscard]] std::optional<session_record> read(std::optional<secret_bytes> const& record,
+                                                     session_scope const& key);
     [[nodiscard]] lease open(secret_bytes const& record, session_record const& read);
 
     [[nodiscard]] std::uint64_t rejected_by_seal() const noexcept { return seal_ ? seal_->rejected() : 0; }

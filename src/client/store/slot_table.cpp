@@ -19,7 +19,7 @@ slot_table::slot_table(std::size_t slots, std::size_t max_keys, std::size_t firs
 {
 }
 
-slot_table::place slot_table::begin_write(session_key const& key, tls_version protocol)
+slot_table::place slot_table::begin_write(session_scope const& key, tls_version protocol)
 {
     auto& e = used(key);
     auto const find = [&](auto const& is_wanted) -> std::optional<std::size_t>
@@ -55,33 +55,33 @@ slot_table::place slot_table::begin_write(session_key const& key, tls_version pr
     return {*chosen, may_replace};
 }
 
-void slot_table::taken(session_key const& key, std::size_t at)
+void slot_table::taken(session_scope const& key, std::size_t at)
 {
     set(key, at, state::taken);
 }
 
-void slot_table::seen(session_key const& key, content const& c)
+void slot_table::seen(session_scope const& key, content const& c)
 {
     used(key).slots[c.slot] = {state::held, c};
 }
 
-void slot_table::emptied(session_key const& key, std::size_t at)
+void slot_table::emptied(session_scope const& key, std::size_t at)
 {
     set(key, at, state::empty);
 }
 
-void slot_table::doubted(session_key const& key, std::size_t at)
+void slot_table::doubted(session_scope const& key, std::size_t at)
 {
     set(key, at, state::unknown);
 }
 
-void slot_table::set(session_key const& key, std::size_t at, state is)
+void slot_table::set(session_scope const& key, std::size_t at, state is)
 {
     if (auto const known = by_key_.find(key); known != by_key_.end())
         known->second.slots[at] = {is, {}};
 }
 
-std::optional<slot_table::content> slot_table::newest(session_key const& key)
+std::optional<slot_table::content> slot_table::newest(session_scope const& key)
 {
     auto const at = by_key_.find(key);
     if (at == by_key_.end())
@@ -105,7 +105,7 @@ std::size_t slot_table::held_in(entry const& e)
     return static_cast<std::size_t>(std::ranges::count_if(e.slots, [](slot const& s) { return s.is == state::held; }));
 }
 
-std::size_t slot_table::count(session_key const& key) const
+std::size_t slot_table::count(session_scope const& key) const
 {
     auto const at = by_key_.find(key);
     return at == by_key_.end() ? 0 : held_in(at->second);
@@ -119,15 +119,15 @@ std::size_t slot_table::count() const
     return result;
 }
 
-std::vector<session_key> slot_table::keys() const
+std::vector<session_scope> slot_table::keys() const
 {
-    std::vector<session_key> result;
+    std::vector<session_scope> result;
     for (auto const& [key, e] : by_key_)
         result.push_back(key);
     return result;
 }
 
-void slot_table::forget(session_key const& key)
+void slot_table::forget(session_scope const& key)
 {
     auto const at = by_key_.find(key);
     if (at == by_key_.end())
@@ -142,12 +142,12 @@ void slot_table::clear()
     by_use_.clear();
 }
 
-full_reason slot_table::why_not(session_key const& key) const
+full_reason slot_table::why_not(session_scope const& key) const
 {
     return detail::why_not(by_key_, key, [](entry const& e) { return held_in(e) != 0; });
 }
 
-slot_table::entry& slot_table::used(session_key const& key)
+slot_table::entry& slot_table::used(session_scope const& key)
 {
     if (auto const at = by_key_.find(key); at != by_key_.end())
     {

@@ -4,7 +4,7 @@
 #include <reprise/clock.hpp>
 #include <reprise/handshake_info.hpp>
 #include <reprise/session.hpp>
-#include <reprise/session_key.hpp>
+#include <reprise/session_scope.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -50,33 +50,33 @@ public:
         session first, for the peer speaks TLS 1.3 now, then a free slot, then one that this process has not looked
         into, then the oldest, or one of which only others know how old it is.
     */
-    [[nodiscard]] place begin_write(session_key const& key, tls_version protocol);
+    [[nodiscard]] place begin_write(session_scope const& key, tls_version protocol);
 
     /// Something is there that this process has not looked at.
-    void taken(session_key const& key, std::size_t at);
+    void taken(session_scope const& key, std::size_t at);
 
     /// A session is known to be there.
-    void seen(session_key const& key, content const& c);
+    void seen(session_scope const& key, content const& c);
 
     /// Nothing is there.
-    void emptied(session_key const& key, std::size_t at);
+    void emptied(session_scope const& key, std::size_t at);
 
     /// Nobody knows what is there.
-    void doubted(session_key const& key, std::size_t at);
+    void doubted(session_scope const& key, std::size_t at);
 
     /// The newest session under this key. A TLS 1.3 ticket is not named twice, for whoever asks is going to take it.
-    [[nodiscard]] std::optional<content> newest(session_key const& key);
+    [[nodiscard]] std::optional<content> newest(session_scope const& key);
 
     /// How many sessions are known, under this key or at all.
-    [[nodiscard]] std::size_t count(session_key const& key) const;
+    [[nodiscard]] std::size_t count(session_scope const& key) const;
     [[nodiscard]] std::size_t count() const;
 
-    [[nodiscard]] std::vector<session_key> keys() const;
-    void forget(session_key const& key);
+    [[nodiscard]] std::vector<session_scope> keys() const;
+    void forget(session_scope const& key);
     void clear();
 
     /// Why there is nothing under this key, as far as its neighbours tell.
-    [[nodiscard]] full_reason why_not(session_key const& key) const;
+    [[nodiscard]] full_reason why_not(session_scope const& key) const;
 
 private:
     enum class state
@@ -95,7 +95,7 @@ private:
     };
 
     struct entry;
-    using index = std::map<session_key, entry>; // ordered for why_not
+    using index = std::map<session_scope, entry>; // ordered for why_not
     struct entry
     {
         std::vector<slot> slots{};
@@ -103,9 +103,9 @@ private:
         std::list<index::iterator>::iterator use{};
     };
 
-    [[nodiscard]] entry& used(session_key const& key);
+    [[nodiscard]] entry& used(session_scope const& key);
     [[nodiscard]] static std::size_t held_in(entry const& e);
-    void set(session_key const& key, std::size_t at, state is);
+    void set(session_scope const& key, std::size_t at, state is);
 
     std::size_t const slots_;
     std::size_t const max_keys_;

@@ -2,7 +2,7 @@
 // persistent_session_store in a Redis that processes share.
 #include "support/harness.hpp"
 #include "support/redis.hpp"
-#include "support/session_keys.hpp"
+#include "support/session_scopes.hpp"
 #include "support/sessions.hpp"
 #include "support/stores.hpp"
 

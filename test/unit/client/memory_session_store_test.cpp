@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/await.hpp"
-#include "support/session_keys.hpp"
+#include "support/session_scopes.hpp"
 #include "support/sessions.hpp"
 
 #include <reprise/error.hpp>

@@ -5,7 +5,7 @@
 #include "support/await.hpp"
 #include "support/counted_executor.hpp"
 #include "support/lmdb.hpp"
-#include "support/session_keys.hpp"
+#include "support/session_scopes.hpp"
 #include "support/sessions.hpp"
 #include "support/stores.hpp"
 
@@ -137,7 +137,7 @@ bool is_aborted(std::exception_ptr const& e)
     return false;
 }
 
-session_key mutual_tls_key(std::string host)
+session_scope mutual_tls_key(std::string host)
 {
     auto key = key_of_host(std::move(host));
     key.identity = "client certificate";
@@ -679,7 +679,7 @@ TEST_CASE_FIXTURE(fixture, "a storage that hangs obeys cancellation, whatever wa
 {
     auto const store = store_on(faulty);
     auto const key = key_of_host("a");
-    auto const all = [](session_key const&) { return true; };
+    auto const all = [](session_scope const&) { return true; };
     auto const aborted = [&](auto operation)
     {
         asio::cancellation_signal cancel;
@@ -799,7 +799,7 @@ TEST_CASE_FIXTURE(fixture, "release hands out what is wanted, oldest first, and 
     auto const reusable = make_session({.version = TLS1_2_VERSION});
     done(store->insert(key_of_host("b"), reusable));
     done(store->insert(key_of_host("c"), make_session()));
-    auto const released = done(store->release([](session_key const& k) { return k.host != "c"; }));
+    auto const released = done(store->release([](session_scope const& k) { return k.host != "c"; }));
     REQUIRE(released.size() == 4);
     for (std::size_t i = 0; i < 3; ++i)
     {

@@ -6,7 +6,7 @@
 #include "support/await.hpp"
 #include "support/child.hpp"
 #include "support/counted_executor.hpp"
-#include "support/session_keys.hpp"
+#include "support/session_scopes.hpp"
 #include "support/sessions.hpp"
 #include "support/stores.hpp"
 
@@ -108,7 +108,7 @@ struct fixture : test::store_fixture
     }
 
     // Why the only entry of a file is skipped; `none` if it is not.
-    full_reason judged(session const& ticket, import_policy policy, session_key const& owner = key_of_host("a"))
+    full_reason judged(session const& ticket, import_policy policy, session_scope const& owner = key_of_host("a"))
     {
         write_records({detail::write_record(owner, ticket, 0)});
         policy.now = time;
@@ -444,7 +444,7 @@ TEST_CASE_FIXTURE(fixture, "the importer refuses what its policy would not have 
 
     int asked = 0;
     import_policy own;
-    own.accepts = [&](session_key const& k, session const& s)
+    own.accepts = [&](session_scope const& k, session const& s)
     {
         ++asked;
         return k.host == "a" && s.protocol() == tls_version::tls13 ? full_reason::none : full_reason::policy_differs;
@@ -472,7 +472,7 @@ TEST_CASE_FIXTURE(fixture, "what the caller's judgement throws leaves file and s
 {
     write();
     import_policy policy;
-    policy.accepts = [](session_key const&, session const&) -> full_reason { throw std::runtime_error{"no"}; };
+    policy.accepts = [](session_scope const&, session const&) -> full_reason { throw std::runtime_error{"no"}; };
     auto const store = make_store();
     CHECK_THROWS_AS((void)done(import_sessions(*store, path, key, policy)), std::runtime_error);
     CHECK(store->size() == 0);
@@ -582,7 +582,7 @@ TEST_CASE_FIXTURE(fixture, "the work on the file is not the io_context's, and a 
     std::set<std::thread::id> threads;
     asio::cancellation_signal cancel;
     import_policy policy;
-    policy.accepts = [&](session_key const&, session const&)
+    policy.accepts = [&](session_scope const&, session const&)
     {
         threads.insert(std::this_thread::get_id());
         asio::post(io, [&] { cancel.emit(asio::cancellation_type::terminal); }); // io runs meanwhile
@@ -615,7 +615,7 @@ TEST_CASE_FIXTURE(fixture, "a context may go while a thread is at work")
     write();
     std::atomic<bool> begun = false;
     import_policy policy;
-    policy.accepts = [&](session_key const&, session const&)
+    policy.accepts = [&](session_scope const&, session const&)
     {
         begun = true;
         std::this_thread::sleep_for(5ms);

@@ -2,7 +2,7 @@
 #include "client/store/session_record.hpp"
 
 #include "support/keys.hpp"
-#include "support/session_keys.hpp"
+#include "support/session_scopes.hpp"
 #include "support/sessions.hpp"
 
 #include <doctest/doctest.h>
@@ -35,7 +35,7 @@ secret_bytes with_length(secret_bytes record, std::size_t at, std::uint32_t leng
 TEST_CASE("what is written is read again")
 {
     for (int const version : {TLS1_2_VERSION, TLS1_3_VERSION})
-        for (auto const& key : {test::full_key(), session_key{}, test::key_of_host("a")})
+        for (auto const& key : {test::full_key(), session_scope{}, test::key_of_host("a")})
         {
             auto const ticket = make_session({.version = version});
             auto const bytes = write_record(key, ticket, 0x0102030405060708);

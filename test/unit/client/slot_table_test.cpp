@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client/store/slot_table.hpp"
 
-#include "support/session_keys.hpp"
+#include "support/session_scopes.hpp"
 
 #include <doctest/doctest.h>
 
@@ -28,7 +28,7 @@ struct fixture
     }
 
     slot_table table{3, 8, 1};
-    session_key key = key_of_host("a");
+    session_scope key = key_of_host("a");
 };
 
 } // namespace

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // persistent_session_store on a disk that processes share.
 #include "support/child.hpp"
-#include "support/session_keys.hpp"
+#include "support/session_scopes.hpp"
 #include "support/sessions.hpp"
 #include "support/stores.hpp"
 

@@ -2,7 +2,7 @@
 // Another process for the tests of lmdb_storage and of stores upon it. Usage: reprise_lmdb_peer TASK DIRECTORY [ARGUMENT]
 #include "support/keys.hpp"
 #include "support/lmdb.hpp"
-#include "support/session_keys.hpp"
+#include "support/session_scopes.hpp"
 
 #include <reprise/detail/base/aead.hpp>
 #include <reprise/error.hpp>

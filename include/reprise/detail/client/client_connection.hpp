@@ -39,7 +39,7 @@ public:
     client_connection(client_connection const&) = delete;
     client_connection& operator=(client_connection const&) = delete;
 
-    /// How the peer is reached, for the session_key.
+    /// How the peer is reached, for the session_scope.
     void set_route(std::string route) { route_ = std::move(route); }
 
     /// How long to wait before another attempt to connect, if there is to be one.
@@ -52,7 +52,7 @@ public:
     /// The SSL of the next `begin`, for settings of the caller's. It has what options say, and no peer yet.
     [[nodiscard]] SSL* prepare();
 
-    /// A new SSL for a connection to this peer: SNI, host check, ALPN; its session_key is fixed from here on.
+    /// A new SSL for a connection to this peer: SNI, host check, ALPN; its session_scope is fixed from here on.
     [[nodiscard]] ssl_ptr begin(host_name const& host, std::string const& service);
 
     /// The same, from what a caller says. @throws system_error `errc::bad_host`, `errc::bad_service`.
@@ -66,7 +66,7 @@ public:
     {
         return ticket_request_[0] != 0 ? byte_view{ticket_request_} : byte_view{};
     }
-    [[nodiscard]] session_key const& key() const noexcept { return key_; }
+    [[nodiscard]] session_scope const& key() const noexcept { return key_; }
 
     [[nodiscard]] client_options const& options() const noexcept { return options_; }
     [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
@@ -179,7 +179,7 @@ private:
     std::optional<std::minstd_rand> random_;        // for the waits between attempts
 
     // of the current connection
-    session_key key_;
+    session_scope key_;
     std::shared_ptr<context_policy const> policy_;
     std::shared_ptr<std::string const>
         verification_; // what the certificate is verified under: policy and name; null if

@@ -15,7 +15,7 @@ namespace reprise {
 
     `client_stream` fixes its key when it connects; a ticket that arrives later is filed under that key.
 */
-struct session_key
+struct session_scope
 {
     std::string host;              ///< as the caller named it, lower case
     std::string service;           ///< port or service name, as the caller named it
@@ -35,12 +35,12 @@ struct session_key
     /// The caller's own partition, for example a user or a top-level site. Sessions never cross it.
     std::string partition;
 
-    friend bool operator==(session_key const&, session_key const&) = default;
-    friend auto operator<=>(session_key const&, session_key const&) = default;
+    friend bool operator==(session_scope const&, session_scope const&) = default;
+    friend auto operator<=>(session_scope const&, session_scope const&) = default;
 };
 
 /// Whether both name the same server, whoever asks and however.
-[[nodiscard]] inline bool same_peer(session_key const& a, session_key const& b) noexcept
+[[nodiscard]] inline bool same_peer(session_scope const& a, session_scope const& b) noexcept
 {
     return a.host == b.host && a.service == b.service && a.server_name == b.server_name;
 }
@@ -48,7 +48,7 @@ struct session_key
 } // namespace reprise
 
 template <>
-struct std::hash<reprise::session_key>
+struct std::hash<reprise::session_scope>
 {
-    std::size_t operator()(reprise::session_key const& key) const noexcept;
+    std::size_t operator()(reprise::session_scope const& key) const noexcept;
 };

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include <reprise/session_key.hpp>
+#include <reprise/session_scope.hpp>
 
-std::size_t std::hash<reprise::session_key>::operator()(reprise::session_key const& key) const noexcept
+std::size_t std::hash<reprise::session_scope>::operator()(reprise::session_scope const& key) const noexcept
 {
     std::size_t result = 0;
     auto const add = [&result](std::string const& field)

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/session_key.hpp>
+#include <reprise/session_scope.hpp>
 
 #include <string>
 #include <utility>
@@ -10,9 +10,9 @@
 namespace test {
 
 /// The key of a plain connection to a host.
-inline reprise::session_key key_of_host(std::string host)
+inline reprise::session_scope key_of_host(std::string host)
 {
-    reprise::session_key key;
+    reprise::session_scope key;
     key.host = std::move(host);
     key.service = "443";
     key.policy = "p";
@@ -20,13 +20,13 @@ inline reprise::session_key key_of_host(std::string host)
 }
 
 /// A key in which everything is set.
-inline reprise::session_key full_key()
+inline reprise::session_scope full_key()
 {
     return {"host", "443", "name", {"h2", "http/1.1"}, "route", "policy", "identity", "partition"};
 }
 
 /// Keys that differ from `full_key` in one thing each.
-inline std::vector<reprise::session_key> differing_keys()
+inline std::vector<reprise::session_scope> differing_keys()
 {
     auto const differing = [](auto change)
     {
