@@ -43,7 +43,7 @@ public:
     ~memory_session_store() override;
 
     void capture(session_scope const& key, session ticket) noexcept override;
-    asio::awaitable<lease> take(session_scope key) override;
+    asio::awaitable<take_result> take(session_scope key) override;
     void note(session_scope const& key, full_reason why) noexcept override;
     [[nodiscard]] unsigned tickets_wanted(session_scope const& key) const noexcept override;
     asio::awaitable<std::size_t> remove(session_scope key) override;

@@ -19,7 +19,7 @@ namespace reprise {
 namespace asio = boost::asio;
 
 /// What a store answers: a session, or why there is none.
-struct lease
+struct take_result
 {
     std::optional<session> ticket{};
 
@@ -65,7 +65,7 @@ public:
     virtual void capture(session_scope const& key, session ticket) noexcept = 0;
 
     /// Hand out one usable session, the newest, and forget it if it is a TLS 1.3 ticket.
-    virtual asio::awaitable<lease> take(session_scope key) = 0;
+    virtual asio::awaitable<take_result> take(session_scope key) = 0;
 
     /// Keep again what `take` has handed out, for nothing of it has reached the wire. It must not block.
     virtual void put_back(session_scope const& key, session ticket) noexcept { capture(key, std::move(ticket)); }

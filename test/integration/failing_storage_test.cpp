@@ -123,7 +123,7 @@ struct remote_store : reprise::session_store
     {
         behind->capture(key, std::move(ticket));
     }
-    asio::awaitable<reprise::lease> take(reprise::session_scope key) override
+    asio::awaitable<reprise::take_result> take(reprise::session_scope key) override
     {
         return with(reads, behind->take(std::move(key)));
     }
@@ -315,12 +315,12 @@ struct deaf_store : reprise::session_store
     int answers = 0;
 
     void capture(reprise::session_scope const&, reprise::session) noexcept override {}
-    asio::awaitable<reprise::lease> take(reprise::session_scope) override
+    asio::awaitable<reprise::take_result> take(reprise::session_scope) override
     {
         co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
         co_await gate.async_wait(asio::as_tuple(asio::use_awaitable));
         ++answers; // touches the store, so it had better be there
-        co_return reprise::lease{};
+        co_return reprise::take_result{};
     }
     asio::awaitable<std::size_t> remove(reprise::session_scope) override { co_return 0; }
     asio::awaitable<void> clear() override { co_return; }

@@ -47,9 +47,9 @@ struct shameless_store : reprise::session_store
         if (!first)
             first = std::move(ticket);
     }
-    asio::awaitable<reprise::lease> take(reprise::session_scope) override
+    asio::awaitable<reprise::take_result> take(reprise::session_scope) override
     {
-        reprise::lease result;
+        reprise::take_result result;
         result.ticket = first;
         co_return result;
     }

@@ -307,11 +307,11 @@ public:
     explicit slow_store(asio::io_context& io) : answer(executor_of(io), asio::steady_timer::time_point::max()) {}
 
     void capture(reprise::session_scope const&, reprise::session) noexcept override {}
-    asio::awaitable<reprise::lease> take(reprise::session_scope) override
+    asio::awaitable<reprise::take_result> take(reprise::session_scope) override
     {
         is_asked = true;
         (void)co_await answer.async_wait(no_throw);
-        co_return reprise::lease{};
+        co_return reprise::take_result{};
     }
     asio::awaitable<std::size_t> remove(reprise::session_scope) override { co_return 0; }
     asio::awaitable<void> clear() override { co_return; }

@@ -24,9 +24,9 @@ public:
             sessions.push_front(std::move(ticket));
     }
 
-    reprise::asio::awaitable<reprise::lease> take(reprise::session_scope) override
+    reprise::asio::awaitable<reprise::take_result> take(reprise::session_scope) override
     {
-        reprise::lease result;
+        reprise::take_result result;
         if (sessions.empty())
             co_return result;
         result.ticket = sessions.front();

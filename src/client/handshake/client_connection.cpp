@@ -396,7 +396,7 @@ namespace {
 
 // Questions that own what they use: after the deadline they are left to themselves.
 
-asio::awaitable<lease> take_from(std::shared_ptr<session_store> store, session_scope key)
+asio::awaitable<take_result> take_from(std::shared_ptr<session_store> store, session_scope key)
 {
     co_return co_await store->take(std::move(key));
 }

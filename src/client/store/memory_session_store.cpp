@@ -53,7 +53,7 @@ struct memory_session_store::state
             evict();
     }
 
-    lease take(session_scope const& key)
+    take_result take(session_scope const& key)
     {
         auto const at = by_key.find(key);
         if (at == by_key.end())
@@ -61,7 +61,7 @@ struct memory_session_store::state
         auto& e = at->second;
         by_use.splice(by_use.begin(), by_use, e.use);
         auto const now = options.now();
-        lease result;
+        take_result result;
         while (!result.ticket && !e.sessions.empty())
         {
             auto& newest = e.sessions.front();
@@ -231,7 +231,7 @@ unsigned memory_session_store::tickets_wanted(session_scope const& key) const no
     return static_cast<unsigned>(held < wanted ? wanted - held : 1); // one to come in the place of one that is used
 }
 
-asio::awaitable<lease> memory_session_store::take(session_scope key)
+asio::awaitable<take_result> memory_session_store::take(session_scope key)
 {
     std::lock_guard const lock{state_->mutex};
     co_return state_->take(key);

@@ -49,9 +49,10 @@ std::unique_ptr<pending_sessions::write> pending_sessions::add(session_scope con
     return made;
 }
 
-asio::awaitable<lease> pending_sessions::take(std::shared_ptr<pending_sessions> self, session_scope key, clock now)
+asio::awaitable<take_result> pending_sessions::take(std::shared_ptr<pending_sessions> self, session_scope key,
+                                                    clock now)
 {
-    lease result;
+    take_result result;
     for (;;)
     {
         std::shared_ptr<event> ended;

@@ -66,7 +66,7 @@ public:
 
     /// The newest session under this key. A ticket that is being written may be another process's already: its end is
     /// waited for, and the storage knows.
-    static asio::awaitable<lease> take(std::shared_ptr<pending_sessions> self, session_scope key, clock now);
+    static asio::awaitable<take_result> take(std::shared_ptr<pending_sessions> self, session_scope key, clock now);
 
     /// Forget what waits under this key; returns how many there were.
     std::size_t withdraw(session_scope const& key);

@@ -54,7 +54,7 @@ namespace {
 }
 
 // What one place has answered, unless another one has said more.
-void merge(lease& result, lease more)
+void merge(take_result& result, take_result more)
 {
     if (more.ticket || more.reason != full_reason::nothing_stored)
         result = std::move(more);
@@ -70,7 +70,7 @@ public:
     explicit core(persistent_session_store_options const& o);
 
     void capture(session_scope const& key, session ticket);
-    static asio::awaitable<lease> take(pointer self, session_scope key);
+    static asio::awaitable<take_result> take(pointer self, session_scope key);
     static asio::awaitable<std::size_t> remove(pointer self, session_scope key);
     static asio::awaitable<void> clear(pointer self);
     static asio::awaitable<std::vector<kept_session>> release(pointer self, session_filter wanted);
@@ -185,7 +185,7 @@ asio::awaitable<void> persistent_session_store::core::write(pointer self, std::u
         self->front->capture(w->key, w->ticket);
 }
 
-asio::awaitable<lease> persistent_session_store::core::take(pointer self, session_scope key)
+asio::awaitable<take_result> persistent_session_store::core::take(pointer self, session_scope key)
 {
     auto result = co_await pending_sessions::take(self->pending, key, self->now_);
     if (!result.ticket)
@@ -338,7 +338,7 @@ catch (...) // for lack of memory. A session that could not be kept costs one fu
     core_->count_dropped();
 }
 
-asio::awaitable<lease> persistent_session_store::take(session_scope key)
+asio::awaitable<take_result> persistent_session_store::take(session_scope key)
 {
     return core::take(core_, std::move(key));
 }

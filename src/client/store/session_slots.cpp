@@ -134,9 +134,9 @@ asio::awaitable<write_result> session_slots::write(pointer self, session_scope k
     co_return is_erased || done.value == put_answer::unchanged ? write_result::undone : write_result::uncertain;
 }
 
-asio::awaitable<lease> session_slots::take_known(pointer self, session_scope key)
+asio::awaitable<take_result> session_slots::take_known(pointer self, session_scope key)
 {
-    lease result;
+    take_result result;
     for (;;)
     {
         std::optional<slot_table::content> at;
@@ -160,9 +160,9 @@ asio::awaitable<lease> session_slots::take_known(pointer self, session_scope key
     }
 }
 
-asio::awaitable<lease> session_slots::look_through(pointer self, session_scope key)
+asio::awaitable<take_result> session_slots::look_through(pointer self, session_scope key)
 {
-    lease result;
+    take_result result;
     auto const rejected = self->rejected_by_seal();
     std::vector<slot_table::content> there;
     try
@@ -194,9 +194,9 @@ asio::awaitable<lease> session_slots::look_through(pointer self, session_scope k
     co_return known;
 }
 
-asio::awaitable<lease> session_slots::fetch(pointer self, session_scope key, slot_table::content at)
+asio::awaitable<take_result> session_slots::fetch(pointer self, session_scope key, slot_table::content at)
 {
-    lease result;
+    take_result result;
     auto const rejected = self->rejected_by_seal();
     try
     {
@@ -243,7 +243,7 @@ std::optional<session_record> session_slots::read(std::optional<secret_bytes> co
     return std::nullopt;
 }
 
-lease session_slots::open(secret_bytes const& record, session_record const& read)
+take_result session_slots::open(secret_bytes const& record, session_record const& read)
 {
     auto decoded = decoded_.find(record);
     if (!decoded)

@@ -66,10 +66,10 @@ public:
     void write_now(immediate_storage& into, session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
     /// The newest session of those that this process has seen or written.
-    static asio::awaitable<lease> take_known(pointer self, session_scope key);
+    static asio::awaitable<take_result> take_known(pointer self, session_scope key);
 
     /// Look into all slots: others have written there. Then the newest.
-    static asio::awaitable<lease> look_through(pointer self, session_scope key);
+    static asio::awaitable<take_result> look_through(pointer self, session_scope key);
 
     /// Erase all slots; returns how many had something. Throws what the storage threw, after all have been tried.
     static asio::awaitable<std::size_t> erase(pointer self, session_scope key);
@@ -103,10 +103,10 @@ private:
     [[nodiscard]] letter address(session_scope const& key, session const& ticket, std::uint64_t kept_at);
     void arrived(letter const& l, session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
-    static asio::awaitable<lease> fetch(pointer self, session_scope key, slot_table::content at);
+    static asio::awaitable<take_result> fetch(pointer self, session_scope key, slot_table::content at);
     [[nodiscard]] std::optional<session_record> read(std::optional<secret_bytes> const& record,
                                                      session_scope const& key);
-    [[nodiscard]] lease open(secret_bytes const& record, session_record const& read);
+    [[nodiscard]] take_result open(secret_bytes const& record, session_record const& read);
 
     [[nodiscard]] std::uint64_t rejected_by_seal() const noexcept { return seal_ ? seal_->rejected() : 0; }
     void count_error() noexcept { errors_.fetch_add(1, std::memory_order_relaxed); }

@@ -513,8 +513,8 @@ TEST_CASE_FIXTURE(fixture, "a ticket that is being written is waited for, and th
         faulty->set_plan(each_write(storage_fault::hold_after));
         store->capture(key, ticket);
         run_until([&] { return faulty->waiting() == 1; });
-        std::optional<lease> got;
-        asio::co_spawn(io, store->take(key), [&](std::exception_ptr, lease l) { got = std::move(l); });
+        std::optional<take_result> got;
+        asio::co_spawn(io, store->take(key), [&](std::exception_ptr, take_result l) { got = std::move(l); });
         io.restart();
         io.run_for(20ms);
         CHECK_FALSE(got);
