@@ -217,7 +217,7 @@ void print_summary(reprise::session_cache const& cache, example::service_counter
                       << stats.resumed_by_kind[i] << '\n';
     for (std::size_t i = 0; i < stats.full_by_reason.size(); ++i)
         if (stats.full_by_reason[i] != 0)
-            std::cout << "  full because " << to_string(static_cast<reprise::full_reason>(i)) << ": "
+            std::cout << "  full because " << to_string(static_cast<reprise::full_handshake_reason>(i)) << ": "
                       << stats.full_by_reason[i] << '\n';
     std::cout << "sessions: stored " << stats.stored << ", held " << stats.entries << " (" << stats.bytes
               << " bytes), expired " << stats.expired << ", evicted " << stats.evicted << ", storage errors "

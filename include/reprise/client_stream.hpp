@@ -684,7 +684,7 @@ private:
             // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
             else if (connection.handshake_failed(tls->engine.has_sent()) &&
                      ec.category() == asio::error::get_ssl_category())
-                co_await connection.forget_session(full_reason::alerted);
+                co_await connection.forget_session(full_handshake_reason::alerted);
             co_return ec;
         }
 

@@ -20,7 +20,7 @@ struct explanation
     session_scope key{}; ///< under which the store was asked
 
     /// `none`: a session would be offered. Else why not.
-    full_reason reason = full_reason::nothing_stored;
+    full_handshake_reason reason = full_handshake_reason::nothing_stored;
 
     /// The session that would be offered. (One that is refused is dropped, as a connection would do.)
     std::optional<session> candidate{};
@@ -59,6 +59,6 @@ struct explanation
 [[nodiscard]] std::string to_string(explanation const& e);
 
 /// What a reason means, and what to do about it, in a sentence or two.
-[[nodiscard]] std::string_view advice(full_reason reason) noexcept;
+[[nodiscard]] std::string_view advice(full_handshake_reason reason) noexcept;
 
 } // namespace reprise

@@ -19,7 +19,7 @@ struct handshake_counts
     std::uint64_t sessions = 0; ///< kept for later
 
     std::array<std::uint64_t, resumption_kind_count> resumed_by_kind{}; ///< by `resumption_kind`
-    std::array<std::uint64_t, full_reason_count> full_by_reason{};      ///< by `full_reason`
+    std::array<std::uint64_t, full_reason_count> full_by_reason{};      ///< by `full_handshake_reason`
 
     std::uint64_t early_accepted = 0;
     std::uint64_t early_rejected = 0;

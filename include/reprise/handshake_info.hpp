@@ -33,7 +33,7 @@ enum class resumption_kind
 inline constexpr std::size_t resumption_kind_count = 6;
 
 /// Why a handshake ran in full. Numbers are stable: new ones are appended.
-enum class full_reason
+enum class full_handshake_reason
 {
     none = 0, ///< it did not: it resumed
 
@@ -75,7 +75,7 @@ enum class full_reason
     external_psk = 25, ///< the connection used a pre-shared key that is no session (RFC 8446, 2.2): no session is kept
 };
 
-/// The number of `full_reason` values, for arrays of counters.
+/// The number of `full_handshake_reason` values, for arrays of counters.
 inline constexpr std::size_t full_reason_count = 26;
 
 /// The outcome of one handshake, the same on both ends.
@@ -85,7 +85,7 @@ struct handshake_info
     resumption_kind resumption = resumption_kind::none;
 
     /// Why not, if it did not resume.
-    full_reason reason = full_reason::none;
+    full_handshake_reason reason = full_handshake_reason::none;
 
     tls_version protocol = tls_version::tls13;
 
@@ -116,7 +116,7 @@ struct handshake_info
 
 [[nodiscard]] std::string_view to_string(handshake_kind kind) noexcept;
 [[nodiscard]] std::string_view to_string(resumption_kind kind) noexcept;
-[[nodiscard]] std::string_view to_string(full_reason reason) noexcept;
+[[nodiscard]] std::string_view to_string(full_handshake_reason reason) noexcept;
 [[nodiscard]] std::string_view to_string(tls_version version) noexcept;
 
 /// What an SSL object can say of its own finished handshake: protocol, cipher, ALPN, resumed or not.
@@ -125,9 +125,9 @@ struct handshake_info
 /** Whether a session that has these times may still be used at `now`, by the rules that OpenSSL does not apply.
 
     @param max_age Longest use after the verification, `origin.verified_at`.
-    @return `full_reason::none`, or why not.
+    @return `full_handshake_reason::none`, or why not.
 */
-[[nodiscard]] full_reason check_age(session_origin const& origin, time_point now,
-                                    std::chrono::seconds max_age) noexcept;
+[[nodiscard]] full_handshake_reason check_age(session_origin const& origin, time_point now,
+                                              std::chrono::seconds max_age) noexcept;
 
 } // namespace reprise

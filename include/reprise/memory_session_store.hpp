@@ -44,7 +44,7 @@ public:
 
     void capture(session_scope const& key, session ticket) noexcept override;
     asio::awaitable<take_result> take(session_scope key) override;
-    void note(session_scope const& key, full_reason why) noexcept override;
+    void note(session_scope const& key, full_handshake_reason why) noexcept override;
     [[nodiscard]] unsigned tickets_wanted(session_scope const& key) const noexcept override;
     asio::awaitable<std::size_t> remove(session_scope key) override;
     asio::awaitable<void> clear() override;

@@ -104,7 +104,7 @@ struct persistent_session_store_stats
     `size`, `release` and `clear` mean the sessions that this process has kept or seen. To forget all others too, change
     the keys.
 
-    A failing storage costs resumptions: `take` then answers `full_reason::lookup_failed`, while `remove` and `clear`,
+    A failing storage costs resumptions: `take` then answers `full_handshake_reason::lookup_failed`, while `remove` and `clear`,
     which have not forgotten, throw.
 
     @par Cancellation
@@ -126,7 +126,7 @@ public:
 
     void capture(session_scope const& key, session ticket) noexcept override;
     asio::awaitable<take_result> take(session_scope key) override;
-    void note(session_scope const& key, full_reason why) noexcept override;
+    void note(session_scope const& key, full_handshake_reason why) noexcept override;
     [[nodiscard]] unsigned tickets_wanted(session_scope const& key) const noexcept override;
     asio::awaitable<std::size_t> remove(session_scope key) override;
     asio::awaitable<void> clear() override;

@@ -141,7 +141,7 @@ struct session_cache_stats
     /// Resumed handshakes, by `resumption_kind`.
     std::array<std::uint64_t, resumption_kind_count> resumed_by_kind{};
 
-    /// Full handshakes, by `full_reason`.
+    /// Full handshakes, by `full_handshake_reason`.
     std::array<std::uint64_t, full_reason_count> full_by_reason{};
 
     std::uint64_t early_accepted = 0; ///< handshakes with early data

@@ -44,9 +44,9 @@ struct import_policy
     /// it.
     bool keep_file = false;
 
-    /// The caller's own judgement, after all others: `full_reason::none`, or why not. It is called on a thread of the
+    /// The caller's own judgement, after all others: `full_handshake_reason::none`, or why not. It is called on a thread of the
     /// import. Empty: none.
-    std::function<full_reason(session_scope const& key, session const& ticket)> accepts{};
+    std::function<full_handshake_reason(session_scope const& key, session const& ticket)> accepts{};
 
     /// Where "now" comes from.
     clock now = system_clock();
@@ -57,7 +57,7 @@ struct import_policy
 struct skipped_entry
 {
     std::size_t index = 0; ///< from 0, in the order of the file
-    full_reason reason = full_reason::none;
+    full_handshake_reason reason = full_handshake_reason::none;
 };
 
 struct import_report

@@ -24,7 +24,7 @@ struct take_result
     std::optional<session> ticket{};
 
     /// Why there is none, as far as the store can tell.
-    full_reason reason = full_reason::nothing_stored;
+    full_handshake_reason reason = full_handshake_reason::nothing_stored;
 };
 
 /// A session and whose it is.
@@ -72,7 +72,7 @@ public:
 
     /// Nothing is kept under this key, for this reason; a `take` that finds nothing says so until something is kept. It must
     /// not block.
-    virtual void note(session_scope const&, full_reason) noexcept {}
+    virtual void note(session_scope const&, full_handshake_reason) noexcept {}
 
     /// How many TLS 1.3 tickets to ask the server for on the next connection (RFC 9149); 0 asks for none, and the server
     /// decides.

@@ -88,7 +88,8 @@ void add_handshakes(families& to, labels const& own, Counts const& counts)
         to.counter(name, help, with(own, {{"result", "resumed"}, {"kind", to_string(static_cast<resumption_kind>(i))}}),
                    counts.resumed_by_kind[i]);
     for (std::size_t i = 1; i < full_reason_count; ++i)
-        to.counter(name, help, with(own, {{"result", "full"}, {"reason", to_string(static_cast<full_reason>(i))}}),
+        to.counter(name, help,
+                   with(own, {{"result", "full"}, {"reason", to_string(static_cast<full_handshake_reason>(i))}}),
                    counts.full_by_reason[i]);
     to.counter("reprise_handshake_failures_total", "TLS handshakes that failed", own, counts.failed);
 }

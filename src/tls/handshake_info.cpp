@@ -22,36 +22,36 @@ std::string_view to_string(resumption_kind kind) noexcept
     return "unknown";
 }
 
-std::string_view to_string(full_reason reason) noexcept
+std::string_view to_string(full_handshake_reason reason) noexcept
 {
     switch (reason)
     {
-    case full_reason::none: return "none";
-    case full_reason::disabled: return "disabled";
-    case full_reason::expired: return "expired";
-    case full_reason::age_cap: return "age-cap";
-    case full_reason::chain_expired: return "chain-expired";
-    case full_reason::record_corrupt: return "record-corrupt";
-    case full_reason::lookup_late: return "lookup-late";
-    case full_reason::lookup_failed: return "lookup-failed";
-    case full_reason::nothing_stored: return "nothing-stored";
-    case full_reason::unverified: return "unverified";
-    case full_reason::declined: return "declined";
-    case full_reason::not_offered: return "not-offered";
-    case full_reason::unknown_session: return "unknown-session";
-    case full_reason::unknown_ticket_key: return "unknown-ticket-key";
-    case full_reason::policy_differs: return "policy-differs";
-    case full_reason::not_acceptable: return "not-acceptable";
-    case full_reason::identity_differs: return "identity-differs";
-    case full_reason::tickets_in_use: return "tickets-in-use";
-    case full_reason::untrusted: return "untrusted";
-    case full_reason::name_differs: return "name-differs";
-    case full_reason::revoked: return "revoked";
-    case full_reason::unrepeatable: return "unrepeatable";
-    case full_reason::alerted: return "alerted";
-    case full_reason::not_resumable: return "not-resumable";
-    case full_reason::old_protocol: return "old-protocol";
-    case full_reason::external_psk: return "external-psk";
+    case full_handshake_reason::none: return "none";
+    case full_handshake_reason::disabled: return "disabled";
+    case full_handshake_reason::expired: return "expired";
+    case full_handshake_reason::age_cap: return "age-cap";
+    case full_handshake_reason::chain_expired: return "chain-expired";
+    case full_handshake_reason::record_corrupt: return "record-corrupt";
+    case full_handshake_reason::lookup_late: return "lookup-late";
+    case full_handshake_reason::lookup_failed: return "lookup-failed";
+    case full_handshake_reason::nothing_stored: return "nothing-stored";
+    case full_handshake_reason::unverified: return "unverified";
+    case full_handshake_reason::declined: return "declined";
+    case full_handshake_reason::not_offered: return "not-offered";
+    case full_handshake_reason::unknown_session: return "unknown-session";
+    case full_handshake_reason::unknown_ticket_key: return "unknown-ticket-key";
+    case full_handshake_reason::policy_differs: return "policy-differs";
+    case full_handshake_reason::not_acceptable: return "not-acceptable";
+    case full_handshake_reason::identity_differs: return "identity-differs";
+    case full_handshake_reason::tickets_in_use: return "tickets-in-use";
+    case full_handshake_reason::untrusted: return "untrusted";
+    case full_handshake_reason::name_differs: return "name-differs";
+    case full_handshake_reason::revoked: return "revoked";
+    case full_handshake_reason::unrepeatable: return "unrepeatable";
+    case full_handshake_reason::alerted: return "alerted";
+    case full_handshake_reason::not_resumable: return "not-resumable";
+    case full_handshake_reason::old_protocol: return "old-protocol";
+    case full_handshake_reason::external_psk: return "external-psk";
     }
     return "unknown";
 }
@@ -82,12 +82,12 @@ handshake_info describe_handshake(SSL const* ssl)
     return result;
 }
 
-full_reason check_age(session_origin const& origin, time_point now, std::chrono::seconds max_age) noexcept
+full_handshake_reason check_age(session_origin const& origin, time_point now, std::chrono::seconds max_age) noexcept
 {
     // Compare durations: verified_at + max_age may lie beyond what the clock can hold.
     if (now < origin.verified_at || now - origin.verified_at >= max_age)
-        return full_reason::age_cap;
-    return now >= origin.chain_expiry ? full_reason::chain_expired : full_reason::none;
+        return full_handshake_reason::age_cap;
+    return now >= origin.chain_expiry ? full_handshake_reason::chain_expired : full_handshake_reason::none;
 }
 
 } // namespace reprise

@@ -32,25 +32,25 @@ X509_STORE* trust_store(SSL* ssl)
     return own != nullptr ? own : ::SSL_CTX_get_cert_store(context);
 }
 
-full_reason reason_of(int error) noexcept
+full_handshake_reason reason_of(int error) noexcept
 {
     switch (error)
     {
-    case X509_V_ERR_CERT_HAS_EXPIRED: return full_reason::chain_expired;
-    case X509_V_ERR_CERT_REVOKED: return full_reason::revoked;
+    case X509_V_ERR_CERT_HAS_EXPIRED: return full_handshake_reason::chain_expired;
+    case X509_V_ERR_CERT_REVOKED: return full_handshake_reason::revoked;
     case X509_V_ERR_HOSTNAME_MISMATCH:
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
-    case X509_V_ERR_EMAIL_MISMATCH: return full_reason::name_differs;
-    default: return full_reason::untrusted;
+    case X509_V_ERR_EMAIL_MISMATCH: return full_handshake_reason::name_differs;
+    default: return full_handshake_reason::untrusted;
     }
 }
 
 } // namespace
 
-full_reason verify_again(SSL* ssl, session_origin const& origin, time_point now)
+full_handshake_reason verify_again(SSL* ssl, session_origin const& origin, time_point now)
 {
     if (!origin.chain || origin.chain->empty())
-        return full_reason::unverified;
+        return full_handshake_reason::unverified;
     std::unique_ptr<X509_STORE_CTX, store_context_deleter> const context{::X509_STORE_CTX_new()};
     std::unique_ptr<STACK_OF(X509), stack_deleter> const sent{sk_X509_new_null()};
     if (!context || !sent)
@@ -75,7 +75,7 @@ full_reason verify_again(SSL* ssl, session_origin const& origin, time_point now)
     bool const verified = ::X509_verify_cert(context.get()) == 1;
     auto const error = ::X509_STORE_CTX_get_error(context.get());
     ::ERR_clear_error();
-    return verified && error == X509_V_OK ? full_reason::none : reason_of(error);
+    return verified && error == X509_V_OK ? full_handshake_reason::none : reason_of(error);
 }
 
 } // namespace reprise::detail

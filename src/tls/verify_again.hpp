@@ -10,9 +10,9 @@ namespace reprise::detail {
 
     About 150 us for a chain of two, for signatures are checked.
 
-    @return `full_reason::none`, or `untrusted`, `name_differs`, `chain_expired`, `revoked`; `unverified` if the session has
+    @return `full_handshake_reason::none`, or `untrusted`, `name_differs`, `chain_expired`, `revoked`; `unverified` if the session has
         no certificates.
 */
-[[nodiscard]] full_reason verify_again(SSL* ssl, session_origin const& origin, time_point now);
+[[nodiscard]] full_handshake_reason verify_again(SSL* ssl, session_origin const& origin, time_point now);
 
 } // namespace reprise::detail

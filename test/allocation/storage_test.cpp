@@ -404,7 +404,7 @@ TEST_CASE("a look-up that there is no memory for costs the resumption, not the h
                 {
                     co_await w.visit(stream);
                     auto const& info = w.srv.handshakes.back();
-                    lost += info.reason == full_reason::lookup_failed ? 1 : 0;
+                    lost += info.reason == full_handshake_reason::lookup_failed ? 1 : 0;
                 }
                 catch (system_error const&)
                 {

@@ -2,7 +2,7 @@
 #include "support/harness.hpp"
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 
 TEST_SUITE_BEGIN("age");
 
@@ -44,7 +44,8 @@ TEST_CASE("renewals do not extend a session beyond the server's max_session_age"
         REQUIRE(w.srv.handshakes.size() == 5);
         CHECK(w.srv.handshakes[2].session_age == 280s);
         bool const remembered = !k.tickets; // what the storage has dropped is unknown, what a ticket says is known
-        CHECK(w.srv.handshakes[3].reason == (remembered ? full_reason::unknown_session : full_reason::expired));
+        CHECK(w.srv.handshakes[3].reason ==
+              (remembered ? full_handshake_reason::unknown_session : full_handshake_reason::expired));
         CHECK(w.srv.handshakes[4].resumption == k.on_server);
     }
 }
@@ -66,7 +67,7 @@ TEST_CASE("renewals do not extend a session beyond the client's max_session_age"
                 CHECK(info.resumed());
                 CHECK(info.session_age == 200s);
                 time.advance(101s);
-                CHECK((co_await w.visit(stream)).reason == full_reason::age_cap);
+                CHECK((co_await w.visit(stream)).reason == full_handshake_reason::age_cap);
             });
     }
 }
@@ -87,8 +88,8 @@ TEST_CASE("an expired session is not offered")
                 auto const info = co_await w.visit(stream);
                 CHECK_FALSE(info.resumed());
                 // A TLS 1.2 server says nothing of how long it remembers an id; OpenSSL's client assumes 2 hours.
-                CHECK(info.reason ==
-                      (k.version == TLS1_2_VERSION && !k.tickets ? full_reason::declined : full_reason::expired));
+                CHECK(info.reason == (k.version == TLS1_2_VERSION && !k.tickets ? full_handshake_reason::declined
+                                                                                : full_handshake_reason::expired));
             });
     }
 }
@@ -112,7 +113,7 @@ TEST_CASE("a session does not outlive the server's certificate")
             time.advance(59min);
             CHECK((co_await w.visit(stream)).resumed());
             time.advance(2min);
-            CHECK((co_await w.visit(stream)).reason == full_reason::chain_expired);
+            CHECK((co_await w.visit(stream)).reason == full_handshake_reason::chain_expired);
         });
 }
 
@@ -132,9 +133,9 @@ TEST_CASE("flush drops what has expired and says how much it was")
             CHECK((co_await w.cache.flush()) == 1);
             CHECK(w.cache.stats().entries == 0);
             CHECK(w.cache.stats().expired == 1);
-            CHECK((co_await w.visit(stream)).reason == full_reason::declined);
+            CHECK((co_await w.visit(stream)).reason == full_handshake_reason::declined);
         });
-    CHECK(w.srv.handshakes.at(1).reason == full_reason::unknown_session);
+    CHECK(w.srv.handshakes.at(1).reason == full_handshake_reason::unknown_session);
 }
 
 TEST_SUITE_END();

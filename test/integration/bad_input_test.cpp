@@ -87,7 +87,7 @@ TEST_CASE("a session made for one host name is not offered under another")
             auto stream = w.stream();
             co_await w.visit(stream);
             auto const info = co_await stream.async_connect("127.0.0.1", w.srv.port());
-            CHECK(info.reason == reprise::full_reason::nothing_stored);
+            CHECK(info.reason == reprise::full_handshake_reason::nothing_stored);
             co_await stream.async_shutdown();
         });
 }
@@ -331,9 +331,9 @@ TEST_CASE("garbage in the storage is a full handshake with its reason")
             {
                 auto stream = w.stream();
                 (void)co_await w.visit(stream);
-                CHECK((co_await w.visit(stream)).reason == reprise::full_reason::declined);
+                CHECK((co_await w.visit(stream)).reason == reprise::full_handshake_reason::declined);
             });
-        CHECK(w.srv.handshakes.at(1).reason == reprise::full_reason::record_corrupt);
+        CHECK(w.srv.handshakes.at(1).reason == reprise::full_handshake_reason::record_corrupt);
         CHECK(w.srv.failures.empty());
     }
 }

@@ -143,7 +143,7 @@ TEST_CASE("a close that waits for a ticket which never comes ends in time, and w
             auto const [ec] = co_await stream.async_close(asio::as_tuple(asio::use_awaitable));
             CHECK_FALSE(ec);
             CHECK_FALSE(stream.lowest_layer().is_open());
-            CHECK((co_await stream.async_reconnect()).reason == reprise::full_reason::nothing_stored);
+            CHECK((co_await stream.async_reconnect()).reason == reprise::full_handshake_reason::nothing_stored);
         });
 }
 

@@ -5,7 +5,7 @@
 #include <reprise/handshake_counters.hpp>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 
 TEST_SUITE_BEGIN("explain");
 
@@ -46,12 +46,12 @@ TEST_CASE("what would be offered is told, and is there afterwards")
         CAPTURE(std::string{k.name});
         world w{{.of = k}};
         auto const before = ask(w);
-        CHECK(before.reason == full_reason::nothing_stored);
+        CHECK(before.reason == full_handshake_reason::nothing_stored);
         CHECK_FALSE(before.candidate);
         CHECK(contains(to_string(before), "full handshake: nothing-stored"));
         visit(w);
         auto const after = ask(w);
-        CHECK(after.reason == full_reason::none);
+        CHECK(after.reason == full_handshake_reason::none);
         REQUIRE(after.candidate);
         CHECK(after.time_left > 290s);
         if (k.tickets || k.version == TLS1_3_VERSION) // for an id the server says nothing, and OpenSSL assumes
@@ -81,30 +81,30 @@ TEST_CASE("why nothing would be offered is told, for each reason that a client h
         CHECK(contains(to_string(e), reprise::advice(e.reason)));
         return e.reason;
     };
-    CHECK(reason([](auto& o) { o.policy_tag = "other"; }) == full_reason::policy_differs);
-    CHECK(reason([](auto& o) { o.alpn = {"h2"}; }) == full_reason::policy_differs);
-    CHECK(reason([](auto& o) { o.partition = "other"; }) == full_reason::nothing_stored); // nobody's business
-    CHECK(reason([](auto& o) { o.server_name = "a.test"; }) == full_reason::nothing_stored);
+    CHECK(reason([](auto& o) { o.policy_tag = "other"; }) == full_handshake_reason::policy_differs);
+    CHECK(reason([](auto& o) { o.alpn = {"h2"}; }) == full_handshake_reason::policy_differs);
+    CHECK(reason([](auto& o) { o.partition = "other"; }) == full_handshake_reason::nothing_stored); // nobody's business
+    CHECK(reason([](auto& o) { o.server_name = "a.test"; }) == full_handshake_reason::nothing_stored);
     CHECK(w.store->size() == 1);
     reprise::testing::manual_clock later;
     later.advance(301s);
-    CHECK(reason([&](auto& o) { o.now = later; }) == full_reason::expired);
-    CHECK(reason([](auto&) {}) == full_reason::tickets_in_use); // the expired one is gone
+    CHECK(reason([&](auto& o) { o.now = later; }) == full_handshake_reason::expired);
+    CHECK(reason([](auto&) {}) == full_handshake_reason::tickets_in_use); // the expired one is gone
     SSL_CTX_set_tlsext_status_type(w.client_tls.native_handle(), TLSEXT_STATUSTYPE_ocsp);
     SSL_CTX_set_tlsext_status_cb(w.client_tls.native_handle(), +[](SSL*, void*) { return 1; });
-    CHECK(reason([](auto&) {}) == full_reason::unrepeatable);
+    CHECK(reason([](auto&) {}) == full_handshake_reason::unrepeatable);
 }
 
 TEST_CASE("every reason has advice and a name of its own")
 {
     for (std::size_t i = 0; i < reprise::full_reason_count; ++i)
     {
-        auto const reason = static_cast<full_reason>(i);
+        auto const reason = static_cast<full_handshake_reason>(i);
         CAPTURE(i);
         CHECK(reprise::to_string(reason) != "unknown");
         CHECK(reprise::advice(reason) != "");
         for (std::size_t j = 0; j < i; ++j)
-            CHECK(reprise::to_string(static_cast<full_reason>(j)) != reprise::to_string(reason));
+            CHECK(reprise::to_string(static_cast<full_handshake_reason>(j)) != reprise::to_string(reason));
     }
 }
 
@@ -140,10 +140,10 @@ TEST_CASE("an observer hears of handshakes, failures and sessions, on both ends"
     CHECK(at_client->counts().sessions == 3);
     CHECK(at_server->counts().sessions == 0); // its tickets are kept by nobody else
     auto const client = at_client->counts();
-    CHECK(client.full_by_reason.at(static_cast<std::size_t>(full_reason::nothing_stored)) == 1);
+    CHECK(client.full_by_reason.at(static_cast<std::size_t>(full_handshake_reason::nothing_stored)) == 1);
     CHECK(client.resumed_by_kind.at(static_cast<std::size_t>(reprise::resumption_kind::tls13_ticket)) == 2);
     auto const server = at_server->counts();
-    CHECK(server.full_by_reason.at(static_cast<std::size_t>(full_reason::not_offered)) == 1);
+    CHECK(server.full_by_reason.at(static_cast<std::size_t>(full_handshake_reason::not_offered)) == 1);
     CHECK(server.resumed_by_kind.at(static_cast<std::size_t>(reprise::resumption_kind::tls13_stateless)) == 2);
 }
 

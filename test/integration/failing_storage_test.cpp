@@ -7,7 +7,7 @@
 #include <new>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 
 TEST_SUITE_BEGIN("a storage or store that fails");
 
@@ -154,11 +154,12 @@ TEST_CASE("a storage that throws or hangs costs a resumption, never a connection
                     auto stream = w.stream();
                     co_await w.visit(stream);
                     storage->reads = f;
-                    CHECK((co_await w.visit(stream)).reason == full_reason::declined);
+                    CHECK((co_await w.visit(stream)).reason == full_handshake_reason::declined);
                     storage->reads = fault::none;
                     CHECK((co_await w.visit(stream)).resumed());
                 });
-            auto const reason = f == fault::hangs ? full_reason::lookup_late : full_reason::lookup_failed;
+            auto const reason =
+                f == fault::hangs ? full_handshake_reason::lookup_late : full_handshake_reason::lookup_failed;
             CHECK(w.srv.handshakes.at(1).reason == reason);
             CHECK(w.srv.handshakes.at(2).resumption == k.on_server);
             CHECK(w.srv.failures.empty());
@@ -209,8 +210,8 @@ TEST_CASE("an immediate storage that throws costs a resumption, never a connecti
                 storage->reads_fail = false;
                 co_await w.visit(stream);
             });
-        CHECK(w.srv.handshakes.at(1).reason == full_reason::unknown_session);
-        CHECK(w.srv.handshakes.at(2).reason == full_reason::lookup_failed);
+        CHECK(w.srv.handshakes.at(1).reason == full_handshake_reason::unknown_session);
+        CHECK(w.srv.handshakes.at(2).reason == full_handshake_reason::lookup_failed);
         CHECK(w.srv.handshakes.at(3).resumption == k.on_server);
         CHECK(w.srv.failures.empty());
         CHECK(w.cache.stats().storage_errors == 2);
@@ -235,11 +236,12 @@ TEST_CASE("a session_store that throws or hangs costs a resumption, never a conn
                     co_await w.visit(stream);
                     store->reads = f;
                     auto const info = co_await w.visit(stream);
-                    CHECK(info.reason == (f == fault::hangs ? full_reason::lookup_late : full_reason::lookup_failed));
+                    CHECK(info.reason == (f == fault::hangs ? full_handshake_reason::lookup_late
+                                                            : full_handshake_reason::lookup_failed));
                     store->reads = fault::none;
                     CHECK((co_await w.visit(stream)).resumed());
                 });
-            CHECK(w.srv.handshakes.at(1).reason == full_reason::not_offered);
+            CHECK(w.srv.handshakes.at(1).reason == full_handshake_reason::not_offered);
             CHECK(w.srv.failures.empty());
         }
 }
@@ -358,7 +360,7 @@ TEST_CASE("a store that answers after its stream has gone is still there to answ
         [&]() -> asio::awaitable<void>
         {
             client_side stream{executor_of(w.io), w.client_tls, *store, options};
-            CHECK((co_await w.visit(stream)).reason == full_reason::lookup_late);
+            CHECK((co_await w.visit(stream)).reason == full_handshake_reason::lookup_late);
         });
     store.reset();
     REQUIRE_FALSE(seen.expired());
@@ -394,7 +396,7 @@ TEST_CASE("a storage that answers after its cache has gone is still there to ans
             }
         };
         test::run(io, visit_twice());
-        CHECK(srv.handshakes.at(1).reason == full_reason::lookup_late);
+        CHECK(srv.handshakes.at(1).reason == full_handshake_reason::lookup_late);
         srv.stop();
         io.restart();
         io.poll(); // the server's own coroutine ends

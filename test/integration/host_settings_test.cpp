@@ -18,7 +18,7 @@
 #include <vector>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 
 TEST_SUITE_BEGIN("settings of the chosen host");
 

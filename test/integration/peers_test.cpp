@@ -123,8 +123,8 @@ TEST_CASE("our client resumes with nginx, every kind, session cache and tickets 
                 if (can_resume)
                     CHECK(answers[i].info.resumption == k.on_client);
                 else
-                    CHECK((answers[i].info.reason == reprise::full_reason::declined ||
-                           answers[i].info.reason == reprise::full_reason::not_resumable));
+                    CHECK((answers[i].info.reason == reprise::full_handshake_reason::declined ||
+                           answers[i].info.reason == reprise::full_handshake_reason::not_resumable));
             }
         }
 }

@@ -6,7 +6,7 @@
 #include <reprise/testing/faulty_storage.hpp>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 using reprise::testing::each;
 using reprise::testing::faulty_storage;
 using operation = reprise::testing::storage_operation;
@@ -127,7 +127,7 @@ TEST_CASE("a TLS 1.3 ticket whose write takes longer than a look-up may is late,
             slow.storage->release();
             co_await w.cache.drain();
         });
-    CHECK(w.srv.handshakes.at(1).reason == full_reason::lookup_late);
+    CHECK(w.srv.handshakes.at(1).reason == full_handshake_reason::lookup_late);
     CHECK(w.srv.failures.empty());
 }
 
@@ -151,7 +151,7 @@ TEST_CASE("a session whose write fails is unknown, and counted")
             auto const visit = [&]() -> asio::awaitable<void> { CHECK_FALSE((co_await w.visit(stream)).resumed()); };
             co_await (visit() && release());
         });
-    CHECK(w.srv.handshakes.at(1).reason == full_reason::unknown_session);
+    CHECK(w.srv.handshakes.at(1).reason == full_handshake_reason::unknown_session);
     CHECK(w.srv.failures.empty());
     CHECK(w.cache.stats().storage_errors == 2); // the second session could not be written either
     CHECK(w.cache.stats().stored == 0);

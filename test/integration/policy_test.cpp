@@ -22,7 +22,7 @@
 #include <vector>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 using reprise::detail::tls_end;
 using reprise::detail::treatment;
 
@@ -121,14 +121,14 @@ TEST_CASE("a client's session crosses to a context that is configured alike, and
             auto& equal = c.context(change.prepare);
             auto& other = c.context(change.prepare);
             change.apply(other.native_handle());
-            CHECK(c.visit(first, tagged("test")).reason == full_reason::nothing_stored);
+            CHECK(c.visit(first, tagged("test")).reason == full_handshake_reason::nothing_stored);
             CHECK(c.visit(equal, tagged("test")).resumed());
             CHECK(c.w.srv.handshakes.back().resumption == k.on_server);
             auto const info = c.visit(other, tagged("test"));
             CHECK_FALSE(info.resumed());
             CHECK_FALSE(c.w.srv.handshakes.back().resumed());
-            bool const is_identity = info.reason == full_reason::identity_differs;
-            CHECK((is_identity || info.reason == full_reason::policy_differs));
+            bool const is_identity = info.reason == full_handshake_reason::identity_differs;
+            CHECK((is_identity || info.reason == full_handshake_reason::policy_differs));
         }
 }
 
@@ -175,8 +175,8 @@ TEST_CASE("a change of a client's context that is in use counts from then on")
             auto const info = c.try_visit(tls, tagged("test"));
             if (!info)
                 continue; // the server is refused now
-            bool const is_identity = info->reason == full_reason::identity_differs;
-            CHECK((is_identity || info->reason == full_reason::policy_differs));
+            bool const is_identity = info->reason == full_handshake_reason::identity_differs;
+            CHECK((is_identity || info->reason == full_handshake_reason::policy_differs));
             REQUIRE(c.w.srv.handshakes.size() == count + 1);
             CHECK_FALSE(c.w.srv.handshakes.back().resumed());
         }
@@ -272,9 +272,9 @@ TEST_CASE("without a tag nothing crosses to another context, for what OpenSSL do
         auto& first = c.context([](SSL_CTX*) {});
         auto& equal = c.context([](SSL_CTX*) {});
         c.visit(first, {});
-        CHECK(c.visit(equal, {}).reason == full_reason::policy_differs);
-        CHECK(c.visit(first, tagged("one")).reason == full_reason::policy_differs);
-        CHECK(c.visit(first, tagged("two")).reason == full_reason::policy_differs);
+        CHECK(c.visit(equal, {}).reason == full_handshake_reason::policy_differs);
+        CHECK(c.visit(first, tagged("one")).reason == full_handshake_reason::policy_differs);
+        CHECK(c.visit(first, tagged("two")).reason == full_handshake_reason::policy_differs);
         CHECK(c.visit(equal, tagged("one")).resumed());
     }
 }
@@ -374,7 +374,7 @@ TEST_CASE("a session crosses to a server that is configured alike, and to no oth
             CHECK(equal.handshakes.back().resumption == k.on_server);
             s.visit(other);
             CHECK_FALSE(other.handshakes.back().resumed());
-            CHECK(other.handshakes.back().reason == full_reason::policy_differs);
+            CHECK(other.handshakes.back().reason == full_handshake_reason::policy_differs);
         }
 }
 
@@ -399,7 +399,7 @@ TEST_CASE("a change of a server's context that is in use counts from then on")
             change.apply(tls);
             s.visit(srv);
             REQUIRE(srv.handshakes.size() == 3);
-            CHECK(srv.handshakes.back().reason == full_reason::policy_differs);
+            CHECK(srv.handshakes.back().reason == full_handshake_reason::policy_differs);
         }
 }
 
@@ -481,7 +481,7 @@ TEST_CASE("a server's verify callback that is exchanged in place judges the next
         m.s.store->repeats = false;
         m.s.visit(m.srv);
         REQUIRE(m.srv.handshakes.size() == 3);
-        CHECK(m.srv.handshakes.back().reason == full_reason::policy_differs);
+        CHECK(m.srv.handshakes.back().reason == full_handshake_reason::policy_differs);
         ::SSL_CTX_set_verify(m.tls.native_handle(), ::SSL_CTX_get_verify_mode(m.tls.native_handle()), refuse_all);
         m.s.visit(m.srv);
         CHECK(m.srv.handshakes.size() == 3);
@@ -573,7 +573,7 @@ TEST_CASE("a client whose certificate a callback chooses resumes as nobody else,
                         [&]() -> asio::awaitable<void>
                         {
                             auto const info = co_await w.visit(stream);
-                            CHECK(info.reason == full_reason::unrepeatable);
+                            CHECK(info.reason == full_handshake_reason::unrepeatable);
                         });
                 }
                 CHECK(names == std::vector<std::string>{"alice", "bob"});
@@ -619,7 +619,7 @@ TEST_CASE("a client that was nobody does not resume as nobody when a callback co
             auto stream = w.stream(options);
             w.io.restart();
             w.run([&]() -> asio::awaitable<void>
-                  { CHECK((co_await w.visit(stream)).reason == full_reason::unrepeatable); });
+                  { CHECK((co_await w.visit(stream)).reason == full_handshake_reason::unrepeatable); });
         }
         CHECK(names == std::vector<std::string>{"", "bob"});
     }

@@ -247,7 +247,7 @@ TEST_CASE("a client's counters are replaced as a server's cache is")
     CHECK(replaced.expired());
     CHECK(value_of(o.exporter.text(), full) == 1);
     reprise::handshake_info info;
-    info.reason = reprise::full_reason::nothing_stored;
+    info.reason = reprise::full_handshake_reason::nothing_stored;
     o.counters->on_handshake("localhost", info);
     CHECK(value_of(o.exporter.text(), full) == 2);
 }

@@ -18,7 +18,7 @@
 
 using namespace test;
 using reprise::errc;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 namespace http = boost::beast::http;
 
 TEST_SUITE_BEGIN("reconnecting");
@@ -544,7 +544,7 @@ TEST_CASE("through a proxy a connection resumes, every kind, and its sessions st
                     CHECK_FALSE((co_await w.visit(stream)).resumed());
                     CHECK((co_await w.visit(stream)).resumed());
                     auto direct = w.stream();
-                    CHECK((co_await w.visit(direct)).reason == full_reason::policy_differs);
+                    CHECK((co_await w.visit(direct)).reason == full_handshake_reason::policy_differs);
                     CHECK((co_await w.visit(direct)).resumed());
                     CHECK((co_await w.visit(stream)).resumed());
                 });
@@ -667,7 +667,7 @@ TEST_CASE("a caller's connector names its way, and sessions of it stay apart")
                     CHECK(host == "localhost");
                     co_await socket.async_connect(w.srv.endpoint(), asio::use_awaitable);
                 });
-            CHECK((co_await w.visit(stream)).reason == full_reason::policy_differs);
+            CHECK((co_await w.visit(stream)).reason == full_handshake_reason::policy_differs);
             CHECK((co_await w.visit(stream)).resumed());
             CHECK(asked == 2);
         });

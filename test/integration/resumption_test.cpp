@@ -2,7 +2,7 @@
 #include "support/harness.hpp"
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 using reprise::handshake_kind;
 
 TEST_SUITE_BEGIN("resumption");
@@ -19,12 +19,12 @@ TEST_CASE("both ends say that a reconnect resumed, and how")
                 auto stream = w.stream();
                 auto const first = co_await w.visit(stream);
                 CHECK(first.kind == handshake_kind::full);
-                CHECK(first.reason == full_reason::nothing_stored);
+                CHECK(first.reason == full_handshake_reason::nothing_stored);
                 for (int i = 0; i < 3; ++i)
                 {
                     auto const next = co_await stream.async_reconnect();
                     CHECK(next.kind == handshake_kind::resumed);
-                    CHECK(next.reason == full_reason::none);
+                    CHECK(next.reason == full_handshake_reason::none);
                     CHECK(next.resumption == k.on_client);
                     CHECK(next.session_age.has_value());
                     CHECK(stream.handshake().resumption == k.on_client);
@@ -34,7 +34,7 @@ TEST_CASE("both ends say that a reconnect resumed, and how")
             });
         REQUIRE(w.srv.handshakes.size() == 4);
         CHECK(w.srv.handshakes[0].kind == handshake_kind::full);
-        CHECK(w.srv.handshakes[0].reason == full_reason::not_offered);
+        CHECK(w.srv.handshakes[0].reason == full_handshake_reason::not_offered);
         for (std::size_t i = 1; i < 4; ++i)
             CHECK(w.srv.handshakes[i].resumption == k.on_server);
         CHECK(w.srv.failures.empty());
@@ -84,11 +84,11 @@ TEST_CASE(
             co_await stream.async_shutdown();
             auto const twice = co_await stream.async_connect("localhost", w.srv.port(), *ticket);
             CHECK_FALSE(twice.resumed());
-            CHECK(twice.reason == full_reason::declined);
+            CHECK(twice.reason == full_handshake_reason::declined);
             co_await read_all(stream);
             co_await stream.async_shutdown();
         });
-    CHECK(w.srv.handshakes.at(2).reason == full_reason::unknown_session);
+    CHECK(w.srv.handshakes.at(2).reason == full_handshake_reason::unknown_session);
 }
 
 TEST_CASE("servers that verify their clients resume as well")
@@ -132,9 +132,9 @@ TEST_CASE("a session does not cross to a server with another id context or anoth
                 auto const own = authority().issue({"localhost"});
                 w.server_tls.use_certificate_chain(asio::buffer(own.certificate));
                 w.server_tls.use_private_key(asio::buffer(own.key), asio::ssl::context::pem);
-                CHECK((co_await w.visit(stream)).reason == full_reason::declined);
+                CHECK((co_await w.visit(stream)).reason == full_handshake_reason::declined);
             });
-        CHECK(w.srv.handshakes.at(1).reason == full_reason::policy_differs);
+        CHECK(w.srv.handshakes.at(1).reason == full_handshake_reason::policy_differs);
     }
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 
 TEST_SUITE_BEGIN("server names");
 
@@ -72,12 +72,12 @@ TEST_CASE("a session is not resumed under another server name than it was made u
         REQUIRE(srv.handshakes.size() == 8);
         for (std::size_t const i : {1u, 2u, 4u, 6u})
             CHECK(srv.handshakes[i].resumption == k.on_server);
-        CHECK(srv.handshakes[0].reason == full_reason::not_offered);
+        CHECK(srv.handshakes[0].reason == full_handshake_reason::not_offered);
         for (std::size_t const i : {3u, 5u, 7u})
         {
             CAPTURE(i);
             CHECK_FALSE(srv.handshakes[i].resumed());
-            CHECK(srv.handshakes[i].reason == full_reason::name_differs);
+            CHECK(srv.handshakes[i].reason == full_handshake_reason::name_differs);
         }
     }
 }

@@ -8,7 +8,7 @@
 
 using namespace test;
 using reprise::errc;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 
 TEST_SUITE_BEGIN("settings of an SSL");
 
@@ -54,7 +54,7 @@ struct change
 {
     char const* name;
     hook make;
-    full_reason reason = full_reason::policy_differs;
+    full_handshake_reason reason = full_handshake_reason::policy_differs;
     bool is_kept = true; // sessions that are made so are used again
 };
 
@@ -85,12 +85,12 @@ std::vector<change> changes()
         {"an address to verify",
          [](SSL* s) { REQUIRE(X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(s), "127.0.0.1") == 1); }},
         {"server name", [](SSL* s) { REQUIRE(SSL_set_tlsext_host_name(s, "a.test") == 1); },
-         full_reason::nothing_stored},
+         full_handshake_reason::nothing_stored},
         {"security level", [](SSL* s) { SSL_set_security_level(s, 1); }},
         {"options", [](SSL* s) { SSL_set_options(s, SSL_OP_LEGACY_SERVER_CONNECT | SSL_OP_NO_RENEGOTIATION); }},
-        {"client certificate", [](SSL* s) { use(s, alice); }, full_reason::identity_differs},
-        {"verify callback", [](SSL* s) { SSL_set_verify(s, SSL_VERIFY_PEER, accept_all); }, full_reason::unrepeatable,
-         false},
+        {"client certificate", [](SSL* s) { use(s, alice); }, full_handshake_reason::identity_differs},
+        {"verify callback", [](SSL* s) { SSL_set_verify(s, SSL_VERIFY_PEER, accept_all); },
+         full_handshake_reason::unrepeatable, false},
     };
 }
 
@@ -167,7 +167,7 @@ TEST_CASE("a callback that a hook sets needs the caller's word, as one of a cont
         {
             CHECK_FALSE((co_await visit(w, judge, "accepts all"))->resumed());
             CHECK((co_await visit(w, judge, "accepts all"))->resumed());
-            CHECK((co_await visit(w, judge))->reason == full_reason::unrepeatable);
+            CHECK((co_await visit(w, judge))->reason == full_handshake_reason::unrepeatable);
         });
 }
 

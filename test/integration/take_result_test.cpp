@@ -9,7 +9,7 @@
 #include <thread>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 
 TEST_SUITE_BEGIN("leases");
 
@@ -106,11 +106,14 @@ TEST_CASE("twenty connections at once use twenty tickets, or run in full; none i
             CHECK(resumed(infos) == std::min(before, many));
             // A server that takes each ticket once (stateful) has refused none.
             for (std::size_t i = first_of_all; i < w.srv.handshakes.size(); ++i)
-                CHECK(w.srv.handshakes.at(i).resumed() == (w.srv.handshakes.at(i).reason == full_reason::none));
-            CHECK(w.cache.stats().full_by_reason.at(static_cast<std::size_t>(full_reason::unknown_session)) == 0);
+                CHECK(w.srv.handshakes.at(i).resumed() ==
+                      (w.srv.handshakes.at(i).reason == full_handshake_reason::none));
+            CHECK(w.cache.stats().full_by_reason.at(static_cast<std::size_t>(full_handshake_reason::unknown_session)) ==
+                  0);
             for (auto const& info : infos)
                 if (!info.resumed())
-                    CHECK(info.reason == (held == 0 ? full_reason::nothing_stored : full_reason::tickets_in_use));
+                    CHECK(info.reason ==
+                          (held == 0 ? full_handshake_reason::nothing_stored : full_handshake_reason::tickets_in_use));
         }
 }
 
@@ -191,7 +194,7 @@ TEST_CASE("a revocation check is asked before an offer: revoked, late and failed
         struct row
         {
             reprise::revocation_check check;
-            full_reason reason;
+            full_handshake_reason reason;
         };
         auto const yes = [](auto) -> asio::awaitable<bool> { co_return true; };
         auto const no = [](auto) -> asio::awaitable<bool> { co_return false; };
@@ -206,8 +209,9 @@ TEST_CASE("a revocation check is asked before an offer: revoked, late and failed
             co_await never.async_wait(asio::use_awaitable);
             co_return false;
         };
-        for (auto const& r : {row{yes, full_reason::revoked}, row{no, full_reason::none},
-                              row{throws, full_reason::lookup_failed}, row{hangs, full_reason::lookup_late}})
+        for (auto const& r :
+             {row{yes, full_handshake_reason::revoked}, row{no, full_handshake_reason::none},
+              row{throws, full_handshake_reason::lookup_failed}, row{hangs, full_handshake_reason::lookup_late}})
         {
             world w{{.of = k}};
             visit_at_once(w, 1);
@@ -221,9 +225,9 @@ TEST_CASE("a revocation check is asked before an offer: revoked, late and failed
                     auto stream = w.stream(options);
                     auto const info = co_await w.visit(stream);
                     CHECK(info.reason == r.reason);
-                    CHECK(info.resumed() == (r.reason == full_reason::none));
+                    CHECK(info.resumed() == (r.reason == full_handshake_reason::none));
                 });
-            CHECK(w.srv.handshakes.back().resumed() == (r.reason == full_reason::none));
+            CHECK(w.srv.handshakes.back().resumed() == (r.reason == full_handshake_reason::none));
         }
     }
 }
@@ -243,7 +247,7 @@ TEST_CASE("a TLS 1.2 session is forgotten after a fatal alert, and the next hand
                 auto const [ec, info] = co_await stream.async_reconnect(asio::as_tuple(asio::use_awaitable));
                 CHECK(ec.category() == asio::error::get_ssl_category());
                 set_versions(w.server_tls, TLS1_2_VERSION, TLS1_2_VERSION);
-                CHECK((co_await w.visit(stream)).reason == full_reason::alerted);
+                CHECK((co_await w.visit(stream)).reason == full_handshake_reason::alerted);
                 CHECK((co_await w.visit(stream)).resumed());
             });
     }

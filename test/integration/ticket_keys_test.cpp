@@ -10,7 +10,7 @@
 #include <map>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 using reprise::resumption_kind;
 using reprise::ticket_keys;
 using reprise::testing::manual_clock;
@@ -162,7 +162,7 @@ TEST_CASE("a ticket resumes across a rotation, is renewed by it, and ends with i
         CHECK(stats.unknown == 1);
         CHECK(stats.opened >= 3);
         CHECK(stats.without_issuer == 0);
-        CHECK(w.srv.handshakes.back().reason == full_reason::unknown_ticket_key);
+        CHECK(w.srv.handshakes.back().reason == full_handshake_reason::unknown_ticket_key);
     }
 }
 
@@ -185,7 +185,7 @@ TEST_CASE("a client is told not to use a ticket longer than its key opens it")
                 time.advance(98s);
                 CHECK((co_await w.visit(stream)).resumed());
                 time.advance(3s);
-                CHECK((co_await w.visit(stream)).reason == full_reason::expired);
+                CHECK((co_await w.visit(stream)).reason == full_handshake_reason::expired);
             });
     }
 }
@@ -237,14 +237,14 @@ TEST_CASE("a ticket of one server does not open at another, unless they share ke
         f.run(
             [&]() -> asio::awaitable<void>
             {
-                CHECK((co_await f.visit(0)).reason == full_reason::not_offered);
+                CHECK((co_await f.visit(0)).reason == full_handshake_reason::not_offered);
                 CHECK((co_await f.visit(0)).resumption == k.on_server);
-                CHECK((co_await f.visit(1)).reason == full_reason::unknown_ticket_key);
-                CHECK((co_await f.visit(2)).reason == full_reason::unknown_ticket_key);
+                CHECK((co_await f.visit(1)).reason == full_handshake_reason::unknown_ticket_key);
+                CHECK((co_await f.visit(2)).reason == full_handshake_reason::unknown_ticket_key);
                 CHECK((co_await f.visit(3)).resumption == k.on_server);
                 CHECK((co_await f.visit(2)).resumption == k.on_server);
-                CHECK((co_await f.visit(4)).reason == full_reason::policy_differs);
-                CHECK((co_await f.visit(3)).reason == full_reason::policy_differs);
+                CHECK((co_await f.visit(4)).reason == full_handshake_reason::policy_differs);
+                CHECK((co_await f.visit(3)).reason == full_handshake_reason::policy_differs);
             });
     }
 }
@@ -296,7 +296,7 @@ TEST_CASE("strangers' tickets do not make a server ask its source all the time")
             for (int i = 0; i < 5; ++i)
             {
                 co_await f.visit(1);
-                CHECK((co_await f.visit(0)).reason == full_reason::unknown_ticket_key);
+                CHECK((co_await f.visit(0)).reason == full_handshake_reason::unknown_ticket_key);
             }
             CHECK(v.calls == 1);
             time.advance(1s);
@@ -359,7 +359,7 @@ TEST_CASE("without a key and without a storage, every handshake runs in full")
             {
                 auto stream = w.stream();
                 co_await w.visit(stream);
-                CHECK((co_await w.visit(stream)).reason == full_reason::not_resumable);
+                CHECK((co_await w.visit(stream)).reason == full_handshake_reason::not_resumable);
             });
         CHECK(w.cache.tickets().without_issuer == 2);
         CHECK(w.cache.stats().stored == 0);

@@ -9,7 +9,7 @@
 
 using namespace test;
 using reprise::cache_mode;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 using reprise::handshake_kind;
 
 TEST_SUITE_BEGIN("unusual_handshakes");
@@ -17,7 +17,7 @@ TEST_SUITE_BEGIN("unusual_handshakes");
 namespace {
 
 /// Visit twice, and check that both ends say that both handshakes were full, and why.
-void check_full_twice(world& w, std::string const& protocol, full_reason why)
+void check_full_twice(world& w, std::string const& protocol, full_handshake_reason why)
 {
     w.run(
         [&]() -> asio::awaitable<void>
@@ -70,7 +70,7 @@ TEST_CASE("TLS 1.0 and 1.1 are reported as what they are, and not resumed")
                          .cache = {.mode = mode},
                          .configure = allow_old_protocols}};
                 allow_old_protocols(w.client_tls);
-                check_full_twice(w, version == TLS1_VERSION ? "TLSv1" : "TLSv1.1", full_reason::old_protocol);
+                check_full_twice(w, version == TLS1_VERSION ? "TLSv1" : "TLSv1.1", full_handshake_reason::old_protocol);
             }
 }
 
@@ -115,7 +115,7 @@ TEST_CASE("a client that keeps sessions of TLS 1.0 and 1.1 gets no ticket, and r
                         co_await visit_plainly(w, first.get());
                     });
                 REQUIRE(w.srv.handshakes.size() == 2);
-                CHECK(w.srv.handshakes[1].reason == full_reason::old_protocol);
+                CHECK(w.srv.handshakes[1].reason == full_handshake_reason::old_protocol);
             }
 }
 
@@ -246,7 +246,8 @@ TEST_CASE("an external pre-shared key is no resumption, and no session of it is 
                          .cache = {.mode = mode},
                          .configure = [&](asio::ssl::context& tls) { keys.on_server(tls.native_handle()); }}};
                 keys.on_client(w.client_tls.native_handle());
-                check_full_twice(w, keys.version == TLS1_3_VERSION ? "TLSv1.3" : "TLSv1.2", full_reason::external_psk);
+                check_full_twice(w, keys.version == TLS1_3_VERSION ? "TLSv1.3" : "TLSv1.2",
+                                 full_handshake_reason::external_psk);
             }
 }
 
@@ -273,9 +274,9 @@ TEST_CASE("a certificate is verified with RSA and a pre-shared key, but the sess
         [&]() -> asio::awaitable<void>
         {
             auto stream = w.stream({.verify_peer = false});
-            CHECK((co_await w.visit(stream)).reason == full_reason::external_psk);
+            CHECK((co_await w.visit(stream)).reason == full_handshake_reason::external_psk);
         });
-    CHECK(w.srv.handshakes.at(0).reason == full_reason::external_psk);
+    CHECK(w.srv.handshakes.at(0).reason == full_handshake_reason::external_psk);
     CHECK(w.store->size() == 0);
     CHECK(w.cache.stats().entries == 0);
 }
@@ -298,7 +299,7 @@ TEST_CASE("who has a key and a session resumes the session")
                 [&]() -> asio::awaitable<void>
                 {
                     auto stream = w.stream();
-                    CHECK((co_await w.visit(stream)).reason == full_reason::nothing_stored);
+                    CHECK((co_await w.visit(stream)).reason == full_handshake_reason::nothing_stored);
                     is_key_known = true;
                     for (int i = 0; i < 2; ++i)
                     {
@@ -334,7 +335,7 @@ TEST_CASE("a session that the caller sets on an SSL is resumed, and no session o
                 auto other = w.stream(options);
                 auto const info = co_await w.visit(other);
                 CHECK(info.resumed());
-                CHECK(info.reason == full_reason::none);
+                CHECK(info.reason == full_handshake_reason::none);
                 CHECK(w.store->size() == 0);
             });
         CHECK(w.srv.handshakes.at(1).resumption == k.on_server);
@@ -388,18 +389,18 @@ TEST_CASE("a client certificate that fits into no ticket costs the resumption an
                 [&]() -> asio::awaitable<void>
                 {
                     auto stream = w.stream();
-                    CHECK((co_await w.visit(stream)).reason == full_reason::nothing_stored);
+                    CHECK((co_await w.visit(stream)).reason == full_handshake_reason::nothing_stored);
                     auto const info = co_await w.visit(stream);
                     if (resumes)
                         CHECK(info.resumption == k.on_client);
                     else
-                        CHECK(info.reason == full_reason::not_resumable);
+                        CHECK(info.reason == full_handshake_reason::not_resumable);
                 });
             CHECK(w.srv.failures.empty());
             REQUIRE(w.srv.handshakes.size() == 2);
             CHECK(w.srv.handshakes[1].resumed() == resumes);
             if (!resumes)
-                CHECK(w.srv.handshakes[1].reason == full_reason::not_offered);
+                CHECK(w.srv.handshakes[1].reason == full_handshake_reason::not_offered);
             CHECK((w.cache.stats().dropped != 0) == !resumes);
             REQUIRE(seen.size() == 4);
             for (int const size : seen)

@@ -13,7 +13,7 @@
 #include <fstream>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 
 TEST_SUITE_BEGIN("verification again");
 
@@ -117,8 +117,8 @@ TEST_CASE("a session whose authority is not trusted any more is not offered")
         scene s{k};
         s.store->sessions = {old};
         auto const info = s.visit(s.client_tls);
-        CHECK(info.reason == full_reason::untrusted);
-        CHECK(s.srv.handshakes.back().reason == full_reason::not_offered);
+        CHECK(info.reason == full_handshake_reason::untrusted);
+        CHECK(s.srv.handshakes.back().reason == full_handshake_reason::not_offered);
     }
 }
 
@@ -132,8 +132,8 @@ TEST_CASE("a session of a certificate that was revoked since is not offered")
         scene s{k}; // under a new certificate
         add_revocations(s.client_tls, authority().revoke(before.own));
         s.store->sessions = {old};
-        CHECK(s.visit(s.client_tls).reason == full_reason::revoked);
-        CHECK(s.srv.handshakes.back().reason == full_reason::not_offered);
+        CHECK(s.visit(s.client_tls).reason == full_handshake_reason::revoked);
+        CHECK(s.srv.handshakes.back().reason == full_handshake_reason::not_offered);
     }
 }
 
@@ -199,7 +199,8 @@ TEST_CASE("an intermediate certificate that has expired ends a session, though t
         s.store->sessions = {old};
         s.store->repeats = true;
         auto const at_59 = s.visit(s.client_tls, o);
-        CHECK((at_59.resumed() || at_59.reason == full_reason::expired)); // a session of the server's lives 5 minutes
+        CHECK((at_59.resumed() ||
+               at_59.reason == full_handshake_reason::expired)); // a session of the server's lives 5 minutes
         time.advance(2min);
         CHECK_FALSE(s.visit(s.client_tls, o).resumed());
         CHECK_FALSE(s.srv.handshakes.back().resumed());
@@ -305,7 +306,8 @@ TEST_CASE("where the verification cannot be repeated no session is kept, and the
                         co_await w.visit(stream);
                         auto const info = co_await w.visit(stream);
                         CHECK(info.resumed() == resumes);
-                        CHECK(info.reason == (resumes ? full_reason::none : full_reason::unrepeatable));
+                        CHECK(info.reason ==
+                              (resumes ? full_handshake_reason::none : full_handshake_reason::unrepeatable));
                     });
                 CHECK(w.srv.handshakes.at(1).resumed() == resumes);
                 CHECK((w.store->size() > 0) == resumes);
@@ -336,7 +338,7 @@ TEST_CASE("a declared callback is asked again about a session that this process 
             o.policy_tag = "declared";
             auto const info = s.visit(tls, o);
             CHECK(info.resumed() == accepts);
-            CHECK(info.reason == (accepts ? full_reason::none : full_reason::untrusted));
+            CHECK(info.reason == (accepts ? full_handshake_reason::none : full_handshake_reason::untrusted));
             CHECK(asked > 0);
         }
 }

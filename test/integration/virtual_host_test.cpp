@@ -8,7 +8,7 @@
 #include <boost/asio/post.hpp>
 
 using namespace test;
-using reprise::full_reason;
+using reprise::full_handshake_reason;
 
 TEST_SUITE_BEGIN("virtual hosts");
 
@@ -138,7 +138,7 @@ TEST_CASE("a session of one tenant, offered to another, is a full handshake with
                 client_side other{executor_of(io), attacker, *store, options};
                 auto const info = co_await other.async_connect("127.0.0.1", srv.port(), *taken);
                 CHECK_FALSE(info.resumed());
-                CHECK(info.reason == full_reason::declined);
+                CHECK(info.reason == full_handshake_reason::declined);
                 co_await read_all(other);
                 co_await other.async_shutdown();
             }());
@@ -243,7 +243,7 @@ TEST_CASE(
         CHECK(visit(of_a, "a.test"));
         CHECK(visit(of_b, "b.test")); // who does, and brings a session of a.test
         CHECK(b.stats().resumed == 0);
-        CHECK(srv.handshakes.back().reason == full_reason::policy_differs);
+        CHECK(srv.handshakes.back().reason == full_handshake_reason::policy_differs);
     }
 }
 

@@ -48,26 +48,26 @@ struct file_contents
     import_report report{};
 };
 
-full_reason judge(import_policy const& policy, session_scope const& key, session const& ticket)
+full_handshake_reason judge(import_policy const& policy, session_scope const& key, session const& ticket)
 {
     if (!key.identity.empty() && !policy.mutual_tls)
-        return full_reason::disabled;
+        return full_handshake_reason::disabled;
     auto const reason = detail::may_offer(ticket, policy.now(), policy.max_session_age, policy.verify_peer);
-    return reason == full_reason::none && policy.accepts ? policy.accepts(key, ticket) : reason;
+    return reason == full_handshake_reason::none && policy.accepts ? policy.accepts(key, ticket) : reason;
 }
 
 // Adds it to what is accepted, or says why not.
-full_reason add_entry(std::optional<secret_bytes> const& bytes, import_policy const& policy,
-                      std::vector<kept_session>& to)
+full_handshake_reason add_entry(std::optional<secret_bytes> const& bytes, import_policy const& policy,
+                                std::vector<kept_session>& to)
 {
     if (!bytes)
-        return full_reason::record_corrupt;
+        return full_handshake_reason::record_corrupt;
     auto const record = detail::session_record::read(*bytes);
     auto const ticket = record ? record->decode() : std::nullopt;
     if (!ticket)
-        return full_reason::record_corrupt;
+        return full_handshake_reason::record_corrupt;
     auto const reason = judge(policy, record->key, *ticket);
-    if (reason == full_reason::none)
+    if (reason == full_handshake_reason::none)
         to.push_back({record->key, *ticket});
     return reason;
 }
@@ -92,7 +92,7 @@ file_contents read_file(std::filesystem::path const& path, secret_bytes const& k
     while (auto const entry = archive.next())
     {
         auto const reason = add_entry(entry->record, policy, result.accepted);
-        if (reason == full_reason::none)
+        if (reason == full_handshake_reason::none)
             continue;
         if (report.skipped++ < import_report::most_named)
             report.first_skipped.push_back({entry->index, reason});

@@ -342,7 +342,9 @@ ssl_ptr client_connection::begin(host_name const& host, std::string const& servi
 
     bool const repeatable = is_repeatable(ssl.get());
     keeps_ = store_ != nullptr && repeatable;
-    reason_ = !store_ ? full_reason::disabled : repeatable ? full_reason::nothing_stored : full_reason::unrepeatable;
+    reason_ = !store_      ? full_handshake_reason::disabled
+              : repeatable ? full_handshake_reason::nothing_stored
+                           : full_handshake_reason::unrepeatable;
     ask_for_tickets();
     return ssl;
 }
@@ -411,9 +413,9 @@ asio::awaitable<bool> ask(revocation_check check, std::shared_ptr<certificate_ch
     co_return co_await check(std::move(chain));
 }
 
-full_reason reason_of(lookup_status status) noexcept
+full_handshake_reason reason_of(lookup_status status) noexcept
 {
-    return status == lookup_status::late ? full_reason::lookup_late : full_reason::lookup_failed;
+    return status == lookup_status::late ? full_handshake_reason::lookup_late : full_handshake_reason::lookup_failed;
 }
 
 // Gives a ticket back that was not offered after all.
@@ -468,55 +470,55 @@ asio::awaitable<void> client_connection::choose_session(SSL* ssl)
         else if (*revoked.value)
         {
             (void)candidate.keep(); // and drop it
-            co_await forget_session(full_reason::revoked);
-            reason_ = full_reason::revoked;
+            co_await forget_session(full_handshake_reason::revoked);
+            reason_ = full_handshake_reason::revoked;
         }
         else
             offer(ssl, candidate.keep());
     }
 }
 
-asio::awaitable<void> client_connection::forget_session(full_reason why)
+asio::awaitable<void> client_connection::forget_session(full_handshake_reason why)
 {
     co_await within(lookup_limit(), remove_from(store_, key_));
     store_->note(key_, why);
 }
 
-full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
-                      bool must_be_verified) noexcept
+full_handshake_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
+                                bool must_be_verified) noexcept
 {
     // OpenSSL counts whole seconds and rounds the issue time down, so "in the future" cannot be an accident.
     if (now < candidate.issued_at() || now >= candidate.issued_at() + candidate.lifetime())
-        return full_reason::expired;
+        return full_handshake_reason::expired;
     if (must_be_verified && candidate.origin().verify_result != X509_V_OK)
-        return full_reason::unverified;
+        return full_handshake_reason::unverified;
     return check_age(candidate.origin(), now, max_age);
 }
 
-full_reason client_connection::judge(SSL* ssl, session const& candidate) const
+full_handshake_reason client_connection::judge(SSL* ssl, session const& candidate) const
 {
     bool const must_be_verified = must_verify(ssl);
     auto const now = options_.now();
     auto const reason = may_offer(candidate, now, options_.max_session_age, must_be_verified);
-    if (reason != full_reason::none || !must_be_verified)
+    if (reason != full_handshake_reason::none || !must_be_verified)
         return reason;
     // What this process has verified under this very policy, for this name, need not be verified again.
     auto const& origin = candidate.origin();
     if (verification_ && origin.verified_under && *origin.verified_under == *verification_)
-        return full_reason::none;
+        return full_handshake_reason::none;
     return verify_again(ssl, origin, now);
 }
 
 void client_connection::offer(SSL* ssl, session const& candidate)
 {
     reason_ = judge(ssl, candidate);
-    if (reason_ != full_reason::none)
+    if (reason_ != full_handshake_reason::none)
         return;
     auto fresh = candidate.copy();
     if (!fresh || ::SSL_set_session(ssl, fresh.get()) != 1)
     {
         ::ERR_clear_error();
-        reason_ = full_reason::record_corrupt;
+        reason_ = full_handshake_reason::record_corrupt;
         return;
     }
     offered_ = candidate;
@@ -575,13 +577,13 @@ try
         return;
     }
     // A TLS 1.2 session that arrives later belongs to a renegotiation, which has verified the server anew.
-    if (::SSL_version(ssl) <= TLS1_2_VERSION && begin_origin(ssl) != full_reason::none)
+    if (::SSL_version(ssl) <= TLS1_2_VERSION && begin_origin(ssl) != full_handshake_reason::none)
         return;
     keep(live);
 }
 catch (...)
 {
-    store_->note(key_, full_reason::not_resumable);
+    store_->note(key_, full_handshake_reason::not_resumable);
 }
 
 bool client_connection::keep(SSL_SESSION const* live) noexcept
@@ -598,7 +600,7 @@ try
 }
 catch (...) // a session that there is no memory for costs the next connection a full handshake, and this one nothing
 {
-    store_->note(key_, full_reason::not_resumable);
+    store_->note(key_, full_handshake_reason::not_resumable);
     return false;
 }
 
@@ -613,7 +615,7 @@ bool client_connection::used_external_psk(SSL* ssl) const
 }
 
 // Record what this handshake has verified. Returns why its sessions are not kept, `none` if they are.
-full_reason client_connection::begin_origin(SSL* ssl)
+full_handshake_reason client_connection::begin_origin(SSL* ssl)
 {
     origin_ = session_origin::of_full_handshake(ssl, options_.now());
     origin_.verified_under = verification_;
@@ -621,11 +623,11 @@ full_reason client_connection::begin_origin(SSL* ssl)
     bool const is_verified_unseen = must_verify(ssl) && origin_.chain && ::SSL_get0_verified_chain(ssl) == nullptr;
     bool const is_of_caller = ::SSL_session_reused(ssl) == 1; // nobody knows when its server was verified
     bool const is_unrepeatable = is_verified_unseen || is_of_caller || !identity_is_known(ssl);
-    auto const reason = used_external_psk(ssl)                ? full_reason::external_psk
-                        : ::SSL_version(ssl) < TLS1_2_VERSION ? full_reason::old_protocol
-                        : is_unrepeatable                     ? full_reason::unrepeatable
-                                                              : full_reason::none;
-    keeps_ = keeps_ && reason == full_reason::none;
+    auto const reason = used_external_psk(ssl)                ? full_handshake_reason::external_psk
+                        : ::SSL_version(ssl) < TLS1_2_VERSION ? full_handshake_reason::old_protocol
+                        : is_unrepeatable                     ? full_handshake_reason::unrepeatable
+                                                              : full_handshake_reason::none;
+    keeps_ = keeps_ && reason == full_handshake_reason::none;
     return reason;
 }
 
@@ -652,7 +654,9 @@ void client_connection::handshake_done(SSL* ssl)
     {
         auto const reason = begin_origin(ssl);
         if (!info_.resumed())
-            info_.reason = reason != full_reason::none ? reason : offered_ ? full_reason::declined : reason_;
+            info_.reason = reason != full_handshake_reason::none ? reason
+                           : offered_                            ? full_handshake_reason::declined
+                                                                 : reason_;
     }
     offered_copy_.reset();
     info_.early_reason = early_reason_;
@@ -691,7 +695,7 @@ void client_connection::capture_before_shutdown(SSL* ssl)
     if (!keeps_ || !verified_ || captured_ || info_.resumed())
         return;
     if (!keep(::SSL_get_session(ssl)))
-        store_->note(key_, full_reason::not_resumable);
+        store_->note(key_, full_handshake_reason::not_resumable);
 }
 
 std::string client_connection::why_not_verified(SSL* ssl, error_code why)

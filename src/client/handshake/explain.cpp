@@ -105,58 +105,61 @@ std::string to_string(explanation const& e)
     return std::move(out).str();
 }
 
-std::string_view advice(full_reason reason) noexcept
+std::string_view advice(full_handshake_reason reason) noexcept
 {
     switch (reason)
     {
-    case full_reason::none: return "It resumed.";
-    case full_reason::disabled:
+    case full_handshake_reason::none: return "It resumed.";
+    case full_handshake_reason::disabled:
         return "This end keeps no sessions. Give the stream a session_store, or the cache a mode.";
-    case full_reason::expired:
+    case full_handshake_reason::expired:
         return "The session was older than the server takes it. Reconnect sooner, or let the server keep sessions "
                "longer.";
-    case full_reason::age_cap:
+    case full_handshake_reason::age_cap:
         return "The certificate was verified longer ago than max_session_age; a full handshake verifies it again.";
-    case full_reason::chain_expired: return "A certificate behind the session has expired.";
-    case full_reason::record_corrupt:
+    case full_handshake_reason::chain_expired: return "A certificate behind the session has expired.";
+    case full_handshake_reason::record_corrupt:
         return "A stored session did not decode, or was sealed with another key; it was dropped.";
-    case full_reason::lookup_late: return "The store, or the revocation check, did not answer within lookup_deadline.";
-    case full_reason::lookup_failed: return "The store, or the revocation check, reported an error.";
-    case full_reason::nothing_stored: return "No session of this peer is kept. The next connection may resume.";
-    case full_reason::unverified: return "The session was made without the verification that this stream requires.";
-    case full_reason::declined:
+    case full_handshake_reason::lookup_late:
+        return "The store, or the revocation check, did not answer within lookup_deadline.";
+    case full_handshake_reason::lookup_failed: return "The store, or the revocation check, reported an error.";
+    case full_handshake_reason::nothing_stored:
+        return "No session of this peer is kept. The next connection may resume.";
+    case full_handshake_reason::unverified:
+        return "The session was made without the verification that this stream requires.";
+    case full_handshake_reason::declined:
         return "The server chose a full handshake: it may have restarted, changed its ticket keys or its policy, or "
                "keep no sessions.";
-    case full_reason::not_offered: return "The client offered no session.";
-    case full_reason::unknown_session:
+    case full_handshake_reason::not_offered: return "The client offered no session.";
+    case full_handshake_reason::unknown_session:
         return "The storage has no such session: it expired, was evicted, used before, or kept elsewhere.";
-    case full_reason::unknown_ticket_key:
+    case full_handshake_reason::unknown_ticket_key:
         return "No key of this server opens the ticket. Servers of a fleet need the same ticket keys.";
-    case full_reason::policy_differs:
+    case full_handshake_reason::policy_differs:
         return "There is a session of this peer, but under another policy, route or ALPN offer. Contexts share "
                "sessions "
                "only if policy_tag is set, the same, and they are configured alike.";
-    case full_reason::not_acceptable:
+    case full_handshake_reason::not_acceptable:
         return "The session was found, but its version, cipher or extended master secret does not fit this handshake.";
-    case full_reason::identity_differs:
+    case full_handshake_reason::identity_differs:
         return "There is a session of this peer, made with another client certificate or key, or with none.";
-    case full_reason::tickets_in_use:
+    case full_handshake_reason::tickets_in_use:
         return "All tickets of this peer are spent or in use. Ask servers for more: request_tickets, and on ours "
                "num_tickets.";
-    case full_reason::untrusted:
+    case full_handshake_reason::untrusted:
         return "The certificates behind the session do not verify against the trust store as it is now.";
-    case full_reason::name_differs:
+    case full_handshake_reason::name_differs:
         return "The certificate behind the session is not valid for this host; at a server: it was made under another "
                "name.";
-    case full_reason::revoked: return "A certificate behind the session has been revoked.";
-    case full_reason::unrepeatable:
+    case full_handshake_reason::revoked: return "A certificate behind the session has been revoked.";
+    case full_handshake_reason::unrepeatable:
         return "A callback, a stapled response or certificate timestamps decide about the server, which a resumption "
                "cannot repeat. For a callback that judges certificates alone declare a policy_tag.";
-    case full_reason::alerted: return "The last connection that offered a session ended with a fatal alert.";
-    case full_reason::not_resumable: return "The server gave no session that can be resumed.";
-    case full_reason::old_protocol:
+    case full_handshake_reason::alerted: return "The last connection that offered a session ended with a fatal alert.";
+    case full_handshake_reason::not_resumable: return "The server gave no session that can be resumed.";
+    case full_handshake_reason::old_protocol:
         return "The peer speaks TLS 1.0 or 1.1, whose sessions are not kept (RFC 8996). Use TLS 1.2 or 1.3.";
-    case full_reason::external_psk:
+    case full_handshake_reason::external_psk:
         return "The connection used an external pre-shared key instead of a session. Its sessions are not kept.";
     }
     return "";

@@ -9,9 +9,9 @@ namespace reprise::detail {
 /// Why there is nothing under `key` in a map that is ordered by session_scope: there may be sessions of this peer that
 /// this connection may not have. `has_sessions` says of a value whether there are any.
 template <class Map, class HasSessions>
-[[nodiscard]] full_reason why_not(Map const& by_key, session_scope const& key, HasSessions has_sessions)
+[[nodiscard]] full_handshake_reason why_not(Map const& by_key, session_scope const& key, HasSessions has_sessions)
 {
-    auto result = full_reason::nothing_stored;
+    auto result = full_handshake_reason::nothing_stored;
     session_scope first;
     first.host = key.host;
     first.service = key.service;
@@ -21,8 +21,8 @@ template <class Map, class HasSessions>
         if (at->first == key || at->first.partition != key.partition || !has_sessions(at->second))
             continue;
         if (at->first.identity == key.identity)
-            return full_reason::policy_differs;
-        result = full_reason::identity_differs;
+            return full_handshake_reason::policy_differs;
+        result = full_handshake_reason::identity_differs;
     }
     return result;
 }

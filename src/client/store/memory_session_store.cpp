@@ -20,8 +20,8 @@ struct memory_session_store::state
     using index = std::map<session_scope, entry>;
     struct entry
     {
-        std::deque<session> sessions;                   // newest first
-        full_reason note = full_reason::nothing_stored; // why it is empty
+        std::deque<session> sessions;                                       // newest first
+        full_handshake_reason note = full_handshake_reason::nothing_stored; // why it is empty
         std::list<index::iterator>::iterator use;
     };
 
@@ -71,9 +71,9 @@ struct memory_session_store::state
             if (usable && newest.protocol() == tls_version::tls12)
                 break;
             drop_front(e.sessions);
-            e.note = usable ? full_reason::tickets_in_use : full_reason::expired;
+            e.note = usable ? full_handshake_reason::tickets_in_use : full_handshake_reason::expired;
         }
-        result.reason = result.ticket ? full_reason::none : e.note;
+        result.reason = result.ticket ? full_handshake_reason::none : e.note;
         return result;
     }
 
@@ -89,7 +89,7 @@ struct memory_session_store::state
         return removed;
     }
 
-    void note(session_scope const& key, full_reason why)
+    void note(session_scope const& key, full_handshake_reason why)
     {
         used(key).note = why;
         if (by_key.size() > options.max_sessions)
@@ -120,7 +120,7 @@ struct memory_session_store::state
         if (e.sessions.empty() || e.sessions.front().protocol() == tls_version::tls12)
             return;
         drop_all(e.sessions);
-        e.note = full_reason::tickets_in_use;
+        e.note = full_handshake_reason::tickets_in_use;
     }
 
     [[nodiscard]] std::size_t held(session_scope const& key) const
@@ -210,7 +210,7 @@ catch (std::bad_alloc const&)
     // A session that could not be kept costs one full handshake.
 }
 
-void memory_session_store::note(session_scope const& key, full_reason why) noexcept
+void memory_session_store::note(session_scope const& key, full_handshake_reason why) noexcept
 try
 {
     std::lock_guard const lock{state_->mutex};

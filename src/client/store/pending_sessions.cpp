@@ -65,13 +65,13 @@ asio::awaitable<take_result> pending_sessions::take(std::shared_ptr<pending_sess
             bool const is_reusable = w->ticket.protocol() == tls_version::tls12;
             bool const is_usable = is_unexpired(w->ticket, now());
             if (is_usable && (is_ours || is_reusable))
-                result = {w->ticket, full_reason::none};
+                result = {w->ticket, full_handshake_reason::none};
             if (is_ours && !(is_usable && is_reusable))
                 self->leave(*w);
             if (result.ticket)
                 co_return result;
             if (!is_usable)
-                result.reason = full_reason::expired;
+                result.reason = full_handshake_reason::expired;
             if (is_ours)
                 continue;
             ended = w->ended_;

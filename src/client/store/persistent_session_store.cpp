@@ -56,7 +56,7 @@ namespace {
 // What one place has answered, unless another one has said more.
 void merge(take_result& result, take_result more)
 {
-    if (more.ticket || more.reason != full_reason::nothing_stored)
+    if (more.ticket || more.reason != full_handshake_reason::nothing_stored)
         result = std::move(more);
 }
 
@@ -132,7 +132,8 @@ void persistent_session_store::core::capture(session_scope const& key, session t
     if (stays_in_memory(key))
         return front->capture(key, std::move(ticket));
     if (ticket.protocol() == tls_version::tls13)
-        front->note(key, full_reason::tickets_in_use); // if it is gone when it is asked for, somebody else has it
+        front->note(key,
+                    full_handshake_reason::tickets_in_use); // if it is gone when it is asked for, somebody else has it
     if (immediate)
         write_now(key, ticket);
     else
@@ -190,7 +191,7 @@ asio::awaitable<take_result> persistent_session_store::core::take(pointer self, 
     auto result = co_await pending_sessions::take(self->pending, key, self->now_);
     if (!result.ticket)
         merge(result, co_await session_slots::take_known(self->slots_, key));
-    auto why_not_in_memory = full_reason::nothing_stored;
+    auto why_not_in_memory = full_handshake_reason::nothing_stored;
     if (!result.ticket)
     {
         auto in_memory = co_await self->front->take(key);
@@ -198,19 +199,19 @@ asio::awaitable<take_result> persistent_session_store::core::take(pointer self, 
         if (in_memory.ticket)
             result = std::move(in_memory);
     }
-    if (!result.ticket && result.reason != full_reason::lookup_failed && !self->stays_in_memory(key))
+    if (!result.ticket && result.reason != full_handshake_reason::lookup_failed && !self->stays_in_memory(key))
         merge(result, co_await session_slots::look_through(self->slots_, key));
     if (result.ticket)
     {
         if (result.ticket->protocol() == tls_version::tls13)
-            self->front->note(key, full_reason::tickets_in_use);
+            self->front->note(key, full_handshake_reason::tickets_in_use);
         co_return result;
     }
-    if (result.reason == full_reason::expired)
+    if (result.reason == full_handshake_reason::expired)
         self->front->note(key, result.reason);
-    if (result.reason == full_reason::nothing_stored)
+    if (result.reason == full_handshake_reason::nothing_stored)
         result.reason = why_not_in_memory;
-    if (result.reason == full_reason::nothing_stored)
+    if (result.reason == full_handshake_reason::nothing_stored)
         result.reason = self->slots_->why_not(key);
     co_return result;
 }
@@ -343,7 +344,7 @@ asio::awaitable<take_result> persistent_session_store::take(session_scope key)
     return core::take(core_, std::move(key));
 }
 
-void persistent_session_store::note(session_scope const& key, full_reason why) noexcept
+void persistent_session_store::note(session_scope const& key, full_handshake_reason why) noexcept
 {
     core_->front->note(key, why);
 }

@@ -146,16 +146,16 @@ asio::awaitable<take_result> session_slots::take_known(pointer self, session_sco
             if (at && at->expiry <= self->now_())
             {
                 self->table_.emptied(key, at->slot);
-                result.reason = full_reason::expired;
+                result.reason = full_handshake_reason::expired;
                 continue;
             }
         }
         if (!at)
             co_return result;
         auto one = co_await fetch(self, key, *at);
-        if (one.ticket || one.reason == full_reason::lookup_failed)
+        if (one.ticket || one.reason == full_handshake_reason::lookup_failed)
             co_return one;
-        if (one.reason != full_reason::nothing_stored)
+        if (one.reason != full_handshake_reason::nothing_stored)
             result.reason = one.reason;
     }
 }
@@ -173,15 +173,15 @@ asio::awaitable<take_result> session_slots::look_through(pointer self, session_s
             if (auto const r = self->read(record, key))
                 there.push_back({slot, r->kept_at, r->protocol, time_point::max()});
             else if (record || self->rejected_by_seal() != rejected)
-                result.reason = full_reason::record_corrupt;
+                result.reason = full_handshake_reason::record_corrupt;
         }
     }
     catch (...)
     {
         self->count_failure();
-        result.reason = full_reason::lookup_failed;
+        result.reason = full_handshake_reason::lookup_failed;
     }
-    if (result.reason == full_reason::lookup_failed || there.empty())
+    if (result.reason == full_handshake_reason::lookup_failed || there.empty())
         co_return result;
     {
         std::lock_guard const lock{self->mutex_};
@@ -189,7 +189,7 @@ asio::awaitable<take_result> session_slots::look_through(pointer self, session_s
             self->table_.seen(key, c);
     }
     auto known = co_await take_known(self, key);
-    if (!known.ticket && known.reason == full_reason::nothing_stored)
+    if (!known.ticket && known.reason == full_handshake_reason::nothing_stored)
         known.reason = result.reason;
     co_return known;
 }
@@ -215,7 +215,7 @@ asio::awaitable<take_result> session_slots::fetch(pointer self, session_scope ke
         if (r)
             result = self->open(*record, *r);
         else if (record || self->rejected_by_seal() != rejected)
-            result.reason = full_reason::record_corrupt;
+            result.reason = full_handshake_reason::record_corrupt;
         std::lock_guard const lock{self->mutex_};
         if (is_single_use)
             self->table_.emptied(key, at.slot);
@@ -227,7 +227,7 @@ asio::awaitable<take_result> session_slots::fetch(pointer self, session_scope ke
     catch (...)
     {
         self->count_failure();
-        result = {{}, full_reason::lookup_failed};
+        result = {{}, full_handshake_reason::lookup_failed};
     }
     co_return result;
 }
@@ -257,11 +257,11 @@ take_result session_slots::open(secret_bytes const& record, session_record const
     if (!decoded)
     {
         count_rejected();
-        return {{}, full_reason::record_corrupt};
+        return {{}, full_handshake_reason::record_corrupt};
     }
     if (!is_unexpired(*decoded, now_()))
-        return {{}, full_reason::expired};
-    return {std::move(decoded), full_reason::none};
+        return {{}, full_handshake_reason::expired};
+    return {std::move(decoded), full_handshake_reason::none};
 }
 
 asio::awaitable<std::size_t> session_slots::erase(pointer self, session_scope key)
@@ -288,7 +288,7 @@ asio::awaitable<std::size_t> session_slots::erase(pointer self, session_scope ke
     co_return erased;
 }
 
-full_reason session_slots::why_not(session_scope const& key) const
+full_handshake_reason session_slots::why_not(session_scope const& key) const
 {
     std::lock_guard const lock{mutex_};
     return table_.why_not(key);

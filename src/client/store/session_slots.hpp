@@ -33,7 +33,7 @@ enum class write_result
 
 /** The sessions of each key in a storage that other processes use too: in a few slots, each under a name of its own.
 
-    Failures of the storage are counted, and told by `full_reason::lookup_failed`; cancellations are thrown.
+    Failures of the storage are counted, and told by `full_handshake_reason::lookup_failed`; cancellations are thrown.
 
     @par Thread Safety
     Shared objects: safe.
@@ -75,7 +75,7 @@ public:
     static asio::awaitable<std::size_t> erase(pointer self, session_scope key);
 
     /// Why there is nothing under this key, as far as its neighbours tell.
-    [[nodiscard]] full_reason why_not(session_scope const& key) const;
+    [[nodiscard]] full_handshake_reason why_not(session_scope const& key) const;
 
     /// What this process knows of.
     [[nodiscard]] std::vector<session_scope> keys() const;

@@ -142,7 +142,7 @@ void slot_table::clear()
     by_use_.clear();
 }
 
-full_reason slot_table::why_not(session_scope const& key) const
+full_handshake_reason slot_table::why_not(session_scope const& key) const
 {
     return detail::why_not(by_key_, key, [](entry const& e) { return held_in(e) != 0; });
 }

@@ -76,7 +76,7 @@ public:
     void clear();
 
     /// Why there is nothing under this key, as far as its neighbours tell.
-    [[nodiscard]] full_reason why_not(session_scope const& key) const;
+    [[nodiscard]] full_handshake_reason why_not(session_scope const& key) const;
 
 private:
     enum class state

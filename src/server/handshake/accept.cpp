@@ -47,14 +47,14 @@ asio::awaitable<std::optional<session_cache>> ask(virtual_host_selector selector
 
 lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
 {
-    auto const missing = policy.remembers ? full_reason::unknown_session : full_reason::disabled;
+    auto const missing = policy.remembers ? full_handshake_reason::unknown_session : full_handshake_reason::disabled;
     if (hello.offers_tls13 && policy.speaks_tls13)
     {
         // The legacy session id is random filler here (RFC 8446, D.4): the name of the session is in the PSK extension.
         if (hello.psk_identities.empty())
             return {};
         if (policy.tickets)
-            return {lookup_kind::none, {}, full_reason::unknown_ticket_key};
+            return {lookup_kind::none, {}, full_handshake_reason::unknown_ticket_key};
         for (auto const& identity : hello.psk_identities)
             if (policy.storage && identity.size() == stateful_ticket_size)
                 return {lookup_kind::take, identity, missing};
@@ -63,8 +63,9 @@ lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
     // A client that takes tickets was never given an id. With a ticket, the id that it sends is its way to see whether the
     // ticket was accepted (RFC 5077, 3.4); without one, it is the filler of a client that also offers TLS 1.3.
     if (policy.tickets && hello.takes_tickets)
-        return {
-            lookup_kind::none, {}, hello.offers_ticket ? full_reason::unknown_ticket_key : full_reason::not_offered};
+        return {lookup_kind::none,
+                {},
+                hello.offers_ticket ? full_handshake_reason::unknown_ticket_key : full_handshake_reason::not_offered};
     if (hello.session_id.empty())
         return {};
     return {policy.storage ? lookup_kind::get : lookup_kind::none, hello.session_id, missing};
@@ -419,20 +420,20 @@ void acceptor::apply_groups()
         throw std::bad_alloc{};
 }
 
-full_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const& origin) const
+full_handshake_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const& origin) const
 {
     unsigned size = 0;
     auto const* const made_in = ::SSL_SESSION_get0_id_context(candidate, &size);
-    if (auto const difference = compare({made_in, size}, id_context_); difference != full_reason::none)
+    if (auto const difference = compare({made_in, size}, id_context_); difference != full_handshake_reason::none)
         return difference;
     // The verify result alone says nothing: it is X509_V_OK as well where there was nothing to verify.
     int const mode = ::SSL_get_verify_mode(ssl_);
     bool const has_peer = ::SSL_SESSION_get0_peer(candidate) != nullptr;
     if ((mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0 && !has_peer)
-        return full_reason::unverified;
+        return full_handshake_reason::unverified;
     if ((mode & SSL_VERIFY_PEER) != 0 && origin.verify_result != X509_V_OK)
-        return full_reason::unverified;
-    return full_reason::none;
+        return full_handshake_reason::unverified;
+    return full_handshake_reason::none;
 }
 
 asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> acceptor::look_up() const
@@ -483,7 +484,8 @@ void acceptor::found(lookup<with_epoch<std::optional<secret_bytes>>> answer)
         core().storage_errors.fetch_add(1, std::memory_order_relaxed);
     if (answer.status != lookup_status::answered)
     {
-        reason_ = answer.status == lookup_status::late ? full_reason::lookup_late : full_reason::lookup_failed;
+        reason_ = answer.status == lookup_status::late ? full_handshake_reason::lookup_late
+                                                       : full_handshake_reason::lookup_failed;
         return;
     }
     auto const& record = answer.value->value;
@@ -493,7 +495,7 @@ void acceptor::found(lookup<with_epoch<std::optional<secret_bytes>>> answer)
     if (auto const stored = core().decode(*record))
         consider(*stored);
     else
-        reason_ = full_reason::record_corrupt;
+        reason_ = full_handshake_reason::record_corrupt;
 }
 
 void acceptor::consider(session const& stored)
@@ -502,14 +504,14 @@ void acceptor::consider(session const& stored)
     auto copy = stored.copy();
     if (!copy)
     {
-        reason_ = full_reason::record_corrupt;
+        reason_ = full_handshake_reason::record_corrupt;
         return;
     }
     on_session_offered(copy.get());
     reason_ = core().judge(copy.get(), stored.origin());
-    if (reason_ == full_reason::none)
+    if (reason_ == full_handshake_reason::none)
         reason_ = check_policy(copy.get(), stored.origin());
-    if (reason_ != full_reason::none)
+    if (reason_ != full_handshake_reason::none)
         return;
     origin_ = stored.origin();
     fetched_ = std::move(copy);
@@ -520,10 +522,10 @@ SSL_SESSION* acceptor::on_get_session(byte_view id) const noexcept
     return fetched_ && std::ranges::equal(id, as_bytes(plan_.name)) ? fetched_.get() : nullptr;
 }
 
-void acceptor::on_ticket(full_reason judgement, session_origin const& origin) noexcept
+void acceptor::on_ticket(full_handshake_reason judgement, session_origin const& origin) noexcept
 {
     reason_ = judgement;
-    if (judgement != full_reason::none)
+    if (judgement != full_handshake_reason::none)
         return;
     opened_ticket_ = true;
     origin_ = origin;
@@ -637,10 +639,10 @@ void acceptor::finish()
             info_.session_age = std::chrono::floor<std::chrono::seconds>(core().options.now() - origin_->verified_at);
     }
     else
-        info_.reason = is_external                    ? full_reason::external_psk
-                       : is_old                       ? full_reason::old_protocol
-                       : reason_ == full_reason::none ? full_reason::not_acceptable
-                                                      : reason_;
+        info_.reason = is_external                              ? full_handshake_reason::external_psk
+                       : is_old                                 ? full_handshake_reason::old_protocol
+                       : reason_ == full_handshake_reason::none ? full_handshake_reason::not_acceptable
+                                                                : reason_;
     bool const is_accepted = ::SSL_get_early_data_status(ssl_) == SSL_EARLY_DATA_ACCEPTED;
     info_.early_data = is_accepted                ? early_data_status::accepted
                        : hello_.offers_early_data ? early_data_status::rejected

@@ -105,12 +105,12 @@ std::string cache_core::groups(SSL_CTX* context)
     return *groups_;
 }
 
-full_reason cache_core::judge(SSL_SESSION const* candidate, session_origin const& origin) const
+full_handshake_reason cache_core::judge(SSL_SESSION const* candidate, session_origin const& origin) const
 {
     auto const now = options.now();
     auto const issued = std::chrono::system_clock::from_time_t(issued_at(candidate));
     if (now - issued >= std::chrono::seconds{::SSL_SESSION_get_timeout(candidate)})
-        return full_reason::expired;
+        return full_handshake_reason::expired;
     return check_age(origin, now, options.max_session_age);
 }
 

@@ -59,7 +59,7 @@ public:
     [[nodiscard]] std::string groups(SSL_CTX* context);
 
     /// Whether a session of these times may be resumed now, by the rules that OpenSSL does not apply.
-    [[nodiscard]] full_reason judge(SSL_SESSION const* candidate, session_origin const& origin) const;
+    [[nodiscard]] full_handshake_reason judge(SSL_SESSION const* candidate, session_origin const& origin) const;
 
     /// How long a session that is issued now may be resumed.
     [[nodiscard]] std::chrono::seconds lifetime(session_origin const& origin) const;

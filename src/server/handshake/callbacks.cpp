@@ -237,10 +237,10 @@ int on_ticket_sealing(SSL* ssl, void*) noexcept
 }
 
 // The key is there and the ticket does not open: its key was derived under another policy, or somebody has changed it.
-full_reason why_not_opened(cache_core const& core, byte_view name)
+full_handshake_reason why_not_opened(cache_core const& core, byte_view name)
 {
-    return core.tickets && core.tickets->knows(name, core.options.now()) ? full_reason::policy_differs
-                                                                         : full_reason::unknown_ticket_key;
+    return core.tickets && core.tickets->knows(name, core.options.now()) ? full_handshake_reason::policy_differs
+                                                                         : full_handshake_reason::unknown_ticket_key;
 }
 
 SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* opened, unsigned char const* name, std::size_t name_size,
@@ -259,12 +259,12 @@ try
     if (a != nullptr)
         a->on_session_offered(opened);
     auto const origin = read_appdata(opened);
-    auto judgement = origin ? core->judge(opened, *origin) : full_reason::record_corrupt;
-    if (judgement == full_reason::none && a != nullptr)
+    auto judgement = origin ? core->judge(opened, *origin) : full_handshake_reason::record_corrupt;
+    if (judgement == full_handshake_reason::none && a != nullptr)
         judgement = a->check_policy(opened, *origin);
     if (a != nullptr)
         a->on_ticket(judgement, origin.value_or(session_origin{}));
-    if (judgement != full_reason::none)
+    if (judgement != full_handshake_reason::none)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     // A TLS 1.3 client uses a ticket once, so it needs the next one.
     bool const renew =

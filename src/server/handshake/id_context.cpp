@@ -28,11 +28,11 @@ id_context make_id_context(policy_tag const& policy, std::string_view server_nam
     return result;
 }
 
-full_reason compare(byte_view made, id_context const& now) noexcept
+full_handshake_reason compare(byte_view made, id_context const& now) noexcept
 {
     if (made.size() != now.size() || !std::equal(now.begin(), now.begin() + half, made.begin()))
-        return full_reason::policy_differs;
-    return std::ranges::equal(made, now) ? full_reason::none : full_reason::name_differs;
+        return full_handshake_reason::policy_differs;
+    return std::ranges::equal(made, now) ? full_handshake_reason::none : full_handshake_reason::name_differs;
 }
 
 } // namespace reprise::detail

@@ -22,6 +22,6 @@ using id_context = std::array<unsigned char, SSL_MAX_SID_CTX_LENGTH>;
 [[nodiscard]] id_context make_id_context(policy_tag const& policy, std::string_view server_name);
 
 /// Whether a session that was made in one context may be resumed in the other: `none`, `policy_differs` or `name_differs`.
-[[nodiscard]] full_reason compare(byte_view made, id_context const& now) noexcept;
+[[nodiscard]] full_handshake_reason compare(byte_view made, id_context const& now) noexcept;
 
 } // namespace reprise::detail

@@ -135,7 +135,7 @@ TEST_CASE_FIXTURE(fixture, "without Redis a process keeps its own sessions, and 
     server.kill();
     CHECK(test::eventually([&] { return storage->connection_stats().state == redis_state::open; }));
     CHECK(test::error_of(storage->get("a")) == storage_condition::unchanged);
-    CHECK(done(store->take(key_of_host("a"))).reason == full_reason::lookup_failed);
+    CHECK(done(store->take(key_of_host("a"))).reason == full_handshake_reason::lookup_failed);
     done(store->insert(key_of_host("b"), away));
     CHECK(same(done(store->take(key_of_host("b"))).ticket, away));
     CHECK(store->stats().storage_errors >= 2);

@@ -250,7 +250,7 @@ TEST_CASE_FIXTURE(fixture, "a record that was put under another key is refused b
         auto const before = store->stats().rejected;
         auto const got = done(store->take(key_of_host("b")));
         CHECK_FALSE(got.ticket);
-        CHECK(got.reason == full_reason::record_corrupt);
+        CHECK(got.reason == full_handshake_reason::record_corrupt);
         CHECK(store->stats().rejected > before);
         CHECK(done(store->take(key_of_host("a"))).ticket);
         inner->records.clear();
@@ -276,7 +276,7 @@ TEST_CASE_TEMPLATE("an expired session is not handed out, neither by this proces
             f.time.advance(3s);
             got = f.done(asked->take(key));
             CHECK_FALSE(got.ticket);
-            CHECK(got.reason == full_reason::expired);
+            CHECK(got.reason == full_handshake_reason::expired);
             CHECK_FALSE(f.done(asked->take(key)).ticket);
         }
 }
@@ -293,7 +293,7 @@ TEST_CASE_FIXTURE(fixture, "an expired session that the storage has kept too lon
         time.advance(61s);
         auto const got = done(persistent_session_store::make(options)->take(key));
         CHECK_FALSE(got.ticket);
-        CHECK(got.reason == full_reason::expired);
+        CHECK(got.reason == full_handshake_reason::expired);
         inner->records.clear();
     }
 }
@@ -354,12 +354,12 @@ TEST_CASE_FIXTURE(fixture, "another key opens nothing and finds nothing; with th
     auto const stranger = persistent_session_store::make(theirs);
     auto const got = done(stranger->take(key));
     CHECK_FALSE(got.ticket);
-    CHECK(got.reason == full_reason::record_corrupt);
+    CHECK(got.reason == full_handshake_reason::record_corrupt);
     CHECK(stranger->stats().rejected == 1);
 
     theirs.name_key = {};
     auto const further = persistent_session_store::make(theirs);
-    CHECK(done(further->take(key)).reason == full_reason::nothing_stored);
+    CHECK(done(further->take(key)).reason == full_handshake_reason::nothing_stored);
     CHECK(further->stats().rejected == 0);
     CHECK(done(persistent_session_store::make(mine)->take(key)).ticket); // nobody has harmed it
 }
@@ -397,7 +397,7 @@ TEST_CASE_FIXTURE(fixture, "a record that was changed anywhere is a counted miss
             record.data()[at] ^= 1;
             auto const got = done(store->take(key));
             CHECK_FALSE(got.ticket);
-            CHECK(got.reason == full_reason::record_corrupt);
+            CHECK(got.reason == full_handshake_reason::record_corrupt);
             CHECK(store->stats().rejected == ++rejected);
         }
         inner->records.begin()->second = original;
@@ -440,7 +440,7 @@ TEST_CASE_FIXTURE(fixture, "a record that makes no sense is a counted miss, with
         CHECK_FALSE(got.ticket);
         CHECK(asked->stats().rejected > 0);
         if (asked == next)
-            CHECK(got.reason == full_reason::record_corrupt);
+            CHECK(got.reason == full_handshake_reason::record_corrupt);
         if (inner->records.empty()) // it was taken
             break;
     }
@@ -524,7 +524,7 @@ TEST_CASE_FIXTURE(fixture, "a ticket that is being written is waited for, and th
         run_until([&] { return got.has_value(); });
         CHECK(got->ticket.has_value() == !stolen);
         if (stolen)
-            CHECK(got->reason == full_reason::tickets_in_use);
+            CHECK(got->reason == full_handshake_reason::tickets_in_use);
     }
 }
 
@@ -721,8 +721,8 @@ TEST_CASE_FIXTURE(fixture, "a storage that fails costs resumptions; forgetting s
     auto const key = key_of_host("a");
     done(store->insert(key, make_session()));
     faulty->set_plan([](storage_operation, std::size_t) { return storage_fault::fail; });
-    CHECK(done(store->take(key)).reason == full_reason::lookup_failed);
-    CHECK(done(store->take(key_of_host("b"))).reason == full_reason::lookup_failed);
+    CHECK(done(store->take(key)).reason == full_handshake_reason::lookup_failed);
+    CHECK(done(store->take(key_of_host("b"))).reason == full_handshake_reason::lookup_failed);
     CHECK(store->stats().storage_errors == 2);
     CHECK_THROWS_AS((void)done(store->remove(key)), system_error);
     done(store->insert(key, make_session())); // known again, in memory
@@ -818,18 +818,18 @@ TEST_CASE_TEMPLATE("a store says why there is nothing", On, on_memory, on_anothe
     On f;
     auto const store = f.store_on(f.storage);
     auto const key = key_of_host("a");
-    CHECK(f.done(store->take(key)).reason == full_reason::nothing_stored);
+    CHECK(f.done(store->take(key)).reason == full_handshake_reason::nothing_stored);
     f.done(store->insert(key, make_session()));
     auto other = key;
     other.policy = "q";
-    CHECK(f.done(store->take(other)).reason == full_reason::policy_differs);
+    CHECK(f.done(store->take(other)).reason == full_handshake_reason::policy_differs);
     other = key;
     other.identity = "i";
-    CHECK(f.done(store->take(other)).reason == full_reason::identity_differs);
-    CHECK(f.done(store->take(key)).reason == full_reason::none);
-    CHECK(f.done(store->take(key)).reason == full_reason::tickets_in_use);
-    store->note(key, full_reason::alerted);
-    CHECK(f.done(store->take(key)).reason == full_reason::alerted);
+    CHECK(f.done(store->take(other)).reason == full_handshake_reason::identity_differs);
+    CHECK(f.done(store->take(key)).reason == full_handshake_reason::none);
+    CHECK(f.done(store->take(key)).reason == full_handshake_reason::tickets_in_use);
+    store->note(key, full_handshake_reason::alerted);
+    CHECK(f.done(store->take(key)).reason == full_handshake_reason::alerted);
 }
 
 TEST_CASE_FIXTURE(fixture, "processes do not write over each other's tickets while there is room")
@@ -863,7 +863,7 @@ TEST_CASE_FIXTURE(fixture, "tickets that another process has taken are in use")
     auto const store = store_on(inner);
     done(store->insert(key, make_session()));
     CHECK(done(store_on(inner)->take(key)).ticket);
-    CHECK(done(store->take(key)).reason == full_reason::tickets_in_use);
+    CHECK(done(store->take(key)).reason == full_handshake_reason::tickets_in_use);
 }
 
 TEST_CASE_FIXTURE(fixture, "a process that forgets where sessions are looks for them")

@@ -108,7 +108,8 @@ struct fixture : test::store_fixture
     }
 
     // Why the only entry of a file is skipped; `none` if it is not.
-    full_reason judged(session const& ticket, import_policy policy, session_scope const& owner = key_of_host("a"))
+    full_handshake_reason judged(session const& ticket, import_policy policy,
+                                 session_scope const& owner = key_of_host("a"))
     {
         write_records({detail::write_record(owner, ticket, 0)});
         policy.now = time;
@@ -118,7 +119,7 @@ struct fixture : test::store_fixture
         CHECK(report.imported + report.skipped == 1);
         CHECK(store->size() == report.imported);
         CHECK(report.first_skipped.size() == report.skipped);
-        return report.skipped == 0 ? full_reason::none : report.first_skipped.front().reason;
+        return report.skipped == 0 ? full_handshake_reason::none : report.first_skipped.front().reason;
     }
 
     test::temporary_directory const directory;
@@ -159,7 +160,7 @@ TEST_CASE_FIXTURE(fixture, "tickets leave the store that is exported; TLS 1.2 se
     CHECK(store->size() == 1);
     auto const got = done(store->take(key_of_host("a")));
     CHECK_FALSE(got.ticket);
-    CHECK(got.reason == full_reason::tickets_in_use);
+    CHECK(got.reason == full_handshake_reason::tickets_in_use);
 }
 
 TEST_CASE_FIXTURE(fixture, "a persistent store gives and takes as well, more than it can write at a time")
@@ -286,7 +287,7 @@ TEST_CASE_FIXTURE(fixture, "a byte that was changed costs the entry that it is i
         CHECK(report.imported < 5);
         CHECK(report.imported == store->size());
         for (auto const& skipped : report.first_skipped)
-            CHECK(skipped.reason == full_reason::record_corrupt);
+            CHECK(skipped.reason == full_handshake_reason::record_corrupt);
     }
 }
 
@@ -302,7 +303,7 @@ TEST_CASE_FIXTURE(fixture, "one damaged entry costs itself alone")
     CHECK(report.imported == 3);
     REQUIRE(report.skipped == 1);
     CHECK(report.first_skipped[0].index == 0);
-    CHECK(report.first_skipped[0].reason == full_reason::record_corrupt);
+    CHECK(report.first_skipped[0].reason == full_handshake_reason::record_corrupt);
     CHECK(same(done(store->take(key_of_host("a"))).ticket, made[2]));
     CHECK(same(done(store->take(key_of_host("a"))).ticket, made[1]));
     CHECK_FALSE(done(store->take(key_of_host("a"))).ticket);
@@ -402,7 +403,7 @@ TEST_CASE_FIXTURE(fixture, "entries that are no sessions, or of another version,
     for (std::size_t i = 0; i < 4; ++i)
     {
         CHECK(report.first_skipped[i].index == (i == 0 ? 0 : i + 1));
-        CHECK(report.first_skipped[i].reason == full_reason::record_corrupt);
+        CHECK(report.first_skipped[i].reason == full_handshake_reason::record_corrupt);
     }
 }
 
@@ -427,32 +428,34 @@ TEST_CASE_FIXTURE(fixture, "the importer refuses what its policy would not have 
         return make_session(recipe);
     };
     auto const good = at([](auto&) {});
-    CHECK(judged(good, {}) == full_reason::none);
-    CHECK(judged(good, {.max_session_age = 59min}) == full_reason::age_cap);
-    CHECK(judged(at([&](auto& r) { r.lifetime = 59min; }), {}) == full_reason::expired);
-    CHECK(judged(at([&](auto& r) { r.issued = time.now() + 1h; }), {}) == full_reason::expired);
-    CHECK(judged(at([&](auto& r) { r.origin.chain_expiry = time.now() - 1s; }), {}) == full_reason::chain_expired);
+    CHECK(judged(good, {}) == full_handshake_reason::none);
+    CHECK(judged(good, {.max_session_age = 59min}) == full_handshake_reason::age_cap);
+    CHECK(judged(at([&](auto& r) { r.lifetime = 59min; }), {}) == full_handshake_reason::expired);
+    CHECK(judged(at([&](auto& r) { r.issued = time.now() + 1h; }), {}) == full_handshake_reason::expired);
+    CHECK(judged(at([&](auto& r) { r.origin.chain_expiry = time.now() - 1s; }), {}) ==
+          full_handshake_reason::chain_expired);
 
     auto const unverified = at([](auto& r) { r.origin.verify_result = X509_V_ERR_CERT_UNTRUSTED; });
-    CHECK(judged(unverified, {}) == full_reason::unverified);
-    CHECK(judged(unverified, {.verify_peer = false}) == full_reason::none);
+    CHECK(judged(unverified, {}) == full_handshake_reason::unverified);
+    CHECK(judged(unverified, {.verify_peer = false}) == full_handshake_reason::none);
 
     auto mutual = key_of_host("a");
     mutual.identity = "client certificate";
-    CHECK(judged(good, {}, mutual) == full_reason::disabled);
-    CHECK(judged(good, {.mutual_tls = true}, mutual) == full_reason::none);
+    CHECK(judged(good, {}, mutual) == full_handshake_reason::disabled);
+    CHECK(judged(good, {.mutual_tls = true}, mutual) == full_handshake_reason::none);
 
     int asked = 0;
     import_policy own;
     own.accepts = [&](session_scope const& k, session const& s)
     {
         ++asked;
-        return k.host == "a" && s.protocol() == tls_version::tls13 ? full_reason::none : full_reason::policy_differs;
+        return k.host == "a" && s.protocol() == tls_version::tls13 ? full_handshake_reason::none
+                                                                   : full_handshake_reason::policy_differs;
     };
-    CHECK(judged(good, own) == full_reason::none);
-    CHECK(judged(good, own, key_of_host("b")) == full_reason::policy_differs);
+    CHECK(judged(good, own) == full_handshake_reason::none);
+    CHECK(judged(good, own, key_of_host("b")) == full_handshake_reason::policy_differs);
     CHECK(asked == 2);
-    CHECK(judged(unverified, own) == full_reason::unverified);
+    CHECK(judged(unverified, own) == full_handshake_reason::unverified);
     CHECK(asked == 2); // after all others
 }
 
@@ -472,7 +475,8 @@ TEST_CASE_FIXTURE(fixture, "what the caller's judgement throws leaves file and s
 {
     write();
     import_policy policy;
-    policy.accepts = [](session_scope const&, session const&) -> full_reason { throw std::runtime_error{"no"}; };
+    policy.accepts = [](session_scope const&, session const&) -> full_handshake_reason
+    { throw std::runtime_error{"no"}; };
     auto const store = make_store();
     CHECK_THROWS_AS((void)done(import_sessions(*store, path, key, policy)), std::runtime_error);
     CHECK(store->size() == 0);
@@ -587,7 +591,7 @@ TEST_CASE_FIXTURE(fixture, "the work on the file is not the io_context's, and a 
         threads.insert(std::this_thread::get_id());
         asio::post(io, [&] { cancel.emit(asio::cancellation_type::terminal); }); // io runs meanwhile
         std::this_thread::sleep_for(10ms);
-        return full_reason::none;
+        return full_handshake_reason::none;
     };
     auto const storage = testing::faulty_storage::make(memory_storage::make());
     storage->set_plan([](testing::storage_operation, std::size_t) { return testing::storage_fault::hang; });
@@ -619,7 +623,7 @@ TEST_CASE_FIXTURE(fixture, "a context may go while a thread is at work")
     {
         begun = true;
         std::this_thread::sleep_for(5ms);
-        return full_reason::none;
+        return full_handshake_reason::none;
     };
     std::weak_ptr<int> copies;
     for (bool const in_strand : {false, true})

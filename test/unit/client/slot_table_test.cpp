@@ -158,15 +158,15 @@ TEST_CASE_FIXTURE(fixture, "neighbours tell why there is nothing")
     identity.identity = "i";
     auto partition = key;
     partition.partition = "x";
-    CHECK(table.why_not(key) == full_reason::nothing_stored);
+    CHECK(table.why_not(key) == full_handshake_reason::nothing_stored);
     write(tls13, 1);
-    CHECK(table.why_not(key) == full_reason::nothing_stored); // itself is no neighbour
-    CHECK(table.why_not(policy) == full_reason::policy_differs);
-    CHECK(table.why_not(identity) == full_reason::identity_differs);
-    CHECK(table.why_not(partition) == full_reason::nothing_stored);
-    CHECK(table.why_not(key_of_host("b")) == full_reason::nothing_stored);
+    CHECK(table.why_not(key) == full_handshake_reason::nothing_stored); // itself is no neighbour
+    CHECK(table.why_not(policy) == full_handshake_reason::policy_differs);
+    CHECK(table.why_not(identity) == full_handshake_reason::identity_differs);
+    CHECK(table.why_not(partition) == full_handshake_reason::nothing_stored);
+    CHECK(table.why_not(key_of_host("b")) == full_handshake_reason::nothing_stored);
     (void)table.newest(key);
-    CHECK(table.why_not(policy) == full_reason::nothing_stored);
+    CHECK(table.why_not(policy) == full_handshake_reason::nothing_stored);
 }
 
 TEST_SUITE_END();

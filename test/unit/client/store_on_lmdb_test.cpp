@@ -68,7 +68,7 @@ TEST_CASE_FIXTURE(fixture, "sessions are there after a restart: tickets newest f
     CHECK_FALSE(done(store->take(key_of_host("a"))).ticket);
     CHECK(same(done(store->take(key_of_host("b"))).ticket, reusable));
     time.advance(6min);
-    CHECK(done(store->take(key_of_host("b"))).reason == full_reason::expired);
+    CHECK(done(store->take(key_of_host("b"))).reason == full_handshake_reason::expired);
 }
 
 TEST_CASE_FIXTURE(fixture, "the file shows no host name and no ticket, unless it is not to be sealed")

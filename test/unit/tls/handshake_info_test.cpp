@@ -14,30 +14,31 @@ TEST_CASE("a session may be used up to max_age after the verification, and while
 {
     time_point const t{std::chrono::hours{24 * 365 * 50}};
     session_origin const origin{t, t + 10h};
-    CHECK(check_age(origin, t, 1h) == full_reason::none);
-    CHECK(check_age(origin, t + 1h - 1ns, 1h) == full_reason::none);
-    CHECK(check_age(origin, t + 1h, 1h) == full_reason::age_cap);
-    CHECK(check_age(origin, t - 1ns, 1h) == full_reason::age_cap); // verified in the future: a clock went back
-    CHECK(check_age(origin, t + 10h - 1ns, 24h) == full_reason::none);
-    CHECK(check_age(origin, t + 10h, 24h) == full_reason::chain_expired);
+    CHECK(check_age(origin, t, 1h) == full_handshake_reason::none);
+    CHECK(check_age(origin, t + 1h - 1ns, 1h) == full_handshake_reason::none);
+    CHECK(check_age(origin, t + 1h, 1h) == full_handshake_reason::age_cap);
+    CHECK(check_age(origin, t - 1ns, 1h) ==
+          full_handshake_reason::age_cap); // verified in the future: a clock went back
+    CHECK(check_age(origin, t + 10h - 1ns, 24h) == full_handshake_reason::none);
+    CHECK(check_age(origin, t + 10h, 24h) == full_handshake_reason::chain_expired);
 }
 
 TEST_CASE("no time overflows")
 {
     auto const last = time_point::max();
-    CHECK(check_age({last, last}, time_point{}, 24h) == full_reason::age_cap);
-    CHECK(check_age({time_point{}, last}, last, 24h) == full_reason::age_cap);
-    CHECK(check_age({last, last}, last, 24h) == full_reason::chain_expired);
+    CHECK(check_age({last, last}, time_point{}, 24h) == full_handshake_reason::age_cap);
+    CHECK(check_age({time_point{}, last}, last, 24h) == full_handshake_reason::age_cap);
+    CHECK(check_age({last, last}, last, 24h) == full_handshake_reason::chain_expired);
 }
 
 TEST_CASE("every reason and kind has a name of its own")
 {
     std::set<std::string_view> names;
     for (std::size_t i = 0; i < full_reason_count; ++i)
-        names.insert(to_string(static_cast<full_reason>(i)));
+        names.insert(to_string(static_cast<full_handshake_reason>(i)));
     CHECK(names.size() == full_reason_count);
     CHECK_FALSE(names.contains("unknown"));
-    CHECK(to_string(static_cast<full_reason>(full_reason_count)) == "unknown");
+    CHECK(to_string(static_cast<full_handshake_reason>(full_reason_count)) == "unknown");
 
     std::set<std::string_view> kinds;
     for (int i = 0; i < 6; ++i)

@@ -79,13 +79,13 @@ public:
 
     /// What it has chosen, and why not, if nothing.
     [[nodiscard]] std::optional<session> const& offered() const noexcept { return offered_; }
-    [[nodiscard]] full_reason reason() const noexcept { return reason_; }
+    [[nodiscard]] full_handshake_reason reason() const noexcept { return reason_; }
 
     /// Whether sessions of the current connection may be used by other contexts and processes.
     [[nodiscard]] bool is_shared() const noexcept { return is_shared_; }
 
     /// Drop the sessions of this peer, and let the store remember why.
-    [[nodiscard]] asio::awaitable<void> forget_session(full_reason why);
+    [[nodiscard]] asio::awaitable<void> forget_session(full_handshake_reason why);
 
     /// Decide how much goes early, after what is offered has been decided: the first bytes, so many, of `wanted`.
     [[nodiscard]] byte_view plan_early(SSL* ssl, early_data const& wanted);
@@ -154,12 +154,12 @@ private:
     [[nodiscard]] bool is_repeatable(SSL const* ssl) const noexcept;
     [[nodiscard]] bool identity_is_known(SSL const* ssl) const noexcept;
     [[nodiscard]] bool used_external_psk(SSL* ssl) const;
-    full_reason begin_origin(SSL* ssl);
+    full_handshake_reason begin_origin(SSL* ssl);
     void ask_for_tickets() noexcept;
     /// How long to wait for the store; zero for one that answers at once.
     [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
 
-    [[nodiscard]] full_reason judge(SSL* ssl, session const& candidate) const;
+    [[nodiscard]] full_handshake_reason judge(SSL* ssl, session const& candidate) const;
 
     /// Offer this session if every rule allows it; else note why not.
     void offer(SSL* ssl, session const& candidate);
@@ -193,7 +193,7 @@ private:
     bool is_exact_ = false;        // offered_ is not from the store
     std::size_t early_size_ = 0;
     early_data_reason early_reason_ = early_data_reason::not_asked;
-    full_reason reason_ = full_reason::nothing_stored;
+    full_handshake_reason reason_ = full_handshake_reason::nothing_stored;
     bool verified_ = false;
     bool captured_ = false;
     session_origin origin_;
@@ -201,8 +201,8 @@ private:
     handshake_info info_;
 };
 
-/// Whether `candidate` may be offered at `now`: `full_reason::none`, or why not.
-[[nodiscard]] full_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
-                                    bool must_be_verified) noexcept;
+/// Whether `candidate` may be offered at `now`: `full_handshake_reason::none`, or why not.
+[[nodiscard]] full_handshake_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
+                                              bool must_be_verified) noexcept;
 
 } // namespace reprise::detail

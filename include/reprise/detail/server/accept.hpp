@@ -43,7 +43,8 @@ struct lookup_plan
 {
     lookup_kind kind = lookup_kind::none;
     std::string name{};
-    full_reason otherwise = full_reason::not_offered; ///< why the handshake runs in full if nothing else is found out
+    full_handshake_reason otherwise =
+        full_handshake_reason::not_offered; ///< why the handshake runs in full if nothing else is found out
 };
 
 /// How a server is set up, as far as it decides what a ClientHello can be looked up by.
@@ -120,8 +121,8 @@ public:
     int on_client_hello(SSL* ssl, int* alert);
     SSL_SESSION* on_get_session(byte_view id) const noexcept;
     void on_new_session(SSL_SESSION* live) noexcept;
-    [[nodiscard]] full_reason check_policy(SSL_SESSION* candidate, session_origin const& origin) const;
-    void on_ticket(full_reason judgement, session_origin const& origin) noexcept;
+    [[nodiscard]] full_handshake_reason check_policy(SSL_SESSION* candidate, session_origin const& origin) const;
+    void on_ticket(full_handshake_reason judgement, session_origin const& origin) noexcept;
     void on_session_offered(SSL_SESSION const* offered) noexcept;
     void on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept;
     [[nodiscard]] bool seals_ticket() noexcept;
@@ -179,7 +180,7 @@ private:
     lookup_plan plan_;
     ssl_session_ptr fetched_;
     storage_epoch fetched_in_; // of the storage when it was taken for early data
-    full_reason reason_ = full_reason::not_offered;
+    full_handshake_reason reason_ = full_handshake_reason::not_offered;
     std::optional<session_origin> origin_; // of the session that was accepted, or of this full handshake
     bool is_fresh_ = false;                // origin_ is of this full handshake
     bool opened_ticket_ = false;
