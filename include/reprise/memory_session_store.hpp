@@ -50,7 +50,7 @@ public:
     asio::awaitable<void> clear() override;
     asio::awaitable<void> drain() override;
     asio::awaitable<std::vector<kept_session>> release(session_filter wanted) override;
-    [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
+    [[nodiscard]] bool is_immediate() const noexcept override { return true; }
     [[nodiscard]] std::size_t size() const override;
 
     /// The memory that they take, in bytes, as `max_bytes` counts it.

@@ -138,7 +138,7 @@ public:
     [[nodiscard]] std::size_t size() const override;
 
     /// True for an immediate_storage.
-    [[nodiscard]] bool answers_at_once() const noexcept override;
+    [[nodiscard]] bool is_immediate() const noexcept override;
 
     [[nodiscard]] persistent_session_store_stats stats() const;
 

@@ -317,7 +317,7 @@ public:
     asio::awaitable<void> clear() override { co_return; }
     asio::awaitable<void> drain() override { co_return; }
     [[nodiscard]] std::size_t size() const override { return 0; }
-    [[nodiscard]] bool answers_at_once() const noexcept override { return false; }
+    [[nodiscard]] bool is_immediate() const noexcept override { return false; }
 
     asio::steady_timer answer;
     bool is_asked = false;

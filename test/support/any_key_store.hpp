@@ -50,7 +50,7 @@ public:
 
     reprise::asio::awaitable<void> drain() override { co_return; }
     [[nodiscard]] std::size_t size() const override { return sessions.size(); }
-    [[nodiscard]] bool answers_at_once() const noexcept override { return true; }
+    [[nodiscard]] bool is_immediate() const noexcept override { return true; }
 
     std::deque<reprise::session> sessions; ///< newest first
     bool repeats = false;                  ///< the newest is handed out again and again, and no other is kept

@@ -391,7 +391,7 @@ void client_connection::ask_for_tickets() noexcept
 
 std::chrono::milliseconds client_connection::lookup_limit() const noexcept
 {
-    return store_->answers_at_once() ? std::chrono::milliseconds{0} : options_.lookup_deadline;
+    return store_->is_immediate() ? std::chrono::milliseconds{0} : options_.lookup_deadline;
 }
 
 namespace {

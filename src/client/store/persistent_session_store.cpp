@@ -379,7 +379,7 @@ std::size_t persistent_session_store::size() const
     return core_->size();
 }
 
-bool persistent_session_store::answers_at_once() const noexcept
+bool persistent_session_store::is_immediate() const noexcept
 {
     return core_->immediate != nullptr;
 }

@@ -40,7 +40,7 @@ TEST_CASE_FIXTURE(fixture, "the next process has the sessions: tickets newest fi
     auto const reusable = make_session({.version = TLS1_2_VERSION});
     {
         auto const store = store_on(open());
-        CHECK_FALSE(store->answers_at_once());
+        CHECK_FALSE(store->is_immediate());
         for (int i = 0; i < 3; ++i)
         {
             made.push_back(make_session());

@@ -973,12 +973,12 @@ TEST_CASE("a store answers at once where its storage does, and needs no executor
     auto options = f.options(f.storage);
     options.executor = {};
     auto const store = persistent_session_store::make(options);
-    CHECK(store->answers_at_once());
+    CHECK(store->is_immediate());
     test::now(store->insert(key_of_host("a"), make_session()));
     CHECK(store->stats().stored == 1);
     CHECK(test::now(store->take(key_of_host("a"))).ticket);
     on_another g;
-    CHECK_FALSE(g.store_on(g.storage)->answers_at_once());
+    CHECK_FALSE(g.store_on(g.storage)->is_immediate());
 }
 
 TEST_CASE_FIXTURE(fixture, "what is sealed already is not sealed twice")
