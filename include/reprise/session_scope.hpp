@@ -39,6 +39,8 @@ struct session_scope
     friend auto operator<=>(session_scope const&, session_scope const&) = default;
 };
 
+using session_key [[deprecated("reprise::session_scope")]] = session_scope;
+
 /// Whether both name the same server, whoever asks and however.
 [[nodiscard]] inline bool same_peer(session_scope const& a, session_scope const& b) noexcept
 {

@@ -27,6 +27,8 @@ struct take_result
     full_handshake_reason reason = full_handshake_reason::nothing_stored;
 };
 
+using lease [[deprecated("reprise::take_result")]] = take_result;
+
 /// A session and whose it is.
 struct kept_session
 {
