@@ -2,7 +2,7 @@
 #include "ends.hpp"
 
 #include <reprise/client_stream.hpp>
-#include <reprise/detail/server/accept.hpp>
+#include <reprise/detail/server/server_handshake.hpp>
 #include <reprise/memory_session_store.hpp>
 #include <reprise/server_stream.hpp>
 
@@ -243,7 +243,7 @@ private:
     std::function<void()> input_arrived_; // goes before io_: it holds the coroutine
     asio::ssl::context tls_;
     reprise::session_cache cache_;
-    std::optional<reprise::detail::acceptor> accept_; // outlives the SSL, which points to it
+    std::optional<reprise::detail::server_handshake> accept_; // outlives the SSL, which points to it
     std::optional<reprise::detail::tls_engine> engine_;
     bool is_connected_ = false;
     bool done_ = false;

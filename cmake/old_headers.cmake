@@ -44,7 +44,7 @@ set(reprise_old_headers
     io/tls_stream.hpp detail/stream/tls_stream.hpp
     io/watchdog.hpp detail/async/watchdog.hpp
     io/within.hpp detail/async/within.hpp
-    server/accept.hpp detail/server/accept.hpp
+    server/accept.hpp detail/server/server_handshake.hpp
     server/early_data_options.hpp early_data_options.hpp
     server/replay_guard.hpp replay_guard.hpp
     server/server_options.hpp server_options.hpp

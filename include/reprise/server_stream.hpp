@@ -8,7 +8,7 @@
 #include <reprise/detail/async/watchdog.hpp>
 #include <reprise/detail/async/within.hpp>
 #include <reprise/detail/net/lowest_socket.hpp>
-#include <reprise/detail/server/accept.hpp>
+#include <reprise/detail/server/server_handshake.hpp>
 #include <reprise/detail/stream/coalesce.hpp>
 #include <reprise/detail/stream/shut_down.hpp>
 #include <reprise/detail/stream/tls_stream.hpp>
@@ -266,7 +266,7 @@ private:
 
         server_options options;
         NextLayer next;
-        detail::acceptor accept; // outlives the SSL, which points to it
+        detail::server_handshake accept; // outlives the SSL, which points to it
         tls_stream tls;
         detail::coalescer joined;
         phase at = phase::fresh;

@@ -3,7 +3,7 @@
 #include "support/harness.hpp"
 
 #include <reprise/detail/client/client_connection.hpp>
-#include <reprise/detail/server/accept.hpp>
+#include <reprise/detail/server/server_handshake.hpp>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -16,8 +16,8 @@
 #include <string>
 
 using namespace test;
-using reprise::detail::acceptor;
 using reprise::detail::client_connection;
+using reprise::detail::server_handshake;
 using reprise::detail::tls_engine;
 using reprise::detail::tls_result;
 using reprise::detail::tls_status;
@@ -132,7 +132,7 @@ private:
 
     struct server_end
     {
-        acceptor& accept;
+        server_handshake& accept;
         tls_engine engine;
         bool has_spoken = false;
 
@@ -164,7 +164,7 @@ private:
     {
         client_end client{client_, tls_engine{client_.begin("localhost", "443")}};
         choose_session(client.engine.native_handle());
-        acceptor accept{cache_};
+        server_handshake accept{cache_};
         server_end server{accept, tls_engine{accept.make_ssl()}};
         accept.begin(false);
         for (;;)

@@ -24,7 +24,7 @@
 
 namespace reprise::detail {
 
-class acceptor;
+class server_handshake;
 
 /// The issue time of a ticket. OpenSSL reads a clock that lags by some milliseconds (time(2)), and by that one a ticket must not
 /// be from the future: it would carry no early data.
@@ -151,9 +151,9 @@ private:
 /// Whether a session has come out of a ticket or a record of this library.
 [[nodiscard]] bool carries_origin(SSL_SESSION* session) noexcept;
 
-/// The acceptor of a connection, or null for one that is not a server_stream's.
-[[nodiscard]] acceptor* acceptor_of(SSL const* ssl) noexcept;
-void set_acceptor(SSL* ssl, acceptor* a);
+/// The server_handshake of a connection, or null for one that is not a server_stream's.
+[[nodiscard]] server_handshake* handshake_of(SSL const* ssl) noexcept;
+void set_handshake(SSL* ssl, server_handshake* a);
 
 /// The cache that is attached to a context, or null.
 [[nodiscard]] cache_core* core_of(SSL_CTX const* context) noexcept;

@@ -7,7 +7,7 @@
 #include "tls/ticket_request.hpp"
 
 #include <reprise/client_hello.hpp>
-#include <reprise/detail/server/accept.hpp>
+#include <reprise/detail/server/server_handshake.hpp>
 #include <reprise/error.hpp>
 
 #include <openssl/err.h>
@@ -45,7 +45,7 @@ int context_index()
     return index;
 }
 
-int acceptor_index()
+int handshake_index()
 {
     static int const index = ::SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
     return index;
@@ -92,7 +92,7 @@ void bind_to_policy(SSL* ssl, cache_core& core)
 int on_client_hello(SSL* ssl, int* alert, void*) noexcept
 try
 {
-    if (auto* const a = acceptor_of(ssl))
+    if (auto* const a = handshake_of(ssl))
         return a->on_client_hello(ssl, alert);
     if (auto* const core = core_of(::SSL_get_SSL_CTX(ssl)))
         bind_to_policy(ssl, *core);
@@ -100,7 +100,7 @@ try
 }
 catch (...) // without what it says nothing can be decided
 {
-    if (auto* const a = acceptor_of(ssl))
+    if (auto* const a = handshake_of(ssl))
         a->on_no_memory();
     *alert = SSL_AD_INTERNAL_ERROR;
     return SSL_CLIENT_HELLO_ERROR;
@@ -109,14 +109,14 @@ catch (...) // without what it says nothing can be decided
 SSL_SESSION* on_get_session(SSL* ssl, unsigned char const* id, int size, int* copy) noexcept
 {
     *copy = 1; // the reference stays ours: a HelloRetryRequest asks again
-    auto* const a = acceptor_of(ssl);
+    auto* const a = handshake_of(ssl);
     return a != nullptr ? a->on_get_session({id, static_cast<std::size_t>(size)}) : nullptr;
 }
 
 // A session that there is no memory for.
 void count_loss(SSL* ssl) noexcept
 {
-    auto* const a = acceptor_of(ssl);
+    auto* const a = handshake_of(ssl);
     if (auto* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl)))
         core->dropped.fetch_add(1, std::memory_order_relaxed);
 }
@@ -125,7 +125,7 @@ int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
 try
 {
     store_in_table(ssl, live);
-    if (auto* const a = acceptor_of(ssl))
+    if (auto* const a = handshake_of(ssl))
         a->on_new_session(live);
     else if (auto const* const attached = attachment_of(::SSL_get_SSL_CTX(ssl)); attached && attached->previous)
         return attached->previous(ssl, live);
@@ -138,10 +138,10 @@ catch (...)
 }
 
 // On resumption OpenSSL keeps the appdata of the ticket that was opened, so a plain asio::ssl::stream, which has no
-// acceptor, renews its tickets under the original times as well.
+// server_handshake, renews its tickets under the original times as well.
 session_origin origin_of(SSL* ssl, cache_core const& core)
 {
-    if (auto* const a = acceptor_of(ssl))
+    if (auto* const a = handshake_of(ssl))
         return a->origin();
     if (::SSL_session_reused(ssl) == 1)
         if (auto const origin = read_appdata(::SSL_get_session(ssl)))
@@ -164,7 +164,7 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
                   int seal) noexcept
 try
 {
-    auto* const a = acceptor_of(ssl);
+    auto* const a = handshake_of(ssl);
     auto* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
     bool const is_wanted = seal == 0 || a == nullptr || a->seals_ticket();
     if (seal != 0 && is_session_aside(ssl))
@@ -217,7 +217,7 @@ bool is_stateful(SSL* ssl)
    seals one all the same, which opens as corrupt. */
 int on_ticket_sealing(SSL* ssl, void*) noexcept
 {
-    auto* const a = acceptor_of(ssl);
+    auto* const a = handshake_of(ssl);
     auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
     if (core == nullptr)
         return 1;
@@ -247,7 +247,7 @@ SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* opened, unsigned char 
                                    SSL_TICKET_STATUS status, void*) noexcept
 try
 {
-    auto* const a = acceptor_of(ssl);
+    auto* const a = handshake_of(ssl);
     auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
     bool const is_open = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
     if (core == nullptr || !is_open)
@@ -293,7 +293,7 @@ int answer_ticket_request(SSL* ssl, unsigned, unsigned, unsigned char const** ou
         std::iota(all.begin(), all.end(), static_cast<unsigned char>(0));
         return all;
     }();
-    auto const* const a = acceptor_of(ssl);
+    auto const* const a = handshake_of(ssl);
     auto const count = a != nullptr ? a->answer_to_ticket_request() : std::nullopt;
     if (!count)
         return 0;
@@ -306,7 +306,7 @@ int answer_ticket_request(SSL* ssl, unsigned, unsigned, unsigned char const** ou
 // A plain stream has no guard.
 int on_early_data(SSL* ssl, void*) noexcept
 {
-    auto* const a = acceptor_of(ssl);
+    auto* const a = handshake_of(ssl);
     return a != nullptr && a->allows_early_data() ? 1 : 0;
 }
 
@@ -317,14 +317,14 @@ bool carries_origin(SSL_SESSION* session) noexcept
     return read_appdata(session).has_value();
 }
 
-acceptor* acceptor_of(SSL const* ssl) noexcept
+server_handshake* handshake_of(SSL const* ssl) noexcept
 {
-    return static_cast<acceptor*>(::SSL_get_ex_data(ssl, acceptor_index()));
+    return static_cast<server_handshake*>(::SSL_get_ex_data(ssl, handshake_index()));
 }
 
-void set_acceptor(SSL* ssl, acceptor* a)
+void set_handshake(SSL* ssl, server_handshake* a)
 {
-    if (::SSL_set_ex_data(ssl, acceptor_index(), a) != 1)
+    if (::SSL_set_ex_data(ssl, handshake_index(), a) != 1)
         throw std::bad_alloc{};
 }
 

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include <reprise/detail/server/accept.hpp>
+#include <reprise/detail/server/server_handshake.hpp>
 
 #include <doctest/doctest.h>
 

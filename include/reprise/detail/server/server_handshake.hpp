@@ -66,15 +66,15 @@ struct lookup_policy
 
     OpenSSL's callbacks find it through the SSL, so its address is fixed and it outlives the SSL.
 */
-class acceptor
+class server_handshake
 {
 public:
-    explicit acceptor(session_cache cache) : cache_(std::move(cache)) {}
-    acceptor(acceptor const&) = delete;
-    acceptor& operator=(acceptor const&) = delete;
+    explicit server_handshake(session_cache cache) : cache_(std::move(cache)) {}
+    server_handshake(server_handshake const&) = delete;
+    server_handshake& operator=(server_handshake const&) = delete;
 
     /// One that was begun and has not ended is a handshake that failed.
-    ~acceptor() { end(asio::error::operation_aborted); }
+    ~server_handshake() { end(asio::error::operation_aborted); }
 
     /// The SSL for this connection, in accept state. Once.
     [[nodiscard]] ssl_ptr make_ssl();

@@ -9,7 +9,7 @@
 #include "tls/verify_failure.hpp"
 #include "tls/versions.hpp"
 
-#include <reprise/detail/server/accept.hpp>
+#include <reprise/detail/server/server_handshake.hpp>
 #include <reprise/error.hpp>
 
 #include <boost/asio/error.hpp>
@@ -71,24 +71,24 @@ lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
     return {policy.storage ? lookup_kind::get : lookup_kind::none, hello.session_id, missing};
 }
 
-ssl_ptr acceptor::make_ssl()
+ssl_ptr server_handshake::make_ssl()
 {
     ssl_ptr ssl{::SSL_new(cache_.native_handle())};
     if (!ssl)
         throw std::bad_alloc{};
-    set_acceptor(ssl.get(), this);
+    set_handshake(ssl.get(), this);
     ::SSL_set_accept_state(ssl.get());
     ssl_ = ssl.get();
     return ssl;
 }
 
-void acceptor::begin(bool has_hosts)
+void server_handshake::begin(bool has_hosts)
 {
     begun_ = true;
     has_hosts_ = has_hosts;
 }
 
-tls_result acceptor::shake_hands(tls_engine& engine, asio::any_io_executor const& ex) noexcept
+tls_result server_handshake::shake_hands(tls_engine& engine, asio::any_io_executor const& ex) noexcept
 try
 {
     // To stop where early data could come costs a handshake 2 %. Of other hosts nobody knows yet.
@@ -112,7 +112,7 @@ catch (...) // it runs in a handler of the transport's, which has nobody to thro
     return {.status = tls_status::failed, .no_memory = true};
 }
 
-accept_step acceptor::next() const noexcept
+accept_step server_handshake::next() const noexcept
 {
     switch (phase_)
     {
@@ -125,7 +125,7 @@ accept_step acceptor::next() const noexcept
     }
 }
 
-error_code acceptor::explain(error_code ec) const noexcept
+error_code server_handshake::explain(error_code ec) const noexcept
 {
     bool const refused = host_refused_ && ec.category() == asio::error::get_ssl_category();
     return refused ? make_error_code(errc::unknown_host) : ec;
@@ -133,7 +133,7 @@ error_code acceptor::explain(error_code ec) const noexcept
 
 /* A renegotiation of TLS 1.2 is a handshake with its own verification, within a read, which cannot wait. So neither the host
    selector nor the storage is asked: the host stays, and only a ticket can be resumed. */
-int acceptor::on_renegotiation(SSL* ssl, int* alert)
+int server_handshake::on_renegotiation(SSL* ssl, int* alert)
 {
     if (read_client_hello(ssl).server_name != hello_.server_name)
     {
@@ -146,7 +146,7 @@ int acceptor::on_renegotiation(SSL* ssl, int* alert)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-int acceptor::on_client_hello(SSL* ssl, int* alert)
+int server_handshake::on_client_hello(SSL* ssl, int* alert)
 {
     if (phase_ == phase::over)
         return on_renegotiation(ssl, alert);
@@ -190,7 +190,7 @@ int acceptor::on_client_hello(SSL* ssl, int* alert)
     return phase_ == phase::ready ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_RETRY;
 }
 
-void acceptor::plan_keys(bool may_ask)
+void server_handshake::plan_keys(bool may_ask)
 {
     phase_ = phase::keys_known;
     auto* const keeper = core().tickets.get();
@@ -223,7 +223,7 @@ void acceptor::plan_keys(bool may_ask)
     }
 }
 
-void acceptor::plan_look_up()
+void server_handshake::plan_look_up()
 {
     auto const& options = core().options;
     bool const remembers = options.mode != cache_mode::off;
@@ -246,7 +246,7 @@ void acceptor::plan_look_up()
         look_up_now();
 }
 
-std::optional<unsigned> acceptor::answer_to_ticket_request() const noexcept
+std::optional<unsigned> server_handshake::answer_to_ticket_request() const noexcept
 {
     auto const most = core().options.max_requested_tickets;
     if (!hello_.tickets_wanted || most == 0)
@@ -257,7 +257,7 @@ std::optional<unsigned> acceptor::answer_to_ticket_request() const noexcept
 
 /* Only for a flight that could be accepted. Whether it is authentic is not known yet, so what is asked may be junk; that is
    why a guard bounds what it remembers. */
-void acceptor::plan_guard()
+void server_handshake::plan_guard()
 {
     phase_ = phase::guarded;
     auto const& early = core().options.early_data;
@@ -271,18 +271,18 @@ void acceptor::plan_guard()
         phase_ = phase::guard_wanted;
 }
 
-asio::awaitable<strike> acceptor::ask_guard() const
+asio::awaitable<strike> server_handshake::ask_guard() const
 {
     return strike_register::hit(core().options.early_data.guard.strikes(), hello_.first_binder);
 }
 
-void acceptor::guarded(strike const& answer) noexcept
+void server_handshake::guarded(strike const& answer) noexcept
 {
     strike_ = answer;
     phase_ = phase::guarded;
 }
 
-void acceptor::do_without(accept_step step) noexcept
+void server_handshake::do_without(accept_step step) noexcept
 {
     switch (step)
     {
@@ -295,7 +295,7 @@ void acceptor::do_without(accept_step step) noexcept
     }
 }
 
-bool acceptor::allows_early_data() noexcept
+bool server_handshake::allows_early_data() noexcept
 {
     if (!early_judgement_) // OpenSSL may ask more than once
     {
@@ -306,7 +306,7 @@ bool acceptor::allows_early_data() noexcept
     return *early_judgement_ == early_data_reason::none;
 }
 
-early_data_reason acceptor::judge_early_data() const
+early_data_reason server_handshake::judge_early_data() const
 {
     auto const& early = core().options.early_data;
     SSL_SESSION const* const resumed = ::SSL_get_session(ssl_);
@@ -344,7 +344,7 @@ early_data_reason acceptor::judge_early_data() const
     }
 }
 
-early_data_reason acceptor::why_no_early_data() const
+early_data_reason server_handshake::why_no_early_data() const
 {
     if (!hello_.offers_early_data)
         return early_data_reason::not_asked;
@@ -357,7 +357,7 @@ early_data_reason acceptor::why_no_early_data() const
     return info_.resumed() ? early_data_reason::not_acceptable : early_data_reason::not_resumed;
 }
 
-void acceptor::on_session_offered(SSL_SESSION const* offered) noexcept
+void server_handshake::on_session_offered(SSL_SESSION const* offered) noexcept
 {
     // What its ticket promises may come, whether it is accepted or thrown away.
     auto const promised = ::SSL_SESSION_get_max_early_data(offered);
@@ -365,7 +365,7 @@ void acceptor::on_session_offered(SSL_SESSION const* offered) noexcept
         ::SSL_set_recv_max_early_data(ssl_, promised);
 }
 
-asio::awaitable<lookup<bool>> acceptor::learn_keys() const
+asio::awaitable<lookup<bool>> server_handshake::learn_keys() const
 {
     auto const ask = [](std::shared_ptr<ticket_keeper> keeper) -> asio::awaitable<bool>
     {
@@ -375,12 +375,12 @@ asio::awaitable<lookup<bool>> acceptor::learn_keys() const
     return within(core().options.lookup_deadline, ask(core().tickets));
 }
 
-void acceptor::learned() noexcept
+void server_handshake::learned() noexcept
 {
     plan_keys(false); // with what there is now
 }
 
-void acceptor::use_host(lookup<std::optional<session_cache>> const& answer)
+void server_handshake::use_host(lookup<std::optional<session_cache>> const& answer)
 {
     // A selector that fails knows no host; its own log says why.
     if (answer.status != lookup_status::answered || !*answer.value)
@@ -395,7 +395,7 @@ void acceptor::use_host(lookup<std::optional<session_cache>> const& answer)
     phase_ = phase::host_known;
 }
 
-bool acceptor::apply_host()
+bool server_handshake::apply_host()
 {
     if (first_ && !switch_context(ssl_, cache_.native_handle()))
         return false;
@@ -411,7 +411,7 @@ bool acceptor::apply_host()
 
 // Those of the first context were copied when the SSL was made. Where both are the same they stay, with whatever else
 // OpenSSL knows of their order.
-void acceptor::apply_groups()
+void server_handshake::apply_groups()
 {
     auto const groups = core().groups(cache_.native_handle());
     if (groups.empty() || groups == first_->core()->groups(first_->native_handle()))
@@ -420,7 +420,7 @@ void acceptor::apply_groups()
         throw std::bad_alloc{};
 }
 
-full_handshake_reason acceptor::check_policy(SSL_SESSION* candidate, session_origin const& origin) const
+full_handshake_reason server_handshake::check_policy(SSL_SESSION* candidate, session_origin const& origin) const
 {
     unsigned size = 0;
     auto const* const made_in = ::SSL_SESSION_get0_id_context(candidate, &size);
@@ -436,7 +436,7 @@ full_handshake_reason acceptor::check_policy(SSL_SESSION* candidate, session_ori
     return full_handshake_reason::none;
 }
 
-asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> acceptor::look_up() const
+asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> server_handshake::look_up() const
 {
     core().lookups.fetch_add(1, std::memory_order_relaxed);
     // The core is held until the storage has answered: after the deadline this is left to itself.
@@ -447,7 +447,7 @@ asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> acceptor::look_
     return within(core().options.lookup_deadline, ask(cache_.core(), plan_.name));
 }
 
-void acceptor::look_up_now() noexcept
+void server_handshake::look_up_now() noexcept
 try
 {
     core().lookups.fetch_add(1, std::memory_order_relaxed);
@@ -477,7 +477,7 @@ catch (...) // whatever it is, it costs a resumption and nothing else
     found({lookup_status::failed});
 }
 
-void acceptor::found(lookup<with_epoch<std::optional<secret_bytes>>> answer)
+void server_handshake::found(lookup<with_epoch<std::optional<secret_bytes>>> answer)
 {
     phase_ = phase::answered;
     if (answer.status == lookup_status::failed)
@@ -498,7 +498,7 @@ void acceptor::found(lookup<with_epoch<std::optional<secret_bytes>>> answer)
         reason_ = full_handshake_reason::record_corrupt;
 }
 
-void acceptor::consider(session const& stored)
+void server_handshake::consider(session const& stored)
 {
     phase_ = phase::answered;
     auto copy = stored.copy();
@@ -517,12 +517,12 @@ void acceptor::consider(session const& stored)
     fetched_ = std::move(copy);
 }
 
-SSL_SESSION* acceptor::on_get_session(byte_view id) const noexcept
+SSL_SESSION* server_handshake::on_get_session(byte_view id) const noexcept
 {
     return fetched_ && std::ranges::equal(id, as_bytes(plan_.name)) ? fetched_.get() : nullptr;
 }
 
-void acceptor::on_ticket(full_handshake_reason judgement, session_origin const& origin) noexcept
+void server_handshake::on_ticket(full_handshake_reason judgement, session_origin const& origin) noexcept
 {
     reason_ = judgement;
     if (judgement != full_handshake_reason::none)
@@ -531,7 +531,7 @@ void acceptor::on_ticket(full_handshake_reason judgement, session_origin const& 
     origin_ = origin;
 }
 
-session_origin const& acceptor::origin()
+session_origin const& server_handshake::origin()
 {
     // What was found counts only if OpenSSL took it; otherwise the client has just been verified anew.
     if (!origin_ || (::SSL_session_reused(ssl_) != 1 && !is_fresh_))
@@ -542,7 +542,7 @@ session_origin const& acceptor::origin()
     return *origin_;
 }
 
-void acceptor::on_new_session(SSL_SESSION* live) noexcept
+void server_handshake::on_new_session(SSL_SESSION* live) noexcept
 {
     auto const version = ::SSL_SESSION_get_protocol_version(live);
     if (version == TLS1_2_VERSION)
@@ -551,7 +551,7 @@ void acceptor::on_new_session(SSL_SESSION* live) noexcept
 }
 
 // OpenSSL's table is of the stream's first context, whatever host has made or found the session.
-void acceptor::keep_out_of_table(SSL_SESSION* s) const noexcept
+void server_handshake::keep_out_of_table(SSL_SESSION* s) const noexcept
 {
     if (first_ && has(first_->core()->options.mode, cache_mode::openssl_internal))
         ::SSL_CTX_remove_session(first_->native_handle(), s);
@@ -559,7 +559,7 @@ void acceptor::keep_out_of_table(SSL_SESSION* s) const noexcept
 
 /* OpenSSL tells of new sessions as the first context's mode wants it, so what is made here is not left to that: a TLS 1.3
    session is complete when its ticket is made, and one of TLS 1.2 at the end of the handshake. */
-void acceptor::on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept
+void server_handshake::on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept
 {
     has_ticket_ = is_wanted;
     bool const is_tls13 = ::SSL_SESSION_get_protocol_version(made) == TLS1_3_VERSION;
@@ -572,14 +572,14 @@ void acceptor::on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept
         ::SSL_clear_options(ssl_, SSL_OP_NO_TICKET);
 }
 
-bool acceptor::seals_ticket() noexcept
+bool server_handshake::seals_ticket() noexcept
 {
     if (!has_ticket_ && is_stateful_)
         ::SSL_set_options(ssl_, SSL_OP_NO_TICKET);
     return has_ticket_;
 }
 
-void acceptor::keep_for_storage(SSL_SESSION* made) noexcept
+void server_handshake::keep_for_storage(SSL_SESSION* made) noexcept
 try
 {
     unsigned id_size = 0;
@@ -597,7 +597,7 @@ catch (...) // a session that there is no memory for costs the next connection a
     core().dropped.fetch_add(1, std::memory_order_relaxed);
 }
 
-void acceptor::store_new_sessions(asio::any_io_executor const& ex) noexcept
+void server_handshake::store_new_sessions(asio::any_io_executor const& ex) noexcept
 {
     for (auto const& made : new_sessions_)
         try
@@ -612,7 +612,7 @@ void acceptor::store_new_sessions(asio::any_io_executor const& ex) noexcept
 }
 
 // In TLS 1.3 OpenSSL reports an external key as the resumption of a session. That session lacks what our tickets carry.
-bool acceptor::used_external_psk()
+bool server_handshake::used_external_psk()
 {
     if (::SSL_version(ssl_) != TLS1_3_VERSION)
         return used_psk_suite(ssl_);
@@ -621,7 +621,7 @@ bool acceptor::used_external_psk()
     return *is_external_;
 }
 
-void acceptor::finish()
+void server_handshake::finish()
 {
     info_ = describe_handshake(ssl_);
     bool const is_external = used_external_psk();
@@ -662,7 +662,7 @@ void acceptor::finish()
 }
 
 // What the client chose the length of, and what has been decided with it.
-void acceptor::forget_offers() noexcept
+void server_handshake::forget_offers() noexcept
 {
     hello_.psk_identities = std::vector<std::string>{};
     hello_.first_binder.clear();
@@ -671,7 +671,7 @@ void acceptor::forget_offers() noexcept
     fetched_.reset();
 }
 
-void acceptor::end(error_code why) noexcept
+void server_handshake::end(error_code why) noexcept
 {
     if (begun_ && phase_ != phase::over)
         core().count_failure(why);
