@@ -8,7 +8,7 @@ set(reprise_old_headers
     base/error.hpp error.hpp
     base/locked_bytes.hpp locked_bytes.hpp
     base/secret_bytes.hpp secret_bytes.hpp
-    client/client_connection.hpp detail/client/client_connection.hpp
+    client/client_connection.hpp detail/client/client_handshake.hpp
     client/client_options.hpp client_options.hpp
     client/client_stream.hpp client_stream.hpp
     client/early_data.hpp early_data.hpp

@@ -7,7 +7,7 @@
 #include "standing.hpp"
 
 #include <reprise/client_stream.hpp>
-#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/memory_session_store.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -97,7 +97,7 @@ double own_work(bench::nginx const& server, bool tls13)
     if (store->size() == 0)
         throw std::runtime_error{"nginx gave no session"};
 
-    reprise::detail::client_connection connection{tls.native_handle(), store, {}};
+    reprise::detail::client_handshake connection{tls.native_handle(), store, {}};
     auto ssl = connection.begin("localhost", server.port());
     auto const choose = [&]
     {

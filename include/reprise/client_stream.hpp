@@ -8,7 +8,7 @@
 #include <reprise/detail/async/initiation.hpp>
 #include <reprise/detail/async/watchdog.hpp>
 #include <reprise/detail/async/within.hpp>
-#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/detail/client/transport.hpp>
 #include <reprise/detail/net/lowest_socket.hpp>
 #include <reprise/detail/net/probe.hpp>
@@ -439,8 +439,8 @@ private:
 
         detail::transport<NextLayer> way;
         NextLayer& next;
-        detail::client_connection connection; // outlives each SSL, which points to it
-        std::shared_ptr<tls_stream> tls;      // of the current connection
+        detail::client_handshake connection; // outlives each SSL, which points to it
+        std::shared_ptr<tls_stream> tls;     // of the current connection
         detail::coalescer joined;
         std::optional<peer> to;
         bool open = false;

@@ -2,7 +2,7 @@
 #include "support/allocations.hpp"
 #include "support/harness.hpp"
 
-#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/detail/server/server_handshake.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -16,7 +16,7 @@
 #include <string>
 
 using namespace test;
-using reprise::detail::client_connection;
+using reprise::detail::client_handshake;
 using reprise::detail::server_handshake;
 using reprise::detail::tls_engine;
 using reprise::detail::tls_result;
@@ -110,7 +110,7 @@ private:
 
     struct client_end
     {
-        client_connection& connection;
+        client_handshake& connection;
         tls_engine engine;
         bool is_connected = false;
 
@@ -187,7 +187,7 @@ private:
     asio::ssl::context client_tls_;
     reprise::session_cache cache_;
     std::shared_ptr<reprise::memory_session_store> store_;
-    client_connection client_;
+    client_handshake client_;
     bool has_failed_ = false;
 };
 

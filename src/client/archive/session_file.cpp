@@ -8,7 +8,7 @@
 #include "client/store/session_record.hpp"
 
 #include <reprise/detail/base/aead.hpp>
-#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/error.hpp>
 
 #include <memory>

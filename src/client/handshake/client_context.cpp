@@ -6,7 +6,7 @@
 #include "tls/session_table.hpp"
 #include "tls/ticket_request.hpp"
 
-#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/policy_changed.hpp>
 
 #include <openssl/err.h>
@@ -39,9 +39,9 @@ int connection_index()
     return index;
 }
 
-client_connection* connection_of(SSL const* ssl) noexcept
+client_handshake* connection_of(SSL const* ssl) noexcept
 {
-    return static_cast<client_connection*>(::SSL_get_ex_data(ssl, connection_index()));
+    return static_cast<client_handshake*>(::SSL_get_ex_data(ssl, connection_index()));
 }
 
 int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
@@ -104,7 +104,7 @@ client_context& client_context::of(SSL_CTX* context)
     return *added.release(); // the context's now
 }
 
-void set_connection(SSL* ssl, client_connection* connection)
+void set_connection(SSL* ssl, client_handshake* connection)
 {
     if (::SSL_set_ex_data(ssl, connection_index(), connection) != 1)
         throw std::bad_alloc{};

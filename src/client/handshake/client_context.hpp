@@ -10,7 +10,7 @@
 
 namespace reprise::detail {
 
-class client_connection;
+class client_handshake;
 
 /// What a context carries once a client_stream has used it.
 class client_context
@@ -32,6 +32,6 @@ public:
 };
 
 /// Let the context's callbacks find the connection through its SSL.
-void set_connection(SSL* ssl, client_connection* connection);
+void set_connection(SSL* ssl, client_handshake* connection);
 
 } // namespace reprise::detail

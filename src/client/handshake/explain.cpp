@@ -2,7 +2,7 @@
 #include "base/hex.hpp"
 #include "base/sha256.hpp"
 
-#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/explain.hpp>
 
 #include <algorithm>
@@ -70,7 +70,7 @@ asio::awaitable<explanation> explain(std::string host, std::string service, asio
 {
     options.observer.reset(); // this is no handshake
     auto const connection =
-        std::make_unique<detail::client_connection>(tls.native_handle(), store.shared_from_this(), std::move(options));
+        std::make_unique<detail::client_handshake>(tls.native_handle(), store.shared_from_this(), std::move(options));
     auto const ssl = connection->begin(host, service);
     co_await connection->choose_session(ssl.get());
     explanation result;

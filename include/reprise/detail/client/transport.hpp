@@ -5,7 +5,7 @@
 #include <reprise/detail/async/initiate.hpp>
 #include <reprise/detail/async/watchdog.hpp>
 #include <reprise/detail/async/within.hpp>
-#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/detail/client/proxy_handshake.hpp>
 #include <reprise/detail/net/connect_race.hpp>
 #include <reprise/detail/net/lowest_socket.hpp>

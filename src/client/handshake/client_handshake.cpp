@@ -11,7 +11,7 @@
 #include "tls/versions.hpp"
 
 #include <reprise/detail/async/within.hpp>
-#include <reprise/detail/client/client_connection.hpp>
+#include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/detail/client/proxy_handshake.hpp>
 #include <reprise/error.hpp>
 
@@ -156,7 +156,7 @@ bool same_ticket(SSL_SESSION const* a, SSL_SESSION const* b)
 
 } // namespace
 
-client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options)
+client_handshake::client_handshake(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options)
     : context_(share(context)), store_(std::move(store)), options_(std::move(options)),
       shared_(&client_context::of(context)), route_(options_.proxy ? route_of(*options_.proxy) : "")
 {
@@ -183,8 +183,8 @@ client_connection::client_connection(SSL_CTX* context, std::shared_ptr<session_s
                 [&] { return read_host(o.proxy->host).name + read_service(o.proxy->service); });
 }
 
-std::optional<std::chrono::milliseconds> client_connection::plan_retry(unsigned attempt, error_code why,
-                                                                       std::chrono::nanoseconds elapsed)
+std::optional<std::chrono::milliseconds> client_handshake::plan_retry(unsigned attempt, error_code why,
+                                                                      std::chrono::nanoseconds elapsed)
 {
     if (early_size_ != 0) // it may have been processed
         return std::nullopt;
@@ -195,7 +195,7 @@ std::optional<std::chrono::milliseconds> client_connection::plan_retry(unsigned 
                               std::chrono::duration_cast<std::chrono::milliseconds>(elapsed), random);
 }
 
-ssl_ptr client_connection::make_ssl()
+ssl_ptr client_handshake::make_ssl()
 {
     ssl_ptr ssl{::SSL_new(context_.get())};
     require(ssl != nullptr, "SSL_new");
@@ -207,21 +207,21 @@ ssl_ptr client_connection::make_ssl()
     return ssl;
 }
 
-SSL* client_connection::prepare()
+SSL* client_handshake::prepare()
 {
     if (!prepared_)
         prepared_ = make_ssl();
     return prepared_.get();
 }
 
-std::string client_connection::default_server_name(host_name const& host) const
+std::string client_handshake::default_server_name(host_name const& host) const
 {
     return server_name_option_.value_or(host.address ? std::string{} : host.identity);
 }
 
 /* What the caller has set stays: a server name on the SSL, and names that the certificate has to be valid for, on the SSL or on
    the context. An option of the stream goes before both. */
-void client_connection::name_peer(SSL* ssl, host_name const& host) const
+void client_handshake::name_peer(SSL* ssl, host_name const& host) const
 {
     auto const& option = server_name_option_;
     auto const sni = default_server_name(host);
@@ -247,7 +247,7 @@ void client_connection::name_peer(SSL* ssl, host_name const& host) const
 
 /* What a stream does by itself, done by hand: SSL_set_tlsext_host_name(3) and SSL_set1_host(3), as every example has them.
    That is no setting of the caller's that the next connection would lack. */
-void client_connection::forget_default_names(SSL* ssl, host_name const& host) const
+void client_handshake::forget_default_names(SSL* ssl, host_name const& host) const
 {
     X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
     if (is_only_name(param, host.identity))
@@ -257,7 +257,7 @@ void client_connection::forget_default_names(SSL* ssl, host_name const& host) co
         SSL_set_tlsext_host_name(ssl, nullptr);
 }
 
-client_connection::settings client_connection::read_settings(SSL* ssl, bool may_differ)
+client_handshake::settings client_handshake::read_settings(SSL* ssl, bool may_differ)
 {
     policy_ = shared_->policy.read(ssl);
     char const* const sni = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
@@ -269,7 +269,7 @@ client_connection::settings client_connection::read_settings(SSL* ssl, bool may_
 
 /* The policy, who vouches for what of it cannot be read, and what a stream sets on top. Of what cannot be read nobody knows
    whether it is equal elsewhere, unless the caller says so; then nothing crosses to another context. */
-std::string client_connection::policy_of(SSL* ssl, settings const& s, bool may_differ)
+std::string client_handshake::policy_of(SSL* ssl, settings const& s, bool may_differ)
 {
     bool const has_word = !options_.policy_tag.empty();
     is_shared_ = s.offer && has_word;
@@ -289,7 +289,7 @@ std::string client_connection::policy_of(SSL* ssl, settings const& s, bool may_d
     return policy;
 }
 
-std::string const& client_connection::own_id()
+std::string const& client_handshake::own_id()
 {
     if (own_id_.empty())
     {
@@ -300,7 +300,7 @@ std::string const& client_connection::own_id()
     return own_id_;
 }
 
-ssl_ptr client_connection::begin(host_name const& host, std::string const& service)
+ssl_ptr client_handshake::begin(host_name const& host, std::string const& service)
 {
     offered_.reset();
     offered_copy_.reset();
@@ -349,14 +349,14 @@ ssl_ptr client_connection::begin(host_name const& host, std::string const& servi
     return ssl;
 }
 
-ssl_ptr client_connection::begin(std::string_view host, std::string_view service)
+ssl_ptr client_handshake::begin(std::string_view host, std::string_view service)
 {
     return begin(read_host(host), read_service(service));
 }
 
 /* What is verified by this context, now: what another one trusts cannot be read entirely. A callback may come to another
    verdict at any time. */
-std::shared_ptr<std::string const> client_connection::verified_under() const
+std::shared_ptr<std::string const> client_handshake::verified_under() const
 {
     if (policy_->judges_peer)
         return nullptr;
@@ -368,7 +368,7 @@ std::shared_ptr<std::string const> client_connection::verified_under() const
 }
 
 // Whether a session stands for what a full handshake would do: what is decided unseen has to be the caller's word.
-bool client_connection::is_repeatable(SSL const* ssl) const noexcept
+bool client_handshake::is_repeatable(SSL const* ssl) const noexcept
 {
     bool const has_word = !options_.policy_tag.empty();
     if (policy_->chooses_identity && !has_word)
@@ -377,19 +377,19 @@ bool client_connection::is_repeatable(SSL const* ssl) const noexcept
 }
 
 // A session of an identity that a callback has chosen is not one of the identity that its key names.
-bool client_connection::identity_is_known(SSL const* ssl) const noexcept
+bool client_handshake::identity_is_known(SSL const* ssl) const noexcept
 {
     return !options_.policy_tag.empty() || shows_own_certificate(*policy_, ssl);
 }
 
-void client_connection::ask_for_tickets() noexcept
+void client_handshake::ask_for_tickets() noexcept
 {
     auto const wanted = keeps_ ? std::min(255u, store_->tickets_wanted(key_)) : 0u;
     // After a resumption one is enough: it takes the place of the one that is used (RFC 9149, 3).
     ticket_request_ = {static_cast<unsigned char>(wanted), 1};
 }
 
-std::chrono::milliseconds client_connection::lookup_limit() const noexcept
+std::chrono::milliseconds client_handshake::lookup_limit() const noexcept
 {
     return store_->is_immediate() ? std::chrono::milliseconds{0} : options_.lookup_deadline;
 }
@@ -446,7 +446,7 @@ private:
 
 } // namespace
 
-asio::awaitable<void> client_connection::choose_session(SSL* ssl)
+asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
 {
     is_exact_ = exact_.has_value();
     if (is_exact_)
@@ -478,7 +478,7 @@ asio::awaitable<void> client_connection::choose_session(SSL* ssl)
     }
 }
 
-asio::awaitable<void> client_connection::forget_session(full_handshake_reason why)
+asio::awaitable<void> client_handshake::forget_session(full_handshake_reason why)
 {
     co_await within(lookup_limit(), remove_from(store_, key_));
     store_->note(key_, why);
@@ -495,7 +495,7 @@ full_handshake_reason may_offer(session const& candidate, time_point now, std::c
     return check_age(candidate.origin(), now, max_age);
 }
 
-full_handshake_reason client_connection::judge(SSL* ssl, session const& candidate) const
+full_handshake_reason client_handshake::judge(SSL* ssl, session const& candidate) const
 {
     bool const must_be_verified = must_verify(ssl);
     auto const now = options_.now();
@@ -509,7 +509,7 @@ full_handshake_reason client_connection::judge(SSL* ssl, session const& candidat
     return verify_again(ssl, origin, now);
 }
 
-void client_connection::offer(SSL* ssl, session const& candidate)
+void client_handshake::offer(SSL* ssl, session const& candidate)
 {
     reason_ = judge(ssl, candidate);
     if (reason_ != full_handshake_reason::none)
@@ -525,7 +525,7 @@ void client_connection::offer(SSL* ssl, session const& candidate)
     offered_copy_ = std::move(fresh);
 }
 
-byte_view client_connection::plan_early(SSL* ssl, early_data const& wanted)
+byte_view client_handshake::plan_early(SSL* ssl, early_data const& wanted)
 {
     byte_view const bytes{static_cast<unsigned char const*>(wanted.bytes().data()), wanted.bytes().size()};
     early_situation s{.has_session = offered_.has_value(),
@@ -551,19 +551,19 @@ byte_view client_connection::plan_early(SSL* ssl, early_data const& wanted)
     return bytes.first(plan.size);
 }
 
-void client_connection::early_sent(std::size_t size) noexcept
+void client_handshake::early_sent(std::size_t size) noexcept
 {
     early_size_ = size;
     if (size == 0)
         early_reason_ = early_data_reason::not_allowed;
 }
 
-bool client_connection::may_do_without_early(SSL const* ssl) const noexcept
+bool client_handshake::may_do_without_early(SSL const* ssl) const noexcept
 {
     return early_size_ != 0 && has_turned_early_data_down(ssl) && ::SSL_get_verify_result(ssl) == X509_V_OK;
 }
 
-void client_connection::on_new_session(SSL* ssl, SSL_SESSION const* live) noexcept
+void client_handshake::on_new_session(SSL* ssl, SSL_SESSION const* live) noexcept
 try
 {
     // A server may ask for a certificate after the handshake, too (RFC 8446, 4.6.2).
@@ -586,7 +586,7 @@ catch (...)
     store_->note(key_, full_handshake_reason::not_resumable);
 }
 
-bool client_connection::keep(SSL_SESSION const* live) noexcept
+bool client_handshake::keep(SSL_SESSION const* live) noexcept
 try
 {
     auto ticket = session::snapshot(live, origin_);
@@ -606,7 +606,7 @@ catch (...) // a session that there is no memory for costs the next connection a
 
 /* In TLS 1.3 OpenSSL reports an external key as the resumption of a session, which was made for the key: it is not the one
    that was offered, nor has it a ticket, as one that client_options::on_ssl has set. */
-bool client_connection::used_external_psk(SSL* ssl) const
+bool client_handshake::used_external_psk(SSL* ssl) const
 {
     if (::SSL_version(ssl) != TLS1_3_VERSION)
         return used_psk_suite(ssl);
@@ -615,7 +615,7 @@ bool client_connection::used_external_psk(SSL* ssl) const
 }
 
 // Record what this handshake has verified. Returns why its sessions are not kept, `none` if they are.
-full_handshake_reason client_connection::begin_origin(SSL* ssl)
+full_handshake_reason client_handshake::begin_origin(SSL* ssl)
 {
     origin_ = session_origin::of_full_handshake(ssl, options_.now());
     origin_.verified_under = verification_;
@@ -631,7 +631,7 @@ full_handshake_reason client_connection::begin_origin(SSL* ssl)
     return reason;
 }
 
-void client_connection::handshake_done(SSL* ssl)
+void client_handshake::handshake_done(SSL* ssl)
 {
     verified_ = true;
     info_ = describe_handshake(ssl);
@@ -679,7 +679,7 @@ void client_connection::handshake_done(SSL* ssl)
             keep(live.get());
 }
 
-bool client_connection::handshake_failed(bool has_sent) noexcept
+bool client_handshake::handshake_failed(bool has_sent) noexcept
 {
     unverified_.clear();
     if (!offered_ || is_exact_)
@@ -690,7 +690,7 @@ bool client_connection::handshake_failed(bool has_sent) noexcept
     return has_sent && is_reusable;
 }
 
-void client_connection::capture_before_shutdown(SSL* ssl)
+void client_handshake::capture_before_shutdown(SSL* ssl)
 {
     if (!keeps_ || !verified_ || captured_ || info_.resumed())
         return;
@@ -698,27 +698,27 @@ void client_connection::capture_before_shutdown(SSL* ssl)
         store_->note(key_, full_handshake_reason::not_resumable);
 }
 
-std::string client_connection::why_not_verified(SSL* ssl, error_code why)
+std::string client_handshake::why_not_verified(SSL* ssl, error_code why)
 {
     if (why.category() != asio::error::get_ssl_category())
         return {};
     return detail::why_not_verified(ssl, static_cast<unsigned long>(why.value()));
 }
 
-handshake_info const& client_connection::failed(std::string why)
+handshake_info const& client_handshake::failed(std::string why)
 {
     info_ = {};
     info_.failure = std::move(why);
     return info_;
 }
 
-void client_connection::count_failure(std::string const& host, error_code why) const noexcept
+void client_handshake::count_failure(std::string const& host, error_code why) const noexcept
 {
     if (options_.observer)
         options_.observer->on_failure(host, why);
 }
 
-bool client_connection::peer_said_goodbye(SSL const* ssl) noexcept
+bool client_handshake::peer_said_goodbye(SSL const* ssl) noexcept
 {
     return (::SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
 }

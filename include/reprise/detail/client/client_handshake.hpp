@@ -31,13 +31,13 @@ struct context_policy;
     One object serves all connections of a stream, one after the other. OpenSSL's new-session callback finds it through the
     SSL, so its address is fixed and it outlives each SSL that `begin` made.
 */
-class client_connection
+class client_handshake
 {
 public:
     /// Takes a reference to the context and hooks up its new-session callback, once per context.
-    client_connection(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options);
-    client_connection(client_connection const&) = delete;
-    client_connection& operator=(client_connection const&) = delete;
+    client_handshake(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options);
+    client_handshake(client_handshake const&) = delete;
+    client_handshake& operator=(client_handshake const&) = delete;
 
     /// How the peer is reached, for the session_scope.
     void set_route(std::string route) { route_ = std::move(route); }
