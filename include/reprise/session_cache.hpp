@@ -25,7 +25,7 @@ namespace reprise {
 namespace asio = boost::asio;
 
 namespace detail {
-class cache_core;
+class server_context;
 } // namespace detail
 
 /** What the server remembers, and where; the bits combine with `|`. SSL_CTX_set_session_cache_mode(3).
@@ -215,11 +215,11 @@ public:
     [[nodiscard]] std::string ticket_key_error() const;
 
     [[nodiscard]] SSL_CTX* native_handle() const noexcept { return context_.get(); }
-    [[nodiscard]] std::shared_ptr<detail::cache_core> const& core() const noexcept { return core_; }
+    [[nodiscard]] std::shared_ptr<detail::server_context> const& server() const noexcept { return server_; }
 
 private:
     std::shared_ptr<SSL_CTX> context_;
-    std::shared_ptr<detail::cache_core> core_;
+    std::shared_ptr<detail::server_context> server_;
 };
 
 } // namespace reprise

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "server/handshake/cache_core.hpp"
+#include "server/handshake/server_context.hpp"
 
 #include <reprise/error.hpp>
 #include <reprise/metrics/prometheus_exporter.hpp>
@@ -171,7 +171,7 @@ bool is_same(client_counters const& a, client_counters const& b)
 
 bool is_same(session_cache const& a, session_cache const& b)
 {
-    return a.core() == b.core();
+    return a.server() == b.server();
 }
 
 bool share_storage(client_counters const&, client_counters const&)
@@ -181,8 +181,8 @@ bool share_storage(client_counters const&, client_counters const&)
 
 bool share_storage(session_cache const& a, session_cache const& b)
 {
-    auto const& storage = a.core()->options.storage;
-    return storage && storage == b.core()->options.storage;
+    auto const& storage = a.server()->options.storage;
+    return storage && storage == b.server()->options.storage;
 }
 
 bool is_counted_by_storage(totals::key_type const& counter)

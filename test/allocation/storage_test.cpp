@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // Storages whose callers, or whose own threads, run out of memory.
 #include "server/early/strike_register.hpp"
-#include "server/handshake/cache_core.hpp"
+#include "server/handshake/server_context.hpp"
 #include "support/allocations.hpp"
 #include "support/child.hpp"
 #include "support/harness.hpp"
@@ -338,7 +338,7 @@ TEST_CASE("a server's session that there is no memory to write is a counted loss
         io.run_for(20s);
         return is_drained;
     };
-    cache.core()->store(io.get_executor(), make_session()); // which makes a strand; without memory Asio's crashes
+    cache.server()->store(io.get_executor(), make_session()); // which makes a strand; without memory Asio's crashes
     CHECK(drain());
     std::size_t lost = 0;
     for (std::size_t n = 1;; ++n)
@@ -350,7 +350,7 @@ TEST_CASE("a server's session that there is no memory to write is a counted loss
             failing_allocation const armed{allocator::ours, n};
             try
             {
-                cache.core()->store(io.get_executor(), made);
+                cache.server()->store(io.get_executor(), made);
             }
             catch (std::bad_alloc const&) // as acceptor does, which counts it
             {

@@ -179,7 +179,7 @@ TEST_CASE("a cache replaces the one of the same name, which is freed, and counte
             CHECK(*is_freed);
         }
         CHECK_FALSE(*is_next_freed);
-        replaced = renewed.core();
+        replaced = renewed.server();
         is_freed = is_next_freed;
         o.exporter.add("shop", renewed); // the cache in place
         CHECK(counters(o.exporter.text()) == before);
@@ -261,7 +261,7 @@ TEST_CASE("remove forgets a name at both ends, and counters added later begin at
         auto tls = server_context();
         is_freed = end_of(tls.native_handle());
         reprise::session_cache const cache{tls, {.id_context = "test/v1"}};
-        removed = cache.core();
+        removed = cache.server();
         o.exporter.add("buyers", cache); // a server of the clients' name
     }
     CHECK(o.exporter.remove("buyers"));

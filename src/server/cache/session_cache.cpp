@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "base/require_option.hpp"
 #include "server/early/strike_register.hpp"
-#include "server/handshake/cache_core.hpp"
+#include "server/handshake/server_context.hpp"
 #include "tls/context_use.hpp"
 #include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
@@ -35,13 +35,13 @@ void check_early_data(session_cache_options const& o)
 }
 
 // Where others may open the tickets, the memory of one process does not know what they have accepted.
-void check_guard(detail::cache_core const& core)
+void check_guard(detail::server_context const& server)
 {
-    auto const& early = core.options.early_data;
+    auto const& early = server.options.early_data;
     auto const& strikes = early.guard.strikes();
-    if (early.max_bytes == 0 || !strikes || !core.tickets)
+    if (early.max_bytes == 0 || !strikes || !server.tickets)
         return;
-    bool const is_one_process = core.tickets->is_private() || strikes->options().one_process;
+    bool const is_one_process = server.tickets->is_private() || strikes->options().one_process;
     detail::require_option(
         is_one_process || !strikes->is_process_local(),
         "replay_guard: it is in the memory of one process, and other processes may open tickets under "
@@ -114,11 +114,12 @@ void configure(SSL_CTX* context, session_cache_options const& o)
 } // namespace
 
 session_cache::session_cache(asio::ssl::context& tls, session_cache_options options)
-    : context_(share(tls.native_handle())), core_(std::make_shared<detail::cache_core>(checked(std::move(options))))
+    : context_(share(tls.native_handle())),
+      server_(std::make_shared<detail::server_context>(checked(std::move(options))))
 {
     detail::require_end(context_.get(), detail::tls_end::server);
     detail::require_option(
-        !core_->options.needs_certificate || detail::has_certificate(context_.get()),
+        !server_->options.needs_certificate || detail::has_certificate(context_.get()),
         "ssl::context: no certificate with its private key, so that every handshake would fail; load "
         "them before the session_cache is made, or set session_cache_options::needs_certificate = "
         "false if a callback, another context or a pre-shared key takes their place");
@@ -126,69 +127,69 @@ session_cache::session_cache(asio::ssl::context& tls, session_cache_options opti
     detail::require_option(::SSL_CTX_get_max_early_data(context_.get()) == 0,
                            "SSL_CTX_set_max_early_data: early data goes with session_cache_options::early_data and its "
                            "replay guard");
-    check_guard(*core_);
-    detail::attach(context_.get(), core_);
-    configure(context_.get(), core_->options);
+    check_guard(*server_);
+    detail::attach(context_.get(), server_);
+    configure(context_.get(), server_->options);
     /* Each connection sets its own. This is for those that do not come this far, because without any OpenSSL ends a
        handshake in which a client is verified (SSL_CTX_set_session_id_context(3)). */
-    auto const context = detail::make_id_context({}, core_->options.id_context);
+    auto const context = detail::make_id_context({}, server_->options.id_context);
     ::SSL_CTX_set_session_id_context(context_.get(), context.data(), static_cast<unsigned>(context.size()));
 }
 
 asio::awaitable<std::size_t> session_cache::flush()
 {
     auto const keep = *this;
-    if (keep.core_->uses_storage())
-        co_return co_await keep.core_->options.storage->flush();
+    if (keep.server_->uses_storage())
+        co_return co_await keep.server_->options.storage->flush();
     auto const before = ::SSL_CTX_sess_number(keep.context_.get());
-    detail::flush_sessions(keep.context_.get(), std::chrono::system_clock::to_time_t(keep.core_->options.now()));
+    detail::flush_sessions(keep.context_.get(), std::chrono::system_clock::to_time_t(keep.server_->options.now()));
     auto const after = ::SSL_CTX_sess_number(keep.context_.get());
     co_return static_cast<std::size_t>(before > after ? before - after : 0);
 }
 
 asio::awaitable<void> session_cache::drain()
 {
-    return detail::pending_writes::drain(core_->writes);
+    return detail::pending_writes::drain(server_->writes);
 }
 
 asio::awaitable<void> session_cache::refresh_ticket_keys()
 {
     auto const keep = *this;
-    if (keep.core_->tickets)
-        co_await detail::ticket_keeper::refresh(keep.core_->tickets);
+    if (keep.server_->tickets)
+        co_await detail::ticket_keeper::refresh(keep.server_->tickets);
 }
 
 ticket_stats session_cache::tickets() const
 {
-    return core_->tickets ? core_->tickets->stats() : ticket_stats{};
+    return server_->tickets ? server_->tickets->stats() : ticket_stats{};
 }
 
 std::string session_cache::ticket_key_error() const
 {
-    return core_->tickets ? core_->tickets->last_error() : std::string{};
+    return server_->tickets ? server_->tickets->last_error() : std::string{};
 }
 
 session_cache_stats session_cache::stats() const
 {
     session_cache_stats result;
-    auto const& core = *core_;
+    auto const& server = *server_;
     for (std::size_t i = 0; i < result.resumed_by_kind.size(); ++i)
-        result.resumed_by_kind[i] = core.resumed_by_kind[i].load(std::memory_order_relaxed);
+        result.resumed_by_kind[i] = server.resumed_by_kind[i].load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < result.full_by_reason.size(); ++i)
-        result.full_by_reason[i] = core.full_by_reason[i].load(std::memory_order_relaxed);
+        result.full_by_reason[i] = server.full_by_reason[i].load(std::memory_order_relaxed);
     result.resumed = std::accumulate(result.resumed_by_kind.begin(), result.resumed_by_kind.end(), std::uint64_t{0});
     result.full = std::accumulate(result.full_by_reason.begin(), result.full_by_reason.end(), std::uint64_t{0});
-    result.early_accepted = core.early_accepted.load(std::memory_order_relaxed);
+    result.early_accepted = server.early_accepted.load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < result.early_rejected_by_reason.size(); ++i)
-        result.early_rejected_by_reason[i] = core.early_rejected_by_reason[i].load(std::memory_order_relaxed);
-    result.failed = core.failed.load(std::memory_order_relaxed);
-    result.lookups = core.lookups.load(std::memory_order_relaxed);
-    result.dropped = core.dropped.load(std::memory_order_relaxed);
-    result.storage_errors = core.storage_errors.load(std::memory_order_relaxed);
-    if (core.uses_storage())
+        result.early_rejected_by_reason[i] = server.early_rejected_by_reason[i].load(std::memory_order_relaxed);
+    result.failed = server.failed.load(std::memory_order_relaxed);
+    result.lookups = server.lookups.load(std::memory_order_relaxed);
+    result.dropped = server.dropped.load(std::memory_order_relaxed);
+    result.storage_errors = server.storage_errors.load(std::memory_order_relaxed);
+    if (server.uses_storage())
     {
-        auto const storage = core.options.storage->stats();
-        result.stored = core.stored.load(std::memory_order_relaxed);
+        auto const storage = server.options.storage->stats();
+        result.stored = server.stored.load(std::memory_order_relaxed);
         result.expired = storage.expired;
         result.evicted = storage.evicted;
         result.rejected = storage.rejected;

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "server/early/session_bond.hpp"
 #include "server/early/strike_register.hpp"
-#include "server/handshake/cache_core.hpp"
+#include "server/handshake/server_context.hpp"
 #include "server/handshake/switch_context.hpp"
 #include "tls/external_psk.hpp"
 #include "tls/hello_constants.hpp"
@@ -92,12 +92,12 @@ tls_result server_handshake::shake_hands(tls_engine& engine, asio::any_io_execut
 try
 {
     // To stop where early data could come costs a handshake 2 %. Of other hosts nobody knows yet.
-    bool const may_be_early = has_hosts_ || core().options.early_data.max_bytes != 0;
+    bool const may_be_early = has_hosts_ || server().options.early_data.max_bytes != 0;
     auto result = may_be_early ? engine.accept() : engine.handshake();
     result.no_memory = result.no_memory || (no_memory_ && result.status == tls_status::failed);
     store_new_sessions(ex);
-    if (core().tickets)
-        core().tickets->begin_refresh(ex);
+    if (server().tickets)
+        server().tickets->begin_refresh(ex);
     if (result.status == tls_status::failed)
         info_.failure = why_not_verified(ssl_, result.error);
     if (result.status == tls_status::done)
@@ -193,11 +193,11 @@ int server_handshake::on_client_hello(SSL* ssl, int* alert)
 void server_handshake::plan_keys(bool may_ask)
 {
     phase_ = phase::keys_known;
-    auto* const keeper = core().tickets.get();
+    auto* const keeper = server().tickets.get();
     tickets_ = keeper != nullptr;
     if (!tickets_)
         return;
-    auto const now = core().options.now();
+    auto const now = server().options.now();
     ticket_situation s{.can_issue = keeper->can_issue(now), .may_ask = may_ask && keeper->may_ask(now)};
     auto const offer = [&](std::string const& ticket)
     {
@@ -225,14 +225,14 @@ void server_handshake::plan_keys(bool may_ask)
 
 void server_handshake::plan_look_up()
 {
-    auto const& options = core().options;
+    auto const& options = server().options;
     bool const remembers = options.mode != cache_mode::off;
     plan_ = plan_lookup(hello_, {.speaks_tls13 = speaks_tls13(ssl_),
                                  .tickets = tickets_,
-                                 .storage = core().uses_storage(),
+                                 .storage = server().uses_storage(),
                                  .remembers = remembers});
     reason_ = plan_.otherwise;
-    if (core().tickets && !tickets_)
+    if (server().tickets && !tickets_)
     {
         // As if it had been configured so.
         ::SSL_set_options(ssl_, SSL_OP_NO_TICKET);
@@ -242,16 +242,16 @@ void server_handshake::plan_look_up()
     if (auto const answer = answer_to_ticket_request())
         ::SSL_set_num_tickets(ssl_, *answer);
     phase_ = plan_.kind == lookup_kind::none ? phase::answered : phase::look_up;
-    if (phase_ == phase::look_up && core().immediate() != nullptr)
+    if (phase_ == phase::look_up && server().immediate() != nullptr)
         look_up_now();
 }
 
 std::optional<unsigned> server_handshake::answer_to_ticket_request() const noexcept
 {
-    auto const most = core().options.max_requested_tickets;
+    auto const most = server().options.max_requested_tickets;
     if (!hello_.tickets_wanted || most == 0)
         return std::nullopt;
-    bool const can_resume = tickets_ || core().options.mode != cache_mode::off;
+    bool const can_resume = tickets_ || server().options.mode != cache_mode::off;
     return can_resume ? std::min(*hello_.tickets_wanted, most) : 0;
 }
 
@@ -260,20 +260,20 @@ std::optional<unsigned> server_handshake::answer_to_ticket_request() const noexc
 void server_handshake::plan_guard()
 {
     phase_ = phase::guarded;
-    auto const& early = core().options.early_data;
+    auto const& early = server().options.early_data;
     if (early.max_bytes == 0 || !early.guard.strikes() || !hello_.offers_early_data || hello_.first_binder.empty() ||
         hello_.psk_identities.empty())
         return;
     auto const& ticket = hello_.psk_identities.front(); // for no other is early data accepted (RFC 8446, 4.2.10)
     bool const is_ours =
-        tickets_ ? core().tickets->knows(as_bytes(ticket), core().options.now()) : fetched_ && plan_.name == ticket;
+        tickets_ ? server().tickets->knows(as_bytes(ticket), server().options.now()) : fetched_ && plan_.name == ticket;
     if (is_ours)
         phase_ = phase::guard_wanted;
 }
 
 asio::awaitable<strike> server_handshake::ask_guard() const
 {
-    return strike_register::hit(core().options.early_data.guard.strikes(), hello_.first_binder);
+    return strike_register::hit(server().options.early_data.guard.strikes(), hello_.first_binder);
 }
 
 void server_handshake::guarded(strike const& answer) noexcept
@@ -301,14 +301,14 @@ bool server_handshake::allows_early_data() noexcept
     {
         early_judgement_ = judge_early_data();
         if (*early_judgement_ != early_data_reason::none)
-            core().count_early_rejection(*early_judgement_); // now: who sends a copy will not complete the handshake
+            server().count_early_rejection(*early_judgement_); // now: who sends a copy will not complete the handshake
     }
     return *early_judgement_ == early_data_reason::none;
 }
 
 early_data_reason server_handshake::judge_early_data() const
 {
-    auto const& early = core().options.early_data;
+    auto const& early = server().options.early_data;
     SSL_SESSION const* const resumed = ::SSL_get_session(ssl_);
     if (::SSL_SESSION_get_max_early_data(resumed) > early.max_bytes)
         return early_data_reason::limit_lowered;
@@ -317,7 +317,7 @@ early_data_reason server_handshake::judge_early_data() const
         if (!strike_)
             return early_data_reason::not_acceptable;
         auto const issued_at = std::chrono::system_clock::from_time_t(detail::issued_at(resumed));
-        bool const keys_are_private = core().tickets && core().tickets->is_private() && opened_ticket_;
+        bool const keys_are_private = server().tickets && server().tickets->is_private() && opened_ticket_;
         auto const verdict = strikes->rules().judge(*strike_, issued_at, strikes->options().now(), keys_are_private);
         if (verdict != early_data_reason::none)
             return verdict;
@@ -333,7 +333,7 @@ early_data_reason server_handshake::judge_early_data() const
         unsigned char const* alpn = nullptr;
         std::size_t alpn_size = 0;
         ::SSL_SESSION_get0_alpn_selected(resumed, &alpn, &alpn_size);
-        auto const age = origin_ ? core().options.now() - origin_->verified_at : time_point::duration{};
+        auto const age = origin_ ? server().options.now() - origin_->verified_at : time_point::duration{};
         early_data_offer const offer{
             hello_, {reinterpret_cast<char const*>(alpn), alpn_size}, std::chrono::floor<std::chrono::seconds>(age)};
         return early.accept(offer) ? early_data_reason::none : early_data_reason::unwanted;
@@ -350,7 +350,7 @@ early_data_reason server_handshake::why_no_early_data() const
         return early_data_reason::not_asked;
     if (early_judgement_) // OpenSSL asks last
         return *early_judgement_;
-    if (core().options.early_data.max_bytes == 0)
+    if (server().options.early_data.max_bytes == 0)
         return early_data_reason::disabled;
     if (is_retried_)
         return early_data_reason::hello_retry;
@@ -372,7 +372,7 @@ asio::awaitable<lookup<bool>> server_handshake::learn_keys() const
         co_await ticket_keeper::refresh(std::move(keeper));
         co_return true;
     };
-    return within(core().options.lookup_deadline, ask(core().tickets));
+    return within(server().options.lookup_deadline, ask(server().tickets));
 }
 
 void server_handshake::learned() noexcept
@@ -399,13 +399,13 @@ bool server_handshake::apply_host()
 {
     if (first_ && !switch_context(ssl_, cache_.native_handle()))
         return false;
-    auto const policy = core().policy_of(ssl_, hello_.server_name);
+    auto const policy = server().policy_of(ssl_, hello_.server_name);
     if (first_)
         apply_groups();
     policy_ = policy.tag;
     id_context_ = policy.context;
     ::SSL_set_session_id_context(ssl_, id_context_.data(), static_cast<unsigned>(id_context_.size()));
-    set_early_data_limits(ssl_, core().options.early_data);
+    set_early_data_limits(ssl_, server().options.early_data);
     return true;
 }
 
@@ -413,8 +413,8 @@ bool server_handshake::apply_host()
 // OpenSSL knows of their order.
 void server_handshake::apply_groups()
 {
-    auto const groups = core().groups(cache_.native_handle());
-    if (groups.empty() || groups == first_->core()->groups(first_->native_handle()))
+    auto const groups = server().groups(cache_.native_handle());
+    if (groups.empty() || groups == first_->server()->groups(first_->native_handle()))
         return;
     if (SSL_set1_groups_list(ssl_, groups.c_str()) != 1)
         throw std::bad_alloc{};
@@ -438,36 +438,36 @@ full_handshake_reason server_handshake::check_policy(SSL_SESSION* candidate, ses
 
 asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> server_handshake::look_up() const
 {
-    core().lookups.fetch_add(1, std::memory_order_relaxed);
-    // The core is held until the storage has answered: after the deadline this is left to itself.
-    bool const is_early = hello_.offers_early_data && core().relies_on_take();
-    auto const ask = plan_.kind != lookup_kind::take ? &cache_core::get
-                     : is_early                      ? &cache_core::take_for_early_data
-                                                     : &cache_core::take;
-    return within(core().options.lookup_deadline, ask(cache_.core(), plan_.name));
+    server().lookups.fetch_add(1, std::memory_order_relaxed);
+    // The server is held until the storage has answered: after the deadline this is left to itself.
+    bool const is_early = hello_.offers_early_data && server().relies_on_take();
+    auto const ask = plan_.kind != lookup_kind::take ? &server_context::get
+                     : is_early                      ? &server_context::take_for_early_data
+                                                     : &server_context::take;
+    return within(server().options.lookup_deadline, ask(cache_.server(), plan_.name));
 }
 
 void server_handshake::look_up_now() noexcept
 try
 {
-    core().lookups.fetch_add(1, std::memory_order_relaxed);
+    server().lookups.fetch_add(1, std::memory_order_relaxed);
     lookup<with_epoch<std::optional<secret_bytes>>> answer{lookup_status::answered, {{}}};
     if (plan_.kind == lookup_kind::take)
     {
-        answer.value->value = core().immediate()->take_now(plan_.name);
-        if (hello_.offers_early_data && core().relies_on_take())
-            answer.value->epoch = core().immediate()->epoch_now();
+        answer.value->value = server().immediate()->take_now(plan_.name);
+        if (hello_.offers_early_data && server().relies_on_take())
+            answer.value->epoch = server().immediate()->epoch_now();
         return found(std::move(answer));
     }
     // The storage may hold a lock meanwhile, so that only what is known already is used where it is.
     std::optional<session> known;
     auto const read = [&](byte_view value)
     {
-        known = core().known(value);
+        known = server().known(value);
         if (!known)
             answer.value->value.emplace(value);
     };
-    (void)core().immediate()->read_now(plan_.name, std::ref(read));
+    (void)server().immediate()->read_now(plan_.name, std::ref(read));
     if (known)
         return consider(*known);
     found(std::move(answer));
@@ -481,7 +481,7 @@ void server_handshake::found(lookup<with_epoch<std::optional<secret_bytes>>> ans
 {
     phase_ = phase::answered;
     if (answer.status == lookup_status::failed)
-        core().storage_errors.fetch_add(1, std::memory_order_relaxed);
+        server().storage_errors.fetch_add(1, std::memory_order_relaxed);
     if (answer.status != lookup_status::answered)
     {
         reason_ = answer.status == lookup_status::late ? full_handshake_reason::lookup_late
@@ -492,7 +492,7 @@ void server_handshake::found(lookup<with_epoch<std::optional<secret_bytes>>> ans
     if (!record)
         return; // unknown_session
     fetched_in_ = std::move(answer.value->epoch);
-    if (auto const stored = core().decode(*record))
+    if (auto const stored = server().decode(*record))
         consider(*stored);
     else
         reason_ = full_handshake_reason::record_corrupt;
@@ -508,7 +508,7 @@ void server_handshake::consider(session const& stored)
         return;
     }
     on_session_offered(copy.get());
-    reason_ = core().judge(copy.get(), stored.origin());
+    reason_ = server().judge(copy.get(), stored.origin());
     if (reason_ == full_handshake_reason::none)
         reason_ = check_policy(copy.get(), stored.origin());
     if (reason_ != full_handshake_reason::none)
@@ -536,7 +536,7 @@ session_origin const& server_handshake::origin()
     // What was found counts only if OpenSSL took it; otherwise the client has just been verified anew.
     if (!origin_ || (::SSL_session_reused(ssl_) != 1 && !is_fresh_))
     {
-        origin_ = session_origin::of_full_handshake(ssl_, core().options.now());
+        origin_ = session_origin::of_full_handshake(ssl_, server().options.now());
         is_fresh_ = true;
     }
     return *origin_;
@@ -553,7 +553,7 @@ void server_handshake::on_new_session(SSL_SESSION* live) noexcept
 // OpenSSL's table is of the stream's first context, whatever host has made or found the session.
 void server_handshake::keep_out_of_table(SSL_SESSION* s) const noexcept
 {
-    if (first_ && has(first_->core()->options.mode, cache_mode::openssl_internal))
+    if (first_ && has(first_->server()->options.mode, cache_mode::openssl_internal))
         ::SSL_CTX_remove_session(first_->native_handle(), s);
 }
 
@@ -584,17 +584,17 @@ try
 {
     unsigned id_size = 0;
     ::SSL_SESSION_get_id(made, &id_size);
-    if (id_size == 0 || !core().uses_storage() || used_external_psk())
+    if (id_size == 0 || !server().uses_storage() || used_external_psk())
         return;
     is_kept_ = true;
     if (::SSL_SESSION_get_protocol_version(made) == TLS1_2_VERSION) // it has the first context's
-        ::SSL_SESSION_set_timeout(made, static_cast<long>(core().options.timeout.count()));
+        ::SSL_SESSION_set_timeout(made, static_cast<long>(server().options.timeout.count()));
     if (auto copy = session::snapshot(made, origin()))
         new_sessions_.push_back(std::move(*copy));
 }
 catch (...) // a session that there is no memory for costs the next connection a full handshake
 {
-    core().dropped.fetch_add(1, std::memory_order_relaxed);
+    server().dropped.fetch_add(1, std::memory_order_relaxed);
 }
 
 void server_handshake::store_new_sessions(asio::any_io_executor const& ex) noexcept
@@ -602,11 +602,11 @@ void server_handshake::store_new_sessions(asio::any_io_executor const& ex) noexc
     for (auto const& made : new_sessions_)
         try
         {
-            core().store(ex, made);
+            server().store(ex, made);
         }
         catch (...) // a session that there is no memory for costs the next connection a full handshake
         {
-            core().dropped.fetch_add(1, std::memory_order_relaxed);
+            server().dropped.fetch_add(1, std::memory_order_relaxed);
         }
     new_sessions_.clear();
 }
@@ -636,7 +636,7 @@ void server_handshake::finish()
         else
             info_.resumption = opened_ticket_ ? resumption_kind::tls12_ticket : resumption_kind::tls12_session_id;
         if (origin_)
-            info_.session_age = std::chrono::floor<std::chrono::seconds>(core().options.now() - origin_->verified_at);
+            info_.session_age = std::chrono::floor<std::chrono::seconds>(server().options.now() - origin_->verified_at);
     }
     else
         info_.reason = is_external                              ? full_handshake_reason::external_psk
@@ -649,8 +649,8 @@ void server_handshake::finish()
                                                   : early_data_status::not_offered;
     info_.early_reason = is_accepted ? early_data_reason::none : why_no_early_data();
     if (info_.early_data == early_data_status::rejected && !early_judgement_)
-        core().count_early_rejection(info_.early_reason);
-    core().count(info_);
+        server().count_early_rejection(info_.early_reason);
+    server().count(info_);
     if (info_.protocol == tls_version::tls12 && !info_.resumed() && !is_kept_)
         keep_for_storage(::SSL_get_session(ssl_));
     if (fetched_)
@@ -674,7 +674,7 @@ void server_handshake::forget_offers() noexcept
 void server_handshake::end(error_code why) noexcept
 {
     if (begun_ && phase_ != phase::over)
-        core().count_failure(why);
+        server().count_failure(why);
     begun_ = false;
 }
 

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "server/handshake/cache_core.hpp"
+#include "server/handshake/server_context.hpp"
 #include "support/child.hpp"
 #include "support/keys.hpp"
 #include "support/plain_storage.hpp"

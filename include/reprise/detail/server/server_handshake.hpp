@@ -133,7 +133,7 @@ public:
     /// How many tickets follow a full handshake, if the client has said how many it wants and is heard.
     [[nodiscard]] std::optional<unsigned> answer_to_ticket_request() const noexcept;
     [[nodiscard]] session_origin const& origin();
-    [[nodiscard]] cache_core& core() const noexcept { return *cache_.core(); }
+    [[nodiscard]] server_context& server() const noexcept { return *cache_.server(); }
     [[nodiscard]] std::array<unsigned char, 32> const& policy() const noexcept { return policy_; }
     /// @}
 

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "server/handshake/cache_core.hpp"
+#include "server/handshake/server_context.hpp"
 
 #include "async/handoff.hpp"
 #include "base/digest_input.hpp"
@@ -25,33 +25,33 @@ namespace {
 
 // A record is bound here, because the incarnation may have to be asked for, and decoded again, because what is pending is
 // bounded by the size of records.
-asio::awaitable<bool> put(std::shared_ptr<cache_core> core, std::string name, secret_bytes record, bool binds,
+asio::awaitable<bool> put(std::shared_ptr<server_context> server, std::string name, secret_bytes record, bool binds,
                           time_point expiry)
 {
     if (binds)
     {
-        auto const incarnation = co_await cache_core::last_incarnation(core);
-        if (auto const made = core->decode(record))
-            record = core->encode(core->bound(*made, incarnation));
+        auto const incarnation = co_await server_context::last_incarnation(server);
+        if (auto const made = server->decode(record))
+            record = server->encode(server->bound(*made, incarnation));
     }
-    co_await core->options.storage->put(std::move(name), std::move(record), expiry);
+    co_await server->options.storage->put(std::move(name), std::move(record), expiry);
     co_return true;
 }
 
-asio::awaitable<void> write(std::shared_ptr<cache_core> core, std::unique_ptr<pending_writes::entry> pending,
+asio::awaitable<void> write(std::shared_ptr<server_context> server, std::unique_ptr<pending_writes::entry> pending,
                             std::string name, secret_bytes record, bool binds, time_point expiry)
 {
     auto status = lookup_status::failed;
     try
     {
-        auto const done =
-            co_await within(core->options.write_deadline, put(core, std::move(name), std::move(record), binds, expiry));
+        auto const done = co_await within(server->options.write_deadline,
+                                          put(server, std::move(name), std::move(record), binds, expiry));
         status = done.status;
     }
     catch (std::bad_alloc const&) // before anything was asked
     {
     }
-    auto& counter = status == lookup_status::answered ? core->stored : core->storage_errors;
+    auto& counter = status == lookup_status::answered ? server->stored : server->storage_errors;
     counter.fetch_add(1, std::memory_order_relaxed);
     pending.reset(); // after it has been counted, for those who drain
 }
@@ -64,7 +64,7 @@ std::time_t issue_time(time_point ours, std::time_t openssl) noexcept
     return seconds == openssl + 1 ? openssl : seconds;
 }
 
-cache_core::cache_core(session_cache_options o)
+server_context::server_context(session_cache_options o)
     : options(std::move(o)),
       tickets(options.tickets.enabled()
                   ? std::make_shared<ticket_keeper>(options.tickets, key_source_context{options.timeout, options.now})
@@ -74,7 +74,7 @@ cache_core::cache_core(session_cache_options o)
 {
 }
 
-cache_core::policy cache_core::policy_of(SSL* ssl, std::string_view server_name)
+server_context::policy server_context::policy_of(SSL* ssl, std::string_view server_name)
 {
     auto read = policy_.read(ssl);
     std::lock_guard const lock{policy_mutex_};
@@ -94,7 +94,7 @@ cache_core::policy cache_core::policy_of(SSL* ssl, std::string_view server_name)
 }
 
 // When the policy has changed they may have, too.
-std::string cache_core::groups(SSL_CTX* context)
+std::string server_context::groups(SSL_CTX* context)
 {
     std::lock_guard const lock{policy_mutex_};
     if (!groups_ || groups_of_ != last_.read)
@@ -105,7 +105,7 @@ std::string cache_core::groups(SSL_CTX* context)
     return *groups_;
 }
 
-full_handshake_reason cache_core::judge(SSL_SESSION const* candidate, session_origin const& origin) const
+full_handshake_reason server_context::judge(SSL_SESSION const* candidate, session_origin const& origin) const
 {
     auto const now = options.now();
     auto const issued = std::chrono::system_clock::from_time_t(issued_at(candidate));
@@ -114,7 +114,7 @@ full_handshake_reason cache_core::judge(SSL_SESSION const* candidate, session_or
     return check_age(origin, now, options.max_session_age);
 }
 
-std::chrono::seconds cache_core::lifetime(session_origin const& origin) const
+std::chrono::seconds server_context::lifetime(session_origin const& origin) const
 {
     using std::chrono::floor;
     using std::chrono::seconds;
@@ -124,7 +124,7 @@ std::chrono::seconds cache_core::lifetime(session_origin const& origin) const
     return std::max(seconds{0}, std::min({options.timeout, until_cap, until_expiry}));
 }
 
-std::optional<session> cache_core::decode(byte_view record)
+std::optional<session> server_context::decode(byte_view record)
 {
     if (auto decoded = known(record))
         return decoded;
@@ -135,7 +135,7 @@ std::optional<session> cache_core::decode(byte_view record)
     return *parsed;
 }
 
-void cache_core::store(asio::any_io_executor const& ex, session const& made)
+void server_context::store(asio::any_io_executor const& ex, session const& made)
 {
     unsigned id_size = 0;
     auto const* id = ::SSL_SESSION_get_id(made.native_handle(), &id_size);
@@ -149,27 +149,27 @@ void cache_core::store(asio::any_io_executor const& ex, session const& made)
         write_behind(ex, std::move(name), made, expiry);
 }
 
-secret_bytes cache_core::encode(session const& made)
+secret_bytes server_context::encode(session const& made)
 {
     auto record = made.serialize();
     decoded_.keep(record, made);
     return record;
 }
 
-session cache_core::bound(session const& made, std::string const& incarnation) const
+session server_context::bound(session const& made, std::string const& incarnation) const
 {
     if (incarnation.empty())
         return made;
     return bind_to_incarnation(made, incarnation).value_or(made);
 }
 
-void cache_core::note_incarnation(std::string const& incarnation)
+void server_context::note_incarnation(std::string const& incarnation)
 {
     std::lock_guard const lock{incarnation_mutex_};
     incarnation_ = incarnation;
 }
 
-asio::awaitable<std::string> cache_core::last_incarnation(std::shared_ptr<cache_core> self)
+asio::awaitable<std::string> server_context::last_incarnation(std::shared_ptr<server_context> self)
 {
     {
         std::lock_guard const lock{self->incarnation_mutex_};
@@ -194,7 +194,7 @@ asio::awaitable<std::string> cache_core::last_incarnation(std::shared_ptr<cache_
     co_return incarnation;
 }
 
-void cache_core::store_now(std::string_view name, session const& made, time_point expiry) noexcept
+void server_context::store_now(std::string_view name, session const& made, time_point expiry) noexcept
 try
 {
     auto const record = encode(binds(made) ? bound(made, immediate_->epoch_now().incarnation) : made);
@@ -206,7 +206,8 @@ catch (...) // whatever it is, it costs a resumption and nothing else
     storage_errors.fetch_add(1, std::memory_order_relaxed);
 }
 
-void cache_core::write_behind(asio::any_io_executor const& ex, std::string name, session const& made, time_point expiry)
+void server_context::write_behind(asio::any_io_executor const& ex, std::string name, session const& made,
+                                  time_point expiry)
 {
     auto record = encode(made);
     auto pending = writes->begin(name, record);
@@ -222,8 +223,8 @@ void cache_core::write_behind(asio::any_io_executor const& ex, std::string name,
         asio::detached);
 }
 
-asio::awaitable<with_epoch<std::optional<secret_bytes>>> cache_core::get(std::shared_ptr<cache_core> self,
-                                                                         std::string name)
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> server_context::get(std::shared_ptr<server_context> self,
+                                                                             std::string name)
 {
     with_epoch<std::optional<secret_bytes>> found;
     found.value = self->writes->find(name);
@@ -232,8 +233,8 @@ asio::awaitable<with_epoch<std::optional<secret_bytes>>> cache_core::get(std::sh
     co_return found;
 }
 
-asio::awaitable<with_epoch<std::optional<secret_bytes>>> cache_core::take(std::shared_ptr<cache_core> self,
-                                                                          std::string name)
+asio::awaitable<with_epoch<std::optional<secret_bytes>>> server_context::take(std::shared_ptr<server_context> self,
+                                                                              std::string name)
 {
     while (auto const end = self->writes->end_of(name))
         co_await event::wait(end);
@@ -243,7 +244,7 @@ asio::awaitable<with_epoch<std::optional<secret_bytes>>> cache_core::take(std::s
 }
 
 asio::awaitable<with_epoch<std::optional<secret_bytes>>>
-cache_core::take_for_early_data(std::shared_ptr<cache_core> self, std::string name)
+server_context::take_for_early_data(std::shared_ptr<server_context> self, std::string name)
 {
     while (auto const end = self->writes->end_of(name))
         co_await event::wait(end);
@@ -252,7 +253,7 @@ cache_core::take_for_early_data(std::shared_ptr<cache_core> self, std::string na
     co_return found;
 }
 
-void cache_core::count(handshake_info const& info) noexcept
+void server_context::count(handshake_info const& info) noexcept
 {
     auto& counter = info.resumed() ? resumed_by_kind[static_cast<std::size_t>(info.resumption)]
                                    : full_by_reason[static_cast<std::size_t>(info.reason)];
@@ -263,14 +264,14 @@ void cache_core::count(handshake_info const& info) noexcept
         options.observer->on_handshake(options.id_context, info);
 }
 
-void cache_core::count_failure(error_code why) noexcept
+void server_context::count_failure(error_code why) noexcept
 {
     failed.fetch_add(1, std::memory_order_relaxed);
     if (options.observer)
         options.observer->on_failure(options.id_context, why);
 }
 
-void cache_core::count_early_rejection(early_data_reason reason) noexcept
+void server_context::count_early_rejection(early_data_reason reason) noexcept
 {
     early_rejected_by_reason[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
 }

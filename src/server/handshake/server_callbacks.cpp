@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "server/handshake/cache_core.hpp"
+#include "server/handshake/server_context.hpp"
 #include "server/tickets/large_session.hpp"
 #include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
@@ -29,7 +29,7 @@ using new_session_callback = int (*)(SSL*, SSL_SESSION*);
 
 struct attachment
 {
-    std::shared_ptr<cache_core> core;
+    std::shared_ptr<server_context> server;
     new_session_callback previous;
 };
 
@@ -78,14 +78,14 @@ std::optional<session_origin> read_appdata(SSL_SESSION* from)
 }
 
 // A plain stream's sessions are bound to policy and server name as well; nothing else is decided for it here.
-void bind_to_policy(SSL* ssl, cache_core& core)
+void bind_to_policy(SSL* ssl, server_context& server)
 {
     unsigned char const* extension = nullptr;
     std::size_t size = 0;
     std::string name;
     if (::SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_server_name, &extension, &size) == 1)
         name = read_server_name({extension, size});
-    auto const context = core.policy_of(ssl, name).context;
+    auto const context = server.policy_of(ssl, name).context;
     ::SSL_set_session_id_context(ssl, context.data(), static_cast<unsigned>(context.size()));
 }
 
@@ -94,8 +94,8 @@ try
 {
     if (auto* const a = handshake_of(ssl))
         return a->on_client_hello(ssl, alert);
-    if (auto* const core = core_of(::SSL_get_SSL_CTX(ssl)))
-        bind_to_policy(ssl, *core);
+    if (auto* const server = server_of(::SSL_get_SSL_CTX(ssl)))
+        bind_to_policy(ssl, *server);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 catch (...) // without what it says nothing can be decided
@@ -117,8 +117,8 @@ SSL_SESSION* on_get_session(SSL* ssl, unsigned char const* id, int size, int* co
 void count_loss(SSL* ssl) noexcept
 {
     auto* const a = handshake_of(ssl);
-    if (auto* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl)))
-        core->dropped.fetch_add(1, std::memory_order_relaxed);
+    if (auto* const server = a != nullptr ? &a->server() : server_of(::SSL_get_SSL_CTX(ssl)))
+        server->dropped.fetch_add(1, std::memory_order_relaxed);
 }
 
 int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
@@ -139,24 +139,24 @@ catch (...)
 
 // On resumption OpenSSL keeps the appdata of the ticket that was opened, so a plain asio::ssl::stream, which has no
 // server_handshake, renews its tickets under the original times as well.
-session_origin origin_of(SSL* ssl, cache_core const& core)
+session_origin origin_of(SSL* ssl, server_context const& server)
 {
     if (auto* const a = handshake_of(ssl))
         return a->origin();
     if (::SSL_session_reused(ssl) == 1)
         if (auto const origin = read_appdata(::SSL_get_session(ssl)))
             return *origin;
-    return session_origin::of_full_handshake(ssl, core.options.now());
+    return session_origin::of_full_handshake(ssl, server.options.now());
 }
 
 // No longer than its key opens it.
-std::chrono::seconds ticket_lifetime(SSL* ssl, cache_core const& core, session_origin const& origin)
+std::chrono::seconds ticket_lifetime(SSL* ssl, server_context const& server, session_origin const& origin)
 {
-    auto const lifetime = core.lifetime(origin);
-    if (!core.tickets || (::SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0)
+    auto const lifetime = server.lifetime(origin);
+    if (!server.tickets || (::SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0)
         return lifetime;
-    auto const now = core.options.now();
-    auto const end = core.tickets->issued_until(now);
+    auto const now = server.options.now();
+    auto const end = server.tickets->issued_until(now);
     return end ? std::min(lifetime, std::chrono::floor<std::chrono::seconds>(*end - now)) : lifetime;
 }
 
@@ -165,26 +165,26 @@ int on_ticket_key(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_C
 try
 {
     auto* const a = handshake_of(ssl);
-    auto* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
+    auto* const server = a != nullptr ? &a->server() : server_of(::SSL_get_SSL_CTX(ssl));
     bool const is_wanted = seal == 0 || a == nullptr || a->seals_ticket();
     if (seal != 0 && is_session_aside(ssl))
         return put_session_back(ssl) ? 0 : -1;
-    if (!is_wanted || core == nullptr || !core->tickets)
+    if (!is_wanted || server == nullptr || !server->tickets)
         return 0;
-    auto const policy = a != nullptr ? a->policy() : core->policy_of(ssl, "").tag;
-    auto const now = core->options.now();
+    auto const policy = a != nullptr ? a->policy() : server->policy_of(ssl, "").tag;
+    auto const now = server->options.now();
     ticket_name name_field{};
     ticket_iv iv_field{};
     if (seal != 0)
     {
-        auto const result = core->tickets->seal(policy, name_field, iv_field, cipher, mac, now);
+        auto const result = server->tickets->seal(policy, name_field, iv_field, cipher, mac, now);
         std::memcpy(name, &name_field, sizeof name_field);
         std::memcpy(iv, iv_field.data(), iv_field.size());
         return result;
     }
     std::memcpy(&name_field, name, sizeof name_field);
     std::memcpy(iv_field.data(), iv, iv_field.size());
-    return core->tickets->open(policy, name_field, iv_field, cipher, mac, now);
+    return server->tickets->open(policy, name_field, iv_field, cipher, mac, now);
 }
 catch (...) // as if there were no key
 {
@@ -192,15 +192,15 @@ catch (...) // as if there were no key
 }
 
 // Whether the session that is to be sealed has got all that its ticket carries.
-bool complete_session(SSL* ssl, cache_core const& core) noexcept
+bool complete_session(SSL* ssl, server_context const& server) noexcept
 try
 {
-    auto const origin = origin_of(ssl, core);
+    auto const origin = origin_of(ssl, server);
     ticket_appdata const appdata{origin.verified_at.time_since_epoch().count(),
                                  origin.chain_expiry.time_since_epoch().count(), origin.verify_result};
     SSL_SESSION* const made = ::SSL_get_session(ssl);
-    set_issued_at(made, issue_time(core.options.now(), std::time(nullptr)));
-    ::SSL_SESSION_set_timeout(made, static_cast<long>(ticket_lifetime(ssl, core, origin).count()));
+    set_issued_at(made, issue_time(server.options.now(), std::time(nullptr)));
+    ::SSL_SESSION_set_timeout(made, static_cast<long>(ticket_lifetime(ssl, server, origin).count()));
     return ::SSL_SESSION_set1_ticket_appdata(made, &appdata, sizeof appdata) == 1;
 }
 catch (...)
@@ -218,13 +218,13 @@ bool is_stateful(SSL* ssl)
 int on_ticket_sealing(SSL* ssl, void*) noexcept
 {
     auto* const a = handshake_of(ssl);
-    auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
-    if (core == nullptr)
+    auto const* const server = a != nullptr ? &a->server() : server_of(::SSL_get_SSL_CTX(ssl));
+    if (server == nullptr)
         return 1;
     SSL_SESSION* const made = ::SSL_get_session(ssl);
     // An external key is told from a session by what complete_session adds.
     bool const is_due = ::SSL_version(ssl) >= TLS1_2_VERSION && !(a != nullptr && a->used_external_psk());
-    bool const is_complete = is_due && complete_session(ssl, *core);
+    bool const is_complete = is_due && complete_session(ssl, *server);
     bool const fits = fits_into_ticket(made);
     bool const is_wanted = is_complete && (fits || is_stateful(ssl));
     if (is_due && !is_wanted)
@@ -237,10 +237,11 @@ int on_ticket_sealing(SSL* ssl, void*) noexcept
 }
 
 // The key is there and the ticket does not open: its key was derived under another policy, or somebody has changed it.
-full_handshake_reason why_not_opened(cache_core const& core, byte_view name)
+full_handshake_reason why_not_opened(server_context const& server, byte_view name)
 {
-    return core.tickets && core.tickets->knows(name, core.options.now()) ? full_handshake_reason::policy_differs
-                                                                         : full_handshake_reason::unknown_ticket_key;
+    return server.tickets && server.tickets->knows(name, server.options.now())
+               ? full_handshake_reason::policy_differs
+               : full_handshake_reason::unknown_ticket_key;
 }
 
 SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* opened, unsigned char const* name, std::size_t name_size,
@@ -248,18 +249,18 @@ SSL_TICKET_RETURN on_ticket_opened(SSL* ssl, SSL_SESSION* opened, unsigned char 
 try
 {
     auto* const a = handshake_of(ssl);
-    auto const* const core = a != nullptr ? &a->core() : core_of(::SSL_get_SSL_CTX(ssl));
+    auto const* const server = a != nullptr ? &a->server() : server_of(::SSL_get_SSL_CTX(ssl));
     bool const is_open = status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW;
-    if (core == nullptr || !is_open)
+    if (server == nullptr || !is_open)
     {
         if (a != nullptr && status == SSL_TICKET_NO_DECRYPT)
-            a->on_ticket(why_not_opened(*core, {name, name_size}), {});
+            a->on_ticket(why_not_opened(*server, {name, name_size}), {});
         return SSL_TICKET_RETURN_IGNORE_RENEW;
     }
     if (a != nullptr)
         a->on_session_offered(opened);
     auto const origin = read_appdata(opened);
-    auto judgement = origin ? core->judge(opened, *origin) : full_handshake_reason::record_corrupt;
+    auto judgement = origin ? server->judge(opened, *origin) : full_handshake_reason::record_corrupt;
     if (judgement == full_handshake_reason::none && a != nullptr)
         judgement = a->check_policy(opened, *origin);
     if (a != nullptr)
@@ -328,19 +329,19 @@ void set_handshake(SSL* ssl, server_handshake* a)
         throw std::bad_alloc{};
 }
 
-cache_core* core_of(SSL_CTX const* context) noexcept
+server_context* server_of(SSL_CTX const* context) noexcept
 {
     auto const* const attached = attachment_of(context);
-    return attached != nullptr ? attached->core.get() : nullptr;
+    return attached != nullptr ? attached->server.get() : nullptr;
 }
 
-void attach(SSL_CTX* context, std::shared_ptr<cache_core> const& core)
+void attach(SSL_CTX* context, std::shared_ptr<server_context> const& server)
 {
-    if (core_of(context) != nullptr)
+    if (server_of(context) != nullptr)
         throw system_error{errc::already_attached};
     if (::SSL_CTX_sess_get_get_cb(context) != nullptr)
         throw system_error{errc::callback_taken, "SSL_CTX_sess_set_get_cb"};
-    auto attached = std::make_unique<attachment>(attachment{core, ::SSL_CTX_sess_get_new_cb(context)});
+    auto attached = std::make_unique<attachment>(attachment{server, ::SSL_CTX_sess_get_new_cb(context)});
     if (::SSL_CTX_set_ex_data(context, context_index(), attached.get()) != 1)
         throw std::bad_alloc{};
     (void)attached.release(); // the context's now

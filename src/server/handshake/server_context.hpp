@@ -31,10 +31,10 @@ class server_handshake;
 [[nodiscard]] std::time_t issue_time(time_point ours, std::time_t openssl) noexcept;
 
 /// The part of a cache that its context's callbacks need, and that therefore lives as long as the context.
-class cache_core : public std::enable_shared_from_this<cache_core>
+class server_context : public std::enable_shared_from_this<server_context>
 {
 public:
-    explicit cache_core(session_cache_options o);
+    explicit server_context(session_cache_options o);
 
     session_cache_options const options;
     std::shared_ptr<ticket_keeper> const tickets; // null: no tickets
@@ -77,17 +77,17 @@ public:
     void store(asio::any_io_executor const& ex, session const& made);
 
     /// Ask the storage for a session that may be used again. One that is still being written is served from memory.
-    static asio::awaitable<with_epoch<std::optional<secret_bytes>>> get(std::shared_ptr<cache_core> self,
+    static asio::awaitable<with_epoch<std::optional<secret_bytes>>> get(std::shared_ptr<server_context> self,
                                                                         std::string name);
 
     /// Ask it for one that may not. One that is still being written is waited for: the storage alone can say that nobody
     /// else has taken it.
-    static asio::awaitable<with_epoch<std::optional<secret_bytes>>> take(std::shared_ptr<cache_core> self,
+    static asio::awaitable<with_epoch<std::optional<secret_bytes>>> take(std::shared_ptr<server_context> self,
                                                                          std::string name);
 
     /// As `take`, with the epoch: for a client that offers early data.
     static asio::awaitable<with_epoch<std::optional<secret_bytes>>>
-    take_for_early_data(std::shared_ptr<cache_core> self, std::string name);
+    take_for_early_data(std::shared_ptr<server_context> self, std::string name);
 
     /// Whether early data relies on the storage to hand out a session once.
     [[nodiscard]] bool relies_on_take() const noexcept
@@ -106,7 +106,7 @@ public:
 
     /// The incarnation that the storage had when it was asked last. An old one is as good as none: its sessions carry no early
     /// data.
-    static asio::awaitable<std::string> last_incarnation(std::shared_ptr<cache_core> self);
+    static asio::awaitable<std::string> last_incarnation(std::shared_ptr<server_context> self);
 
     void count(handshake_info const& info) noexcept;
     void count_failure(error_code why) noexcept;
@@ -156,9 +156,9 @@ private:
 void set_handshake(SSL* ssl, server_handshake* a);
 
 /// The cache that is attached to a context, or null.
-[[nodiscard]] cache_core* core_of(SSL_CTX const* context) noexcept;
+[[nodiscard]] server_context* server_of(SSL_CTX const* context) noexcept;
 
-/// Let the context own the core and call it. @throws system_error `errc::already_attached`, `errc::callback_taken`.
-void attach(SSL_CTX* context, std::shared_ptr<cache_core> const& core);
+/// Let the context own the server and call it. @throws system_error `errc::already_attached`, `errc::callback_taken`.
+void attach(SSL_CTX* context, std::shared_ptr<server_context> const& server);
 
 } // namespace reprise::detail
