@@ -70,7 +70,7 @@ int ignore_answer(SSL*, unsigned, unsigned, unsigned char const*, std::size_t, X
     return 1;
 }
 
-void hook_up(SSL_CTX* context)
+void attach(SSL_CTX* context)
 {
     ::SSL_CTX_sess_set_new_cb(context, on_new_session);
     tell_client_sessions(context);
@@ -100,7 +100,7 @@ client_context& client_context::of(SSL_CTX* context)
     added->previous = ::SSL_CTX_sess_get_new_cb(context);
     if (::SSL_CTX_set_ex_data(context, context_index(), added.get()) != 1)
         throw std::bad_alloc{};
-    hook_up(context);
+    attach(context);
     return *added.release(); // the context's now
 }
 
