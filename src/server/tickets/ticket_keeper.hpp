@@ -2,7 +2,7 @@
 #pragma once
 
 #include "server/tickets/key_source.hpp"
-#include "server/tickets/published.hpp"
+#include "server/tickets/rcu_cell.hpp"
 #include "server/tickets/ticket_cipher.hpp"
 #include "server/tickets/ticket_ring.hpp"
 
@@ -99,7 +99,7 @@ private:
 
     key_source_context const context_;
     std::unique_ptr<key_source> const source_;
-    published<ticket_ring> ring_;
+    rcu_cell<ticket_ring> ring_;
 
     mutable std::mutex mutex_; // of what follows, and of publishing
     std::shared_ptr<flight> flight_;

@@ -12,19 +12,19 @@ namespace reprise::detail {
     A value that was replaced goes as soon as one is published, or `tidy` called, while nobody reads.
 */
 template <class T>
-class published
+class rcu_cell
 {
 public:
-    explicit published(std::unique_ptr<T const> first) : current_(first.release()) {}
-    published(published const&) = delete;
-    published& operator=(published const&) = delete;
-    ~published() { delete current_.load(); }
+    explicit rcu_cell(std::unique_ptr<T const> first) : current_(first.release()) {}
+    rcu_cell(rcu_cell const&) = delete;
+    rcu_cell& operator=(rcu_cell const&) = delete;
+    ~rcu_cell() { delete current_.load(); }
 
     /// What is there now; it stays as long as this object. Keep it for microseconds.
     class reading
     {
     public:
-        explicit reading(published const& from) noexcept : readers_(from.readers_)
+        explicit reading(rcu_cell const& from) noexcept : readers_(from.readers_)
         {
             readers_.fetch_add(1);
             value_ = from.current_.load();

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "server/tickets/published.hpp"
+#include "server/tickets/rcu_cell.hpp"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-using reprise::detail::published;
+using reprise::detail::rcu_cell;
 
 TEST_SUITE_BEGIN("published");
 
@@ -37,7 +37,7 @@ struct value
 TEST_CASE("a value goes when it was replaced and nobody reads it any more")
 {
     {
-        published<value> v{std::make_unique<value const>(1)};
+        rcu_cell<value> v{std::make_unique<value const>(1)};
         {
             auto const old = v.read();
             v.publish(std::make_unique<value const>(2));
@@ -57,7 +57,7 @@ TEST_CASE("a value goes when it was replaced and nobody reads it any more")
 
 TEST_CASE("readers never see a value that is gone")
 {
-    published<value> v{std::make_unique<value const>(0)};
+    rcu_cell<value> v{std::make_unique<value const>(0)};
     std::atomic<bool> stop{false};
     std::atomic<int> torn{0};
     std::vector<std::thread> readers;
