@@ -35,7 +35,7 @@ set(reprise_old_headers
     io/default_token.hpp detail/async/default_token.hpp
     io/event.hpp detail/async/event.hpp
     io/fast_open.hpp fast_open.hpp
-    io/gate.hpp detail/async/gate.hpp
+    io/gate.hpp detail/async/direction_lock.hpp
     io/initiate.hpp detail/async/initiate.hpp
     io/initiation.hpp detail/async/initiation.hpp
     io/lowest_socket.hpp detail/net/lowest_socket.hpp

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/detail/async/gate.hpp>
+#include <reprise/detail/async/direction_lock.hpp>
 #include <reprise/detail/async/initiation.hpp>
 #include <reprise/detail/stream/tls_engine.hpp>
 #include <reprise/error.hpp>
@@ -132,7 +132,7 @@ public:
     template <class Receive>
     [[nodiscard]] tls_status hear(Receive receive, std::size_t budget)
     {
-        if (reading_.is_shut())
+        if (reading_.is_locked())
             return tls_status::needs_input;
         for (;;)
         {
@@ -207,7 +207,7 @@ private:
             if (doing_ == activity::writing)
             {
                 stream().engine.sent(size);
-                stream().writing_.open();
+                stream().writing_.unlock();
                 if (ec)
                     return stop(ec);
             }
@@ -215,14 +215,14 @@ private:
             {
                 if (!ec)
                     stream().engine.feed(size);
-                stream().reading_.open();
+                stream().reading_.unlock();
                 if (ec)
                     return stop(ec == asio::error::eof ? error_code{asio::ssl::error::stream_truncated} : ec);
             }
             go_on(false);
         }
 
-        // The gate that it waited at may be open.
+        // The direction that it waited for may be unlocked.
         void operator()(error_code) { go_on(false); }
 
         friend bool asio_handler_is_continuation(operation* self) noexcept
@@ -271,7 +271,7 @@ private:
         {
             if (result_.status == tls_status::needs_output)
                 return true;
-            owes_ = owes_ && !output.empty() && !(is_total && stream().writing_.is_shut());
+            owes_ = owes_ && !output.empty() && !(is_total && stream().writing_.is_locked());
             return owes_;
         }
 
@@ -293,10 +293,10 @@ private:
             if (cancelled_.cancelled() != asio::cancellation_type::none)
                 return stop(asio::error::operation_aborted);
             doing_ = writes ? activity::writing : activity::reading;
-            gate& way = writes ? s.writing_ : s.reading_;
-            if (way.is_shut())
+            direction_lock& way = writes ? s.writing_ : s.reading_;
+            if (way.is_locked())
                 return way.async_wait(s.next_.get_executor(), std::move(*this));
-            way.shut();
+            way.lock();
             if (writes)
                 return s.next_.async_write_some(asio::buffer(output.data(), output.size()), std::move(*this));
             auto const room = s.engine.room();
@@ -327,8 +327,8 @@ private:
     };
 
     NextLayer& next_;
-    gate reading_;
-    gate writing_;
+    direction_lock reading_;
+    direction_lock writing_;
     bool is_closed_ = false;
 };
 
