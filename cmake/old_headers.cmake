@@ -43,7 +43,7 @@ set(reprise_old_headers
     io/spawn_cancellable.hpp detail/async/spawn_cancellable.hpp
     io/tls_stream.hpp detail/stream/tls_stream.hpp
     io/watchdog.hpp detail/async/watchdog.hpp
-    io/within.hpp detail/async/within.hpp
+    io/within.hpp detail/async/with_timeout.hpp
     server/accept.hpp detail/server/server_handshake.hpp
     server/early_data_options.hpp early_data_options.hpp
     server/replay_guard.hpp replay_guard.hpp

@@ -7,7 +7,7 @@
 #include <reprise/detail/async/initiate.hpp>
 #include <reprise/detail/async/initiation.hpp>
 #include <reprise/detail/async/watchdog.hpp>
-#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/detail/client/transport.hpp>
 #include <reprise/detail/net/lowest_socket.hpp>

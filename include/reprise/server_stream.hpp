@@ -6,7 +6,7 @@
 #include <reprise/detail/async/initiate.hpp>
 #include <reprise/detail/async/initiation.hpp>
 #include <reprise/detail/async/watchdog.hpp>
-#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/detail/net/lowest_socket.hpp>
 #include <reprise/detail/server/server_handshake.hpp>
 #include <reprise/detail/stream/coalesce.hpp>
@@ -361,9 +361,9 @@ private:
         {
             if (step == detail::accept_step::choose_host)
             {
-                auto chosen = co_await detail::within(options.handshake_timeout,
-                                                      detail::ask(options.select_host, accept.hello()));
-                if (chosen.status == detail::lookup_status::late)
+                auto chosen = co_await detail::with_timeout(options.handshake_timeout,
+                                                            detail::ask(options.select_host, accept.hello()));
+                if (chosen.status == detail::timed_status::late)
                 {
                     close();
                     co_return asio::error::timed_out;

@@ -10,7 +10,7 @@
 #include "tls/verify_failure.hpp"
 #include "tls/versions.hpp"
 
-#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/detail/client/proxy_handshake.hpp>
 #include <reprise/error.hpp>
@@ -413,9 +413,9 @@ asio::awaitable<bool> ask(revocation_check check, std::shared_ptr<certificate_ch
     co_return co_await check(std::move(chain));
 }
 
-full_handshake_reason reason_of(lookup_status status) noexcept
+full_handshake_reason reason_of(timed_status status) noexcept
 {
-    return status == lookup_status::late ? full_handshake_reason::lookup_late : full_handshake_reason::lookup_failed;
+    return status == timed_status::late ? full_handshake_reason::lookup_late : full_handshake_reason::lookup_failed;
 }
 
 // Gives a ticket back that was not offered after all.
@@ -453,8 +453,8 @@ asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
         co_return offer(ssl, *std::exchange(exact_, std::nullopt));
     if (!keeps_)
         co_return;
-    auto found = co_await within(lookup_limit(), take_from(store_, key_));
-    if (found.status != lookup_status::answered)
+    auto found = co_await with_timeout(lookup_limit(), take_from(store_, key_));
+    if (found.status != timed_status::answered)
         reason_ = reason_of(found.status);
     else if (!found.value->ticket)
         reason_ = found.value->reason;
@@ -464,8 +464,8 @@ asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
     {
         borrowed candidate{*store_, key_, std::move(*found.value->ticket)};
         auto question = ask(options_.is_revoked, candidate.ticket().origin().chain);
-        auto const revoked = co_await within(options_.lookup_deadline, std::move(question));
-        if (revoked.status != lookup_status::answered)
+        auto const revoked = co_await with_timeout(options_.lookup_deadline, std::move(question));
+        if (revoked.status != timed_status::answered)
             reason_ = reason_of(revoked.status);
         else if (*revoked.value)
         {
@@ -480,7 +480,7 @@ asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
 
 asio::awaitable<void> client_handshake::forget_session(full_handshake_reason why)
 {
-    co_await within(lookup_limit(), remove_from(store_, key_));
+    co_await with_timeout(lookup_limit(), remove_from(store_, key_));
     store_->note(key_, why);
 }
 

@@ -3,7 +3,7 @@
 
 #include "client/handshake/is_unexpired.hpp"
 
-#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/error.hpp>
 
 #include <algorithm>
@@ -105,11 +105,11 @@ asio::awaitable<write_result> session_slots::write(pointer self, session_scope k
                                                    std::uint64_t kept_at, std::chrono::milliseconds limit)
 {
     letter l;
-    detail::lookup<put_answer> done;
+    detail::timed_result<put_answer> done;
     do
     {
         l = self->address(key, ticket, kept_at);
-        done = co_await within(limit, put(self->storage_, l.place.may_replace, l.name, l.record, l.expiry));
+        done = co_await with_timeout(limit, put(self->storage_, l.place.may_replace, l.name, l.record, l.expiry));
         if (done.value == put_answer::kept)
         {
             self->arrived(l, key, ticket, kept_at);
@@ -120,11 +120,11 @@ asio::awaitable<write_result> session_slots::write(pointer self, session_scope k
     } while (done.value == put_answer::occupied); // by another process: the next one
     self->count_error();
     bool is_erased = false;
-    if (done.status == lookup_status::failed)
+    if (done.status == timed_status::failed)
     {
         // It may have been written all the same. What is erased nobody else has.
-        auto const erased = co_await within(limit, erase_from(self->storage_, l.name));
-        is_erased = erased.status == lookup_status::answered;
+        auto const erased = co_await with_timeout(limit, erase_from(self->storage_, l.name));
+        is_erased = erased.status == timed_status::answered;
     }
     std::lock_guard const lock{self->mutex_};
     if (is_erased)

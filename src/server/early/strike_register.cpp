@@ -3,7 +3,7 @@
 
 #include "storage/expiry_field.hpp"
 
-#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/error.hpp>
 #include <reprise/storage/immediate_storage.hpp>
 
@@ -112,11 +112,11 @@ asio::awaitable<strike> strike_register::hit(std::shared_ptr<strike_register> se
         if (!self->budget_.spend(self->options_.now()))
             co_return strike{early_data_reason::guard_full};
     }
-    auto answer = co_await within(self->options_.deadline, ask(self, std::move(binder)));
-    if (answer.status == lookup_status::answered)
+    auto answer = co_await with_timeout(self->options_.deadline, ask(self, std::move(binder)));
+    if (answer.status == timed_status::answered)
         co_return *answer.value;
-    co_return strike{answer.status == lookup_status::late ? early_data_reason::guard_late
-                                                          : early_data_reason::guard_failed};
+    co_return strike{answer.status == timed_status::late ? early_data_reason::guard_late
+                                                         : early_data_reason::guard_failed};
 }
 
 asio::awaitable<strike> strike_register::ask(std::shared_ptr<strike_register> self, std::string binder)

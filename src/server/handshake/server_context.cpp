@@ -7,7 +7,7 @@
 #include "tls/client_offer.hpp"
 #include "tls/session_time.hpp"
 
-#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/error.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -41,17 +41,17 @@ asio::awaitable<bool> put(std::shared_ptr<server_context> server, std::string na
 asio::awaitable<void> write(std::shared_ptr<server_context> server, std::unique_ptr<pending_writes::entry> pending,
                             std::string name, secret_bytes record, bool binds, time_point expiry)
 {
-    auto status = lookup_status::failed;
+    auto status = timed_status::failed;
     try
     {
-        auto const done = co_await within(server->options.write_deadline,
-                                          put(server, std::move(name), std::move(record), binds, expiry));
+        auto const done = co_await with_timeout(server->options.write_deadline,
+                                                put(server, std::move(name), std::move(record), binds, expiry));
         status = done.status;
     }
     catch (std::bad_alloc const&) // before anything was asked
     {
     }
-    auto& counter = status == lookup_status::answered ? server->stored : server->storage_errors;
+    auto& counter = status == timed_status::answered ? server->stored : server->storage_errors;
     counter.fetch_add(1, std::memory_order_relaxed);
     pending.reset(); // after it has been counted, for those who drain
 }

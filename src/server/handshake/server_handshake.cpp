@@ -286,9 +286,9 @@ void server_handshake::do_without(accept_step step) noexcept
 {
     switch (step)
     {
-    case accept_step::choose_host: use_host({lookup_status::failed}); break;
+    case accept_step::choose_host: use_host({timed_status::failed}); break;
     case accept_step::learn_keys: learned(); break;
-    case accept_step::look_up: found({lookup_status::failed}); break;
+    case accept_step::look_up: found({timed_status::failed}); break;
     case accept_step::ask_guard: guarded({early_data_reason::guard_failed}); break;
     case accept_step::shake_hands:
     case accept_step::done: break;
@@ -365,14 +365,14 @@ void server_handshake::on_session_offered(SSL_SESSION const* offered) noexcept
         ::SSL_set_recv_max_early_data(ssl_, promised);
 }
 
-asio::awaitable<lookup<bool>> server_handshake::learn_keys() const
+asio::awaitable<timed_result<bool>> server_handshake::learn_keys() const
 {
     auto const ask = [](std::shared_ptr<ticket_keeper> keeper) -> asio::awaitable<bool>
     {
         co_await ticket_keeper::refresh(std::move(keeper));
         co_return true;
     };
-    return within(server().options.lookup_deadline, ask(server().tickets));
+    return with_timeout(server().options.lookup_deadline, ask(server().tickets));
 }
 
 void server_handshake::learned() noexcept
@@ -380,10 +380,10 @@ void server_handshake::learned() noexcept
     plan_keys(false); // with what there is now
 }
 
-void server_handshake::use_host(lookup<std::optional<session_cache>> const& answer)
+void server_handshake::use_host(timed_result<std::optional<session_cache>> const& answer)
 {
     // A selector that fails knows no host; its own log says why.
-    if (answer.status != lookup_status::answered || !*answer.value)
+    if (answer.status != timed_status::answered || !*answer.value)
     {
         host_refused_ = true;
         phase_ = phase::answered;
@@ -436,7 +436,7 @@ full_handshake_reason server_handshake::check_policy(SSL_SESSION* candidate, ses
     return full_handshake_reason::none;
 }
 
-asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> server_handshake::look_up() const
+asio::awaitable<timed_result<with_epoch<std::optional<secret_bytes>>>> server_handshake::look_up() const
 {
     server().lookups.fetch_add(1, std::memory_order_relaxed);
     // The server is held until the storage has answered: after the deadline this is left to itself.
@@ -444,14 +444,14 @@ asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> server_handshak
     auto const ask = plan_.kind != lookup_kind::take ? &server_context::get
                      : is_early                      ? &server_context::take_for_early_data
                                                      : &server_context::take;
-    return within(server().options.lookup_deadline, ask(cache_.server(), plan_.name));
+    return with_timeout(server().options.lookup_deadline, ask(cache_.server(), plan_.name));
 }
 
 void server_handshake::look_up_now() noexcept
 try
 {
     server().lookups.fetch_add(1, std::memory_order_relaxed);
-    lookup<with_epoch<std::optional<secret_bytes>>> answer{lookup_status::answered, {{}}};
+    timed_result<with_epoch<std::optional<secret_bytes>>> answer{timed_status::answered, {{}}};
     if (plan_.kind == lookup_kind::take)
     {
         answer.value->value = server().immediate()->take_now(plan_.name);
@@ -474,18 +474,18 @@ try
 }
 catch (...) // whatever it is, it costs a resumption and nothing else
 {
-    found({lookup_status::failed});
+    found({timed_status::failed});
 }
 
-void server_handshake::found(lookup<with_epoch<std::optional<secret_bytes>>> answer)
+void server_handshake::found(timed_result<with_epoch<std::optional<secret_bytes>>> answer)
 {
     phase_ = phase::answered;
-    if (answer.status == lookup_status::failed)
+    if (answer.status == timed_status::failed)
         server().storage_errors.fetch_add(1, std::memory_order_relaxed);
-    if (answer.status != lookup_status::answered)
+    if (answer.status != timed_status::answered)
     {
-        reason_ = answer.status == lookup_status::late ? full_handshake_reason::lookup_late
-                                                       : full_handshake_reason::lookup_failed;
+        reason_ = answer.status == timed_status::late ? full_handshake_reason::lookup_late
+                                                      : full_handshake_reason::lookup_failed;
         return;
     }
     auto const& record = answer.value->value;

@@ -3,7 +3,7 @@
 
 #include "async/handoff.hpp"
 
-#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/error.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -263,10 +263,11 @@ asio::awaitable<void> ticket_keeper::fly(std::shared_ptr<ticket_keeper> self, st
 {
     try
     {
-        auto answer = co_await within(self->source_->deadline(), ask(self->source_->fetch(self->ring_.read()->keys())));
-        if (answer.status == lookup_status::late)
+        auto answer =
+            co_await with_timeout(self->source_->deadline(), ask(self->source_->fetch(self->ring_.read()->keys())));
+        if (answer.status == timed_status::late)
             throw system_error{asio::error::timed_out, "the source of the ticket keys"};
-        if (answer.status == lookup_status::failed)
+        if (answer.status == timed_status::failed)
             throw std::bad_alloc{};
         if (answer.value->error)
             std::rethrow_exception(answer.value->error);

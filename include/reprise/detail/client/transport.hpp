@@ -4,7 +4,7 @@
 #include <reprise/client_options.hpp>
 #include <reprise/detail/async/initiate.hpp>
 #include <reprise/detail/async/watchdog.hpp>
-#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/detail/client/proxy_handshake.hpp>
 #include <reprise/detail/net/connect_race.hpp>
@@ -121,10 +121,10 @@ private:
             co_return resolved{{}, *whom.endpoints};
         constexpr std::chrono::milliseconds for_ever = std::chrono::hours{24 * 365};
         auto const limit = o.connect_timeout.count() == 0 ? for_ever : o.connect_timeout;
-        auto found = co_await answer_within(limit, resolve(whom.host, whom.service), &lookup_);
+        auto found = co_await await_with_timeout(limit, resolve(whom.host, whom.service), &lookup_);
         if (is_stopped())
             co_return resolved{asio::error::operation_aborted};
-        if (found.status != lookup_status::answered || dog.has_barked())
+        if (found.status != timed_status::answered || dog.has_barked())
             co_return resolved{asio::error::timed_out};
         // What has worked before comes first (RFC 8305, 4).
         auto& endpoints = found.value->endpoints;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <reprise/client_hello.hpp>
-#include <reprise/detail/async/within.hpp>
+#include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/detail/server/strike.hpp>
 #include <reprise/detail/stream/tls_engine.hpp>
 #include <reprise/error.hpp>
@@ -92,15 +92,15 @@ public:
     [[nodiscard]] accept_step next() const noexcept;
 
     [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
-    void use_host(lookup<std::optional<session_cache>> const& answer);
+    void use_host(timed_result<std::optional<session_cache>> const& answer);
 
     /// Ask the source of the ticket keys for news, for at most the lookup deadline.
-    [[nodiscard]] asio::awaitable<lookup<bool>> learn_keys() const;
+    [[nodiscard]] asio::awaitable<timed_result<bool>> learn_keys() const;
     void learned() noexcept;
 
     /// Ask the storage, for at most the lookup deadline.
-    [[nodiscard]] asio::awaitable<lookup<with_epoch<std::optional<secret_bytes>>>> look_up() const;
-    void found(lookup<with_epoch<std::optional<secret_bytes>>> answer);
+    [[nodiscard]] asio::awaitable<timed_result<with_epoch<std::optional<secret_bytes>>>> look_up() const;
+    void found(timed_result<with_epoch<std::optional<secret_bytes>>> answer);
 
     /// Ask the replay guard about this first flight, for at most its deadline.
     [[nodiscard]] asio::awaitable<strike> ask_guard() const;

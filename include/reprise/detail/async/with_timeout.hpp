@@ -24,7 +24,7 @@ namespace reprise::detail {
 
 namespace asio = boost::asio;
 
-enum class lookup_status
+enum class timed_status
 {
     answered,
     late,
@@ -32,40 +32,40 @@ enum class lookup_status
 };
 
 template <class T>
-struct lookup
+struct timed_result
 {
-    lookup_status status = lookup_status::late;
+    timed_status status = timed_status::late;
     std::optional<T> value{};
 };
 
 template <class T>
-asio::awaitable<lookup<T>> answer(asio::awaitable<T> question)
+asio::awaitable<timed_result<T>> answer(asio::awaitable<T> question)
 {
-    lookup<T> result;
+    timed_result<T> result;
     try
     {
         result.value.emplace(co_await std::move(question));
-        result.status = lookup_status::answered;
+        result.status = timed_status::answered;
     }
     catch (...) // whatever it is, it costs a resumption and nothing else
     {
-        result.status = lookup_status::failed;
+        result.status = timed_status::failed;
     }
     co_return result;
 }
 
 template <class T>
-struct pending_lookup
+struct pending_result
 {
-    explicit pending_lookup(asio::any_io_executor const& ex) : answered(ex, asio::steady_timer::time_point::max()) {}
+    explicit pending_result(asio::any_io_executor const& ex) : answered(ex, asio::steady_timer::time_point::max()) {}
 
     asio::cancellation_signal abandon;
     asio::steady_timer answered;
-    std::optional<lookup<T>> result;
+    std::optional<timed_result<T>> result;
 };
 
 template <class T>
-asio::awaitable<void> answer_to(std::shared_ptr<pending_lookup<T>> asker, asio::awaitable<T> question)
+asio::awaitable<void> answer_to(std::shared_ptr<pending_result<T>> asker, asio::awaitable<T> question)
 {
     asker->result = co_await answer(std::move(question));
     asker->answered.cancel();
@@ -75,14 +75,14 @@ asio::awaitable<void> answer_to(std::shared_ptr<pending_lookup<T>> asker, asio::
 using wait_handle = std::weak_ptr<asio::steady_timer>;
 
 template <class T>
-asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::awaitable<T> question,
-                                         wait_handle* handle = nullptr)
+asio::awaitable<timed_result<T>> await_with_timeout(std::chrono::milliseconds limit, asio::awaitable<T> question,
+                                                    wait_handle* handle = nullptr)
 {
     auto const ex = co_await asio::this_coro::executor;
-    std::shared_ptr<pending_lookup<T>> state;
+    std::shared_ptr<pending_result<T>> state;
     try
     {
-        state = std::make_shared<pending_lookup<T>>(ex);
+        state = std::make_shared<pending_result<T>>(ex);
         if (handle != nullptr)
             *handle = std::shared_ptr<asio::steady_timer>{state, &state->answered};
         // The slot is used until the handler has run, so that is how long the signal is held.
@@ -91,7 +91,7 @@ asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::
     }
     catch (std::bad_alloc const&)
     {
-        co_return lookup<T>{lookup_status::failed};
+        co_return timed_result<T>{timed_status::failed};
     }
     if (!state->result)
     {
@@ -102,7 +102,7 @@ asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::
             state->abandon.emit(asio::cancellation_type::terminal);
             if (ended)
                 throw system_error{asio::error::operation_aborted};
-            co_return lookup<T>{};
+            co_return timed_result<T>{};
         }
     }
     co_return std::move(*state->result);
@@ -114,9 +114,9 @@ asio::awaitable<lookup<T>> answer_within(std::chrono::milliseconds limit, asio::
     throws `operation_aborted`. A limit of zero is none, and costs no timer.
 */
 template <class T>
-asio::awaitable<lookup<T>> within(std::chrono::milliseconds limit, asio::awaitable<T> question)
+asio::awaitable<timed_result<T>> with_timeout(std::chrono::milliseconds limit, asio::awaitable<T> question)
 {
-    return limit.count() == 0 ? answer(std::move(question)) : answer_within(limit, std::move(question));
+    return limit.count() == 0 ? answer(std::move(question)) : await_with_timeout(limit, std::move(question));
 }
 
 } // namespace reprise::detail
