@@ -613,7 +613,7 @@ private:
             {
                 ec = detail::current_error();
             }
-            if (dog.has_barked())
+            if (dog.expired())
                 ec = asio::error::timed_out;
             if (way.is_stopped())
                 ec = asio::error::operation_aborted;
@@ -646,7 +646,7 @@ private:
                     early.reset();
                 else
                     co_return ec;
-                if (dog.has_barked() || way.is_stopped())
+                if (dog.expired() || way.is_stopped())
                     co_return ec;
                 close();
             }
@@ -739,7 +739,7 @@ private:
                      total += size)
                     std::tie(ec, size) =
                         co_await tls_stream::async_read_some(held(self), asio::buffer(dropped), no_throw);
-                if (dog.has_barked() || ec != asio::error::operation_aborted)
+                if (dog.expired() || ec != asio::error::operation_aborted)
                     ec = {};
             }
             close();

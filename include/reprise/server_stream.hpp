@@ -320,7 +320,7 @@ private:
             detail::watchdog const dog{ex, options.handshake_timeout, [this] { close(); }};
             accept.begin(options.select_host != nullptr);
             auto ec = co_await shake_hands(self);
-            if (dog.has_barked())
+            if (dog.expired())
                 ec = asio::error::timed_out;
             accept.end(ec);
             if (at == phase::shaking_hands)
@@ -406,7 +406,7 @@ private:
             auto const finish = completing([](detail::tls_engine& e) { return e.finish(); });
             auto const [ec, none] = co_await tls_stream::async_perform(
                 held(self), finish, asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
-            co_return detail::outcome<void>{dog.has_barked() ? asio::error::timed_out : ec};
+            co_return detail::outcome<void>{dog.expired() ? asio::error::timed_out : ec};
         }
 
         asio::awaitable<detail::outcome<void>> shutdown(pointer self)

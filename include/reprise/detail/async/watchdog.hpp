@@ -31,7 +31,7 @@ public:
             {
                 if (kept->is_over)
                     return;
-                kept->has_barked = true;
+                kept->expired = true;
                 close();
             });
     }
@@ -47,7 +47,7 @@ public:
     }
 
     /// Whether it has ended the operation.
-    [[nodiscard]] bool has_barked() const noexcept { return state_ && state_->has_barked; }
+    [[nodiscard]] bool expired() const noexcept { return state_ && state_->expired; }
 
 private:
     struct state
@@ -56,7 +56,7 @@ private:
 
         boost::asio::steady_timer timer;
         bool is_over = false;
-        bool has_barked = false;
+        bool expired = false;
     };
     std::shared_ptr<state> state_;
 };

@@ -124,7 +124,7 @@ private:
         auto found = co_await await_with_timeout(limit, resolve(whom.host, whom.service), &lookup_);
         if (is_stopped())
             co_return resolved{asio::error::operation_aborted};
-        if (found.status != timed_status::answered || dog.has_barked())
+        if (found.status != timed_status::answered || dog.expired())
             co_return resolved{asio::error::timed_out};
         // What has worked before comes first (RFC 8305, 4).
         auto& endpoints = found.value->endpoints;

@@ -82,7 +82,7 @@ asio::awaitable<outcome<void>> shut_down(typename tls_stream<NextLayer>::holder 
         ec = co_await drop_input<NextLayer>(held, linger.bytes);
     }
     close();
-    bool const cancelled = ec == asio::error::operation_aborted && !dog.has_barked();
+    bool const cancelled = ec == asio::error::operation_aborted && !dog.expired();
     co_return outcome<void>{cancelled ? ec : error_code{}};
 }
 
