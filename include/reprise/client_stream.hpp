@@ -188,11 +188,11 @@ public:
 
     /// Whether the connection is alive, as far as can be told without waiting: the peer has neither closed nor reset it. What
     /// has come, up to 64 KiB, is taken in: tickets go to the store, a close_notify counts; data stays for the next read.
-    [[nodiscard]] bool is_open() { return impl_->look() != condition::closed; }
+    [[nodiscard]] bool is_open() { return impl_->probe() != condition::closed; }
 
     /// Whether it is open and the peer has said nothing that waits to be read, as is due between two requests of HTTP/1.1
     /// (RFC 9112, 6.3).
-    [[nodiscard]] bool is_idle() { return impl_->look() == condition::idle; }
+    [[nodiscard]] bool is_idle() { return impl_->probe() == condition::idle; }
 
     /** From now on `connect` connects the next layer, instead of a resolver and a socket: through SOCKS, a tunnel, or to an
         address that somebody else knows.
@@ -419,7 +419,7 @@ private:
     };
 
     // What one connection is to do beside shaking hands.
-    struct wishes
+    struct connect_request
     {
         std::optional<session> exactly{};
         std::optional<early_data> early{};
@@ -464,19 +464,19 @@ private:
             close();
         }
 
-        [[nodiscard]] condition look()
+        [[nodiscard]] condition probe()
         {
             if (!open || connection.peer_said_goodbye(tls->engine.native_handle()))
                 return condition::closed;
             auto const fd = socket().native_handle();
-            auto heard = detail::tls_status::needs_input;
+            auto polled = detail::tls_status::needs_input;
             constexpr std::size_t budget = 64 * 1024;
             if constexpr (detail::is_socket_layer<NextLayer>)
-                heard = tls->hear([fd](auto room) { return detail::receive_now(fd, room); }, budget);
-            if (heard == detail::tls_status::done)
+                polled = tls->poll([fd](auto room) { return detail::receive_now(fd, room); }, budget);
+            if (polled == detail::tls_status::done)
                 return condition::has_data;
-            return heard == detail::tls_status::needs_input && detail::is_alive(fd) ? condition::idle
-                                                                                    : condition::closed;
+            return polled == detail::tls_status::needs_input && detail::is_alive(fd) ? condition::idle
+                                                                                     : condition::closed;
         }
 
         using result = detail::outcome<handshake_info>;
@@ -492,23 +492,23 @@ private:
             return open ? error_code{} : errc::stream_closed;
         }
 
-        asio::awaitable<result> connect(pointer self, named whom, wishes w)
+        asio::awaitable<result> connect(pointer self, named whom, connect_request request)
         {
-            if (auto refused = begin_connecting(&whom, w.stops))
+            if (auto refused = begin_connecting(&whom, request.stops))
                 co_return std::move(*refused);
-            co_return co_await establish<true>(std::move(self), std::move(w));
+            co_return co_await establish<true>(std::move(self), std::move(request));
         }
 
-        asio::awaitable<result> reconnect(pointer self, wishes w)
+        asio::awaitable<result> reconnect(pointer self, connect_request request)
         {
-            if (auto refused = begin_connecting(nullptr, w.stops))
+            if (auto refused = begin_connecting(nullptr, request.stops))
                 co_return std::move(*refused);
-            co_return co_await establish<true>(std::move(self), std::move(w));
+            co_return co_await establish<true>(std::move(self), std::move(request));
         }
 
-        asio::awaitable<result> handshake_on_next_layer(pointer self, named whom, wishes w)
+        asio::awaitable<result> handshake_on_next_layer(pointer self, named whom, connect_request request)
         {
-            if (w.stops != way.stops())
+            if (request.stops != way.stops())
                 co_return result{asio::error::operation_aborted};
             if (is_connecting)
                 co_return result{errc::operation_in_progress};
@@ -516,7 +516,7 @@ private:
                 co_return result{errc::already_connected};
             if (auto refused = take_peer(whom))
                 co_return std::move(*refused);
-            co_return co_await establish<false>(std::move(self), std::move(w));
+            co_return co_await establish<false>(std::move(self), std::move(request));
         }
 
         // What forbids it; else the stream is closed, and `to` is set. @param whom Null for the peer of before.
@@ -528,7 +528,7 @@ private:
                 return result{errc::operation_in_progress};
             if (whom == nullptr && !to)
                 return result{errc::never_connected};
-            if (look() != condition::closed)
+            if (probe() != condition::closed)
                 return result{errc::already_connected};
             if (whom != nullptr)
                 if (auto refused = take_peer(*whom))
@@ -551,7 +551,7 @@ private:
 
         // Until it succeeds, or there is no use in trying again.
         template <bool connects> // a next layer that the caller connects need not be a socket
-        asio::awaitable<result> establish(pointer self, wishes w)
+        asio::awaitable<result> establish(pointer self, connect_request request)
         {
             struct connecting
             {
@@ -563,12 +563,12 @@ private:
                 bool& flag;
             };
             connecting const meanwhile{is_connecting};
-            bool const once = !connects || w.exactly;
-            way.begin(w.stops);
+            bool const once = !connects || request.exactly;
+            way.begin(request.stops);
             auto const begin = std::chrono::steady_clock::now();
             for (unsigned attempt = 1;; ++attempt)
             {
-                auto ended = co_await try_once<connects>(self, w);
+                auto ended = co_await try_once<connects>(self, request);
                 if (!ended.ec)
                     co_return ended;
                 auto const delay =
@@ -586,9 +586,9 @@ private:
 
         // Everything from here to the end of the handshake, within the time limit.
         template <bool connects>
-        asio::awaitable<result> try_once(pointer self, wishes w)
+        asio::awaitable<result> try_once(pointer self, connect_request request)
         {
-            connection.offer_exactly(std::move(w.exactly)); // of an earlier attempt nothing may be left
+            connection.offer_exactly(std::move(request.exactly)); // of an earlier attempt nothing may be left
             connection.begin_early();
             auto const ex = co_await asio::this_coro::executor;
             auto const limit = connection.options().connect_timeout;
@@ -598,11 +598,11 @@ private:
             try
             {
                 if constexpr (connects)
-                    ec = co_await connect_and_shake_hands(self, dog, end_of(limit), w.early);
+                    ec = co_await connect_and_shake_hands(self, dog, end_of(limit), request.early);
                 else
-                    ec = co_await shake_hands(self, w.early);
-                if (!ec && w.early && w.early->options().send_rest)
-                    ec = co_await write_rest(self, w.early->bytes() + connection.info().early_size);
+                    ec = co_await shake_hands(self, request.early);
+                if (!ec && request.early && request.early->options().send_rest)
+                    ec = co_await write_rest(self, request.early->bytes() + connection.info().early_size);
             }
             catch (system_error const& e) // cancelled, or from a function of the caller's
             {
@@ -693,7 +693,7 @@ private:
             if (ec == asio::error::operation_aborted)
                 co_return false;
             if (ec.category() == asio::error::get_system_category())
-                co_await hear_out();
+                co_await drain();
             if (!connection.may_do_without_early(tls->engine.native_handle()))
                 co_return false;
             connection.do_without_early();
@@ -701,7 +701,7 @@ private:
         }
 
         // A server that has heard enough closes; what it has said before is still there when writing fails.
-        asio::awaitable<void> hear_out()
+        asio::awaitable<void> drain()
         {
             constexpr std::size_t longest_flight = 256 * 1024; // with the largest chain that OpenSSL takes by default
             auto& engine = tls->engine;
@@ -788,30 +788,31 @@ private:
     }
 
     template <class Token>
-    auto connect(named to, wishes w, Token&& token)
+    auto connect(named to, connect_request request, Token&& token)
     {
-        w.stops = impl_->way.stops();
+        request.stops = impl_->way.stops();
         return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_, to = std::move(to), w = std::move(w)]() mutable
-            { return self->connect(self, std::move(to), std::move(w)); }, std::forward<Token>(token));
+            any_executor(), [self = impl_, to = std::move(to), request = std::move(request)]() mutable
+            { return self->connect(self, std::move(to), std::move(request)); }, std::forward<Token>(token));
     }
 
     template <class Token>
-    auto reconnect(wishes w, Token&& token)
+    auto reconnect(connect_request request, Token&& token)
     {
-        w.stops = impl_->way.stops();
+        request.stops = impl_->way.stops();
         return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_, w = std::move(w)]() mutable { return self->reconnect(self, std::move(w)); },
+            any_executor(), [self = impl_, request = std::move(request)]() mutable
+            { return self->reconnect(self, std::move(request)); }, std::forward<Token>(token));
+    }
+
+    template <class Token>
+    auto handshake_on_next_layer(named to, connect_request request, Token&& token)
+    {
+        request.stops = impl_->way.stops();
+        return detail::initiate<handshake_info>(
+            any_executor(), [self = impl_, to = std::move(to), request = std::move(request)]() mutable
+            { return self->handshake_on_next_layer(self, std::move(to), std::move(request)); },
             std::forward<Token>(token));
-    }
-
-    template <class Token>
-    auto handshake_on_next_layer(named to, wishes w, Token&& token)
-    {
-        w.stops = impl_->way.stops();
-        return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_, to = std::move(to), w = std::move(w)]() mutable
-            { return self->handshake_on_next_layer(self, std::move(to), std::move(w)); }, std::forward<Token>(token));
     }
 
     std::shared_ptr<impl> impl_; // also for moving: operations and OpenSSL hold its address

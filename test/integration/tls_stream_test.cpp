@@ -353,7 +353,7 @@ TEST_CASE("hearing what has come ends, though the peer never stops sending")
                 return output.size();
             };
             constexpr std::size_t budget = 10'000;
-            CHECK(c.client->hear(key_updates, budget) == reprise::detail::tls_status::done);
+            CHECK(c.client->poll(key_updates, budget) == reprise::detail::tls_status::done);
             CHECK(given >= budget);
             CHECK(given < 2 * budget);
         });

@@ -130,7 +130,7 @@ public:
             stays, or if the peer has sent more than the budget.
     */
     template <class Receive>
-    [[nodiscard]] tls_status hear(Receive receive, std::size_t budget)
+    [[nodiscard]] tls_status poll(Receive receive, std::size_t budget)
     {
         if (reading_.is_locked())
             return tls_status::needs_input;
