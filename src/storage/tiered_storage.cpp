@@ -52,9 +52,9 @@ secret_bytes value_of(byte_view record)
 
    A name has an entry while an operation on it waits for the far storage. What is done near by while it is locked cannot
    run into what others do there. */
-class flight_table
+class pending_operations
 {
-    struct flight
+    struct entry
     {
         std::size_t operations = 0;
         std::size_t writers = 0;
@@ -64,7 +64,7 @@ class flight_table
     struct shard
     {
         std::mutex mutex;
-        std::unordered_map<std::string, flight> flights;
+        std::unordered_map<std::string, entry> pending;
     };
 
 public:
@@ -77,10 +77,10 @@ public:
     class operation
     {
     public:
-        operation(flight_table& table, std::string const& name, role r) : shard_(table.shard_of(name)), role_(r)
+        operation(pending_operations& table, std::string const& name, role r) : shard_(table.shard_of(name)), role_(r)
         {
             std::lock_guard const guard{shard_.mutex};
-            flight_ = &*shard_.flights.try_emplace(name).first;
+            entry_ = &*shard_.pending.try_emplace(name).first;
             ++state().operations;
             count_writer(1);
             seen_ = state().changes;
@@ -94,7 +94,7 @@ public:
             std::lock_guard const guard{shard_.mutex};
             count_writer(static_cast<std::size_t>(-1));
             if (--state().operations == 0)
-                shard_.flights.erase(shard_.flights.find(flight_->first));
+                shard_.pending.erase(shard_.pending.find(entry_->first));
         }
 
         [[nodiscard]] std::unique_lock<std::mutex> lock() const { return std::unique_lock{shard_.mutex}; }
@@ -106,7 +106,7 @@ public:
         }
 
     private:
-        [[nodiscard]] flight& state() const { return flight_->second; }
+        [[nodiscard]] entry& state() const { return entry_->second; }
 
         void count_writer(std::size_t change)
         {
@@ -118,7 +118,7 @@ public:
 
         shard& shard_;
         role const role_;
-        std::pair<std::string const, flight>* flight_ = nullptr; // stays where it is while the table changes
+        std::pair<std::string const, entry>* entry_ = nullptr; // stays where it is while the table changes
         std::uint64_t seen_ = 0;
     };
 
@@ -144,7 +144,7 @@ public:
 
     std::shared_ptr<immediate_storage> const near;
     storage_ptr const far;
-    flight_table flights;
+    pending_operations pending;
     std::atomic<std::uint64_t> rejected{0};
 
     [[nodiscard]] time_point near_expiry(time_point expiry) const { return std::min(expiry, now_() + near_ttl_); }
@@ -165,10 +165,10 @@ private:
 };
 
 // A change of the entry far away. It begins with the end of the copy near by.
-class tiered_storage::change : public flight_table::operation
+class tiered_storage::change : public pending_operations::operation
 {
 public:
-    change(tiers& of, std::string const& name) : operation(of.flights, name, flight_table::role::writer)
+    change(tiers& of, std::string const& name) : operation(of.pending, name, pending_operations::role::writer)
     {
         auto const guard = lock();
         (void)of.near->erase_now(name);
@@ -193,13 +193,13 @@ tiered_storage::~tiered_storage() = default;
 
 asio::awaitable<std::optional<secret_bytes>> tiered_storage::get(std::string name)
 {
-    using enum flight_table::role;
+    using enum pending_operations::role;
     auto const self = tiers_;
     auto record = self->near->get_now(name);
     if (self->is_usable(record))
         co_return value_of(*record);
 
-    flight_table::operation const reading{self->flights, name, reader};
+    pending_operations::operation const reading{self->pending, name, reader};
     record = co_await self->far->get(name);
     if (!self->is_usable(record))
         co_return std::nullopt;
@@ -213,10 +213,10 @@ asio::awaitable<std::optional<secret_bytes>> tiered_storage::get(std::string nam
 
 asio::awaitable<void> tiered_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
-    using enum flight_table::role;
+    using enum pending_operations::role;
     auto const self = tiers_;
     auto record = make_record(value, expiry);
-    flight_table::operation const writing{self->flights, name, writer};
+    pending_operations::operation const writing{self->pending, name, writer};
     {
         // Of two that write at once, nobody knows here who will be the last far away.
         auto const lock = writing.lock();

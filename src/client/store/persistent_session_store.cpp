@@ -75,7 +75,7 @@ public:
     static asio::awaitable<void> clear(pointer self);
     static asio::awaitable<std::vector<kept_session>> release(pointer self, session_filter wanted);
     [[nodiscard]] unsigned tickets_wanted(session_scope const& key) const;
-    [[nodiscard]] std::size_t size() const { return pending->count() + slots_->count() + front->size(); }
+    [[nodiscard]] std::size_t size() const { return pending->count() + slots_->count() + overflow->size(); }
     [[nodiscard]] persistent_session_store_stats stats() const;
 
     /// One more session that was not written, and is not in memory either.
@@ -84,7 +84,7 @@ public:
     std::shared_ptr<immediate_storage> const immediate; ///< the storage, if it is one
 
     /// What is not in the storage: sessions of mutual TLS, those that could not be written, and notes.
-    std::shared_ptr<memory_session_store> const front;
+    std::shared_ptr<memory_session_store> const overflow;
 
     /// What is on its way there.
     std::shared_ptr<pending_sessions> const pending;
@@ -112,9 +112,9 @@ private:
 
 persistent_session_store::core::core(persistent_session_store_options const& o)
     : immediate(std::dynamic_pointer_cast<immediate_storage>(o.storage)),
-      front(memory_session_store::make(
+      overflow(memory_session_store::make(
           {.max_sessions = o.max_keys, .max_tickets_per_key = o.max_tickets_per_key, .now = o.now})),
-      pending(std::make_shared<pending_sessions>(o.max_pending_writes, o.max_pending_bytes, front)),
+      pending(std::make_shared<pending_sessions>(o.max_pending_writes, o.max_pending_bytes, overflow)),
       persists_mutual_tls_(o.persist_mutual_tls), request_tickets_(o.request_tickets),
       write_deadline_(o.write_deadline), executor_(o.executor ? detail::serial_executor(o.executor) : o.executor),
       now_(o.now), slots_(std::make_shared<session_slots>(
@@ -130,10 +130,11 @@ persistent_session_store::core::core(persistent_session_store_options const& o)
 void persistent_session_store::core::capture(session_scope const& key, session ticket)
 {
     if (stays_in_memory(key))
-        return front->capture(key, std::move(ticket));
+        return overflow->capture(key, std::move(ticket));
     if (ticket.protocol() == tls_version::tls13)
-        front->note(key,
-                    full_handshake_reason::tickets_in_use); // if it is gone when it is asked for, somebody else has it
+        overflow->note(
+            key,
+            full_handshake_reason::tickets_in_use); // if it is gone when it is asked for, somebody else has it
     if (immediate)
         write_now(key, ticket);
     else
@@ -148,7 +149,7 @@ try
 catch (...)
 {
     failed_now_.fetch_add(1, std::memory_order_relaxed);
-    front->capture(key, ticket);
+    overflow->capture(key, ticket);
 }
 
 void persistent_session_store::core::write_behind(session_scope const& key, session const& ticket)
@@ -157,7 +158,7 @@ void persistent_session_store::core::write_behind(session_scope const& key, sess
     if (!w)
     {
         dropped_.fetch_add(1, std::memory_order_relaxed);
-        return front->capture(key, ticket);
+        return overflow->capture(key, ticket);
     }
     bool const begins = executor_.use([&](asio::any_io_executor const& ex)
                                       { asio::co_spawn(ex, write(shared_from_this(), std::move(w)), asio::detached); });
@@ -183,7 +184,7 @@ asio::awaitable<void> persistent_session_store::core::write(pointer self, std::u
     // A TLS 1.2 session may be in two places; a ticket may not.
     if (result == write_result::undone ||
         (result == write_result::uncertain && w->ticket.protocol() == tls_version::tls12))
-        self->front->capture(w->key, w->ticket);
+        self->overflow->capture(w->key, w->ticket);
 }
 
 asio::awaitable<take_result> persistent_session_store::core::take(pointer self, session_scope key)
@@ -194,7 +195,7 @@ asio::awaitable<take_result> persistent_session_store::core::take(pointer self, 
     auto why_not_in_memory = full_handshake_reason::nothing_stored;
     if (!result.ticket)
     {
-        auto in_memory = co_await self->front->take(key);
+        auto in_memory = co_await self->overflow->take(key);
         why_not_in_memory = in_memory.reason;
         if (in_memory.ticket)
             result = std::move(in_memory);
@@ -204,11 +205,11 @@ asio::awaitable<take_result> persistent_session_store::core::take(pointer self, 
     if (result.ticket)
     {
         if (result.ticket->protocol() == tls_version::tls13)
-            self->front->note(key, full_handshake_reason::tickets_in_use);
+            self->overflow->note(key, full_handshake_reason::tickets_in_use);
         co_return result;
     }
     if (result.reason == full_handshake_reason::expired)
-        self->front->note(key, result.reason);
+        self->overflow->note(key, result.reason);
     if (result.reason == full_handshake_reason::nothing_stored)
         result.reason = why_not_in_memory;
     if (result.reason == full_handshake_reason::nothing_stored)
@@ -220,7 +221,7 @@ asio::awaitable<std::size_t> persistent_session_store::core::remove(pointer self
 {
     std::size_t removed = self->pending->withdraw(key);
     co_await pending_sessions::wait(self->pending, key);
-    removed += co_await self->front->remove(key);
+    removed += co_await self->overflow->remove(key);
     if (!self->stays_in_memory(key))
         removed += co_await session_slots::erase(self->slots_, key);
     co_return removed;
@@ -250,14 +251,14 @@ asio::awaitable<void> persistent_session_store::core::clear(pointer self)
         {
             failure = std::current_exception();
         }
-    co_await self->front->clear();
+    co_await self->overflow->clear();
     if (failure)
         std::rethrow_exception(failure);
 }
 
 asio::awaitable<std::vector<kept_session>> persistent_session_store::core::release(pointer self, session_filter wanted)
 {
-    auto result = co_await self->front->release(wanted);
+    auto result = co_await self->overflow->release(wanted);
     auto const keys = self->keys();
     for (auto const& key : keys)
     {
@@ -346,7 +347,7 @@ asio::awaitable<take_result> persistent_session_store::take(session_scope key)
 
 void persistent_session_store::note(session_scope const& key, full_handshake_reason why) noexcept
 {
-    core_->front->note(key, why);
+    core_->overflow->note(key, why);
 }
 
 unsigned persistent_session_store::tickets_wanted(session_scope const& key) const noexcept

@@ -72,51 +72,53 @@ std::uint64_t session_slots::stamp()
     return last_stamp_;
 }
 
-session_slots::letter session_slots::address(session_scope const& key, session const& ticket, std::uint64_t kept_at)
+session_slots::pending_record session_slots::place(session_scope const& key, session const& ticket,
+                                                   std::uint64_t kept_at)
 {
-    letter result;
+    pending_record result;
     {
         std::lock_guard const lock{mutex_};
-        result.place = table_.begin_write(key, ticket.protocol());
+        result.at = table_.begin_write(key, ticket.protocol());
     }
-    result.name = name_of(key, result.place.slot);
+    result.name = name_of(key, result.at.slot);
     result.record = write_record(key, ticket, kept_at);
     result.expiry = expiry_of(ticket);
     return result;
 }
 
-void session_slots::arrived(letter const& l, session_scope const& key, session const& ticket, std::uint64_t kept_at)
+void session_slots::committed(pending_record const& l, session_scope const& key, session const& ticket,
+                              std::uint64_t kept_at)
 {
     decoded_.keep(l.record, ticket);
     written_.fetch_add(1, std::memory_order_relaxed);
     std::lock_guard const lock{mutex_};
-    table_.seen(key, {l.place.slot, kept_at, ticket.protocol(), l.expiry});
+    table_.seen(key, {l.at.slot, kept_at, ticket.protocol(), l.expiry});
 }
 
 void session_slots::write_now(immediate_storage& into, session_scope const& key, session const& ticket,
                               std::uint64_t kept_at)
 {
-    auto const l = address(key, ticket, kept_at);
+    auto const l = place(key, ticket, kept_at);
     into.put_now(l.name, l.record, l.expiry);
-    arrived(l, key, ticket, kept_at);
+    committed(l, key, ticket, kept_at);
 }
 
 asio::awaitable<write_result> session_slots::write(pointer self, session_scope key, session ticket,
                                                    std::uint64_t kept_at, std::chrono::milliseconds limit)
 {
-    letter l;
+    pending_record l;
     detail::timed_result<put_answer> done;
     do
     {
-        l = self->address(key, ticket, kept_at);
-        done = co_await with_timeout(limit, put(self->storage_, l.place.may_replace, l.name, l.record, l.expiry));
+        l = self->place(key, ticket, kept_at);
+        done = co_await with_timeout(limit, put(self->storage_, l.at.may_replace, l.name, l.record, l.expiry));
         if (done.value == put_answer::kept)
         {
-            self->arrived(l, key, ticket, kept_at);
+            self->committed(l, key, ticket, kept_at);
             co_return write_result::written;
         }
         std::lock_guard const lock{self->mutex_};
-        self->table_.taken(key, l.place.slot);
+        self->table_.taken(key, l.at.slot);
     } while (done.value == put_answer::occupied); // by another process: the next one
     self->count_error();
     bool is_erased = false;
@@ -128,9 +130,9 @@ asio::awaitable<write_result> session_slots::write(pointer self, session_scope k
     }
     std::lock_guard const lock{self->mutex_};
     if (is_erased)
-        self->table_.emptied(key, l.place.slot);
+        self->table_.emptied(key, l.at.slot);
     else
-        self->table_.doubted(key, l.place.slot); // what was there before may be there still
+        self->table_.doubted(key, l.at.slot); // what was there before may be there still
     co_return is_erased || done.value == put_answer::unchanged ? write_result::undone : write_result::uncertain;
 }
 

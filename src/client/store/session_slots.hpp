@@ -88,9 +88,9 @@ public:
 
 private:
     // A session on its way, and where to.
-    struct letter
+    struct pending_record
     {
-        slot_table::place place{};
+        slot_table::place at{};
         std::string name{};
         secret_bytes record{};
         time_point expiry{};
@@ -100,8 +100,8 @@ private:
     {
         return detail::name_of(names_, key, slot);
     }
-    [[nodiscard]] letter address(session_scope const& key, session const& ticket, std::uint64_t kept_at);
-    void arrived(letter const& l, session_scope const& key, session const& ticket, std::uint64_t kept_at);
+    [[nodiscard]] pending_record place(session_scope const& key, session const& ticket, std::uint64_t kept_at);
+    void committed(pending_record const& l, session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
     static asio::awaitable<take_result> fetch(pointer self, session_scope key, slot_table::content at);
     [[nodiscard]] std::optional<session_record> read(std::optional<secret_bytes> const& record,

@@ -99,23 +99,23 @@ bool is_refusal(std::exception_ptr const& error)
 } // namespace
 
 // A refresh ends with it, also if the io_context goes before it has begun, or there is no memory to begin it.
-class ticket_keeper::landing
+class ticket_keeper::refresh_end
 {
 public:
-    landing(std::shared_ptr<ticket_keeper> keeper, std::shared_ptr<flight> f)
+    refresh_end(std::shared_ptr<ticket_keeper> keeper, std::shared_ptr<refresh_operation> f)
         : error(std::make_exception_ptr(system_error{asio::error::operation_aborted})), keeper_(std::move(keeper)),
-          flight_(std::move(f))
+          refresh_(std::move(f))
     {
     }
-    landing(landing const&) = delete;
-    landing& operator=(landing const&) = delete;
-    ~landing() { keeper_->land(flight_, std::move(error)); }
+    refresh_end(refresh_end const&) = delete;
+    refresh_end& operator=(refresh_end const&) = delete;
+    ~refresh_end() { keeper_->end_refresh(refresh_, std::move(error)); }
 
     std::exception_ptr error;
 
 private:
     std::shared_ptr<ticket_keeper> const keeper_;
-    std::shared_ptr<flight> const flight_;
+    std::shared_ptr<refresh_operation> const refresh_;
 };
 
 ticket_step plan_tickets(ticket_situation const& s) noexcept
@@ -233,33 +233,33 @@ asio::awaitable<void> ticket_keeper::refresh(std::shared_ptr<ticket_keeper> self
         std::rethrow_exception(f->error);
 }
 
-std::shared_ptr<ticket_keeper::flight> ticket_keeper::join_or_begin(asio::any_io_executor const& ex)
+std::shared_ptr<ticket_keeper::refresh_operation> ticket_keeper::join_or_begin(asio::any_io_executor const& ex)
 {
-    std::shared_ptr<flight> f;
+    std::shared_ptr<refresh_operation> f;
     {
         std::lock_guard const lock{mutex_};
-        if (flight_)
-            return flight_;
-        f = flight_ = std::make_shared<flight>();
+        if (refresh_)
+            return refresh_;
+        f = refresh_ = std::make_shared<refresh_operation>();
         is_flying_ = true;
         last_refresh_ = context_.now();
     }
-    std::unique_ptr<landing> end;
+    std::unique_ptr<refresh_end> end;
     try
     {
-        end = std::make_unique<landing>(shared_from_this(), f);
+        end = std::make_unique<refresh_end>(shared_from_this(), f);
     }
     catch (...)
     {
-        land(f, std::current_exception());
+        end_refresh(f, std::current_exception());
         throw;
     }
     // The deadline's timer and the source's answer may come on two threads.
-    asio::co_spawn(background_executor(ex), fly(shared_from_this(), std::move(end)), asio::detached);
+    asio::co_spawn(background_executor(ex), run_refresh(shared_from_this(), std::move(end)), asio::detached);
     return f;
 }
 
-asio::awaitable<void> ticket_keeper::fly(std::shared_ptr<ticket_keeper> self, std::unique_ptr<landing> end)
+asio::awaitable<void> ticket_keeper::run_refresh(std::shared_ptr<ticket_keeper> self, std::unique_ptr<refresh_end> end)
 {
     try
     {
@@ -281,7 +281,7 @@ asio::awaitable<void> ticket_keeper::fly(std::shared_ptr<ticket_keeper> self, st
     }
 }
 
-void ticket_keeper::land(std::shared_ptr<flight> const& f, std::exception_ptr error) noexcept
+void ticket_keeper::end_refresh(std::shared_ptr<refresh_operation> const& f, std::exception_ptr error) noexcept
 {
     auto const now = context_.now();
     {
@@ -292,7 +292,7 @@ void ticket_keeper::land(std::shared_ptr<flight> const& f, std::exception_ptr er
         auto const pause = error ? std::min<std::chrono::milliseconds>(shortest_pause, source_->refresh_every())
                                  : source_->refresh_every();
         next_refresh_ = now + pause;
-        flight_ = nullptr;
+        refresh_ = nullptr;
         is_flying_ = false;
         f->error = std::move(error);
         ring_.tidy();

@@ -82,16 +82,16 @@ public:
     [[nodiscard]] std::string last_error() const;
 
 private:
-    struct flight : event
+    struct refresh_operation : event
     {
         std::exception_ptr error;
     };
 
-    class landing;
+    class refresh_end;
 
-    static asio::awaitable<void> fly(std::shared_ptr<ticket_keeper> self, std::unique_ptr<landing> end);
-    std::shared_ptr<flight> join_or_begin(asio::any_io_executor const& ex);
-    void land(std::shared_ptr<flight> const& f, std::exception_ptr error) noexcept;
+    static asio::awaitable<void> run_refresh(std::shared_ptr<ticket_keeper> self, std::unique_ptr<refresh_end> end);
+    std::shared_ptr<refresh_operation> join_or_begin(asio::any_io_executor const& ex);
+    void end_refresh(std::shared_ptr<refresh_operation> const& f, std::exception_ptr error) noexcept;
     [[nodiscard]] bool is_due(time_point now) const noexcept;
     void keep_up(time_point now) noexcept;
     void step_to(ticket_key_set next, time_point now); // with the lock
@@ -102,7 +102,7 @@ private:
     rcu_cell<ticket_ring> ring_;
 
     mutable std::mutex mutex_; // of what follows, and of publishing
-    std::shared_ptr<flight> flight_;
+    std::shared_ptr<refresh_operation> refresh_;
     std::string last_error_;
 
     std::atomic<bool> is_flying_{false};
