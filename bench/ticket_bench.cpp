@@ -125,7 +125,8 @@ class server
 public:
     server(kind const& k, maker m)
         : tls_(server_context(k)),
-          cache_(tls_, {.id_context = "bench", .timeout = std::chrono::hours{24}, .mode = reprise::cache_mode::off})
+          cache_(tls_,
+                 {.id_context = "bench", .session_lifetime = std::chrono::hours{24}, .mode = reprise::cache_mode::off})
     {
         auto* const context = tls_.native_handle();
         switch (m)

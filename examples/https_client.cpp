@@ -221,7 +221,7 @@ asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise:
         reprise::client_options options;
         options.fast_open = a.fast_open;
         options.policy_tag = "https_client"; // nothing decides here but what can be read of the context
-        options.lookup_deadline = 1s;        // for a disk that is busy
+        options.lookup_timeout = 1s;         // for a disk that is busy
         reprise::client_stream<> stream{co_await asio::this_coro::executor, tls, store, options};
         connection c{std::move(stream)};
         for (unsigned i = 0; i < a.repeat; ++i)

@@ -237,7 +237,7 @@ try
         tickets.tickets = "off";
     return {tls,
             {.id_context = a.id_context,
-             .timeout = std::chrono::seconds{a.timeout},
+             .session_lifetime = std::chrono::seconds{a.timeout},
              .mode = mode,
              .tickets = example::make_ticket_keys(tickets),
              .num_tickets = a.num_tickets,

@@ -218,8 +218,8 @@ private:
     }
 
     std::shared_ptr<distant_storage> storage_ = std::make_shared<distant_storage>();
-    reprise::session_cache cache_{
-        tls(), {.id_context = "bench", .tickets = false, .storage = storage_, .lookup_deadline = 1s}};
+    reprise::session_cache cache_{tls(),
+                                  {.id_context = "bench", .tickets = false, .storage = storage_, .lookup_timeout = 1s}};
 };
 
 class running

@@ -62,7 +62,7 @@ struct client_options
     /// most 7 days (RFC 8446, 4.6.1); a day limits the harm of a stolen store.
     std::chrono::seconds max_session_age = std::chrono::hours{24};
 
-    /// Asked before a session is offered, for at most lookup_deadline; without an answer, or with `true`, the handshake runs
+    /// Asked before a session is offered, for at most lookup_timeout; without an answer, or with `true`, the handshake runs
     /// in full. A full handshake does not ask it: that is the business of the trust store's revocation lists.
     revocation_check is_revoked{};
 
@@ -74,7 +74,9 @@ struct client_options
     std::chrono::milliseconds shutdown_timeout = std::chrono::seconds{2};
 
     /// Longest wait for the session_store; after it the handshake runs in full. At least 1 ms.
-    std::chrono::milliseconds lookup_deadline{100};
+    std::chrono::milliseconds lookup_timeout{100};
+
+    [[deprecated("lookup_timeout")]] std::optional<std::chrono::milliseconds> lookup_deadline{};
 
     /// Send small records at once. Otherwise a request that follows another waits for an acknowledgement, 40 ms.
     bool no_delay = true;

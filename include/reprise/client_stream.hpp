@@ -237,7 +237,7 @@ public:
         @li `errc::already_connected`, if the stream is open; nothing is sent.
         @li `errc::operation_in_progress`, if it is connecting; that operation goes on.
         @li `asio::error::timed_out` after `client_options::connect_timeout`; a store that is being asked then may add its
-            `lookup_deadline`. With `client_options::retry` that is for each attempt.
+            `lookup_timeout`. With `client_options::retry` that is for each attempt.
         @li `errc::proxy_refused`, `proxy_authentication_required`, `proxy_malformed`, with `client_options::proxy`;
             `errc::bad_option` for a host or service that cannot be asked of it.
         @li Resolver, socket and OpenSSL errors, unchanged, in their own categories; the stream is closed. If the server's

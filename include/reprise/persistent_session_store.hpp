@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace reprise {
@@ -64,7 +65,9 @@ struct persistent_session_store_options
 
     /// Longest wait for a session to be written; then the write is given up, and counted as a storage error. At least 1
     /// ms.
-    std::chrono::milliseconds write_deadline{5000};
+    std::chrono::milliseconds write_timeout{5000};
+
+    [[deprecated("write_timeout")]] std::optional<std::chrono::milliseconds> write_deadline{};
 
     /// Where sessions are written, behind `capture`; mandatory, unless the storage is an immediate_storage. When its
     /// context is gone, sessions stay in memory and count as dropped. An io_context's `run` does not return while a session

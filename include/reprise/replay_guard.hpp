@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 namespace reprise {
 
@@ -24,7 +25,9 @@ struct replay_guard_options
     std::size_t max_entries = 65536;
 
     /// Longest wait for the storage; after it early data is refused. At least 1 ms.
-    std::chrono::milliseconds deadline{50};
+    std::chrono::milliseconds storage_timeout{50};
+
+    [[deprecated("storage_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
 
     /// How far the clocks of the servers, and that of the storage, may be apart. 0 ms to 1 h. With 0 ms for processes of one
     /// machine.
@@ -84,7 +87,7 @@ public:
     /** Whether the storage of this guard can be relied upon, for a program that wants to know before its first connection.
 
         Throws why early data would be refused: what the storage cannot do, `errc::guard_unsure` if it does not know its
-        epoch, `errc::made_before_fork`. It waits for as long as the storage does, and not for `deadline`. Single-use tickets
+        epoch, `errc::made_before_fork`. It waits for as long as the storage does, and not for `storage_timeout`. Single-use tickets
         have no storage here: ask `storage::epoch` of the one for the sessions.
 
         @par Cancellation

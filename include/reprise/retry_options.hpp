@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 
 namespace reprise {
 
@@ -27,7 +28,9 @@ struct retry_options
 
     /// For all attempts and waits together; after it no attempt begins, and one that is under way has its own limit,
     /// connect_timeout. Zero for none.
-    std::chrono::milliseconds deadline{0};
+    std::chrono::milliseconds total_timeout{0};
+
+    [[deprecated("total_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
 };
 
 } // namespace reprise

@@ -129,7 +129,7 @@ public:
 
     /** Accept the TLS connection: read the ClientHello, choose the host, look its session up, shake hands.
 
-        A storage that is slow or broken costs only time: after `session_cache_options::lookup_deadline` the handshake runs
+        A storage that is slow or broken costs only time: after `session_cache_options::lookup_timeout` the handshake runs
         in full. With early data (`session_cache_options::early_data`) it ends as soon as that can be read, which
         `handshake_info::early_data` and `is_early` tell; reading completes the handshake. A client that has finished its handshake and goes away before it reads its tickets is not a failure: what
         it wrote can be read.
@@ -139,7 +139,7 @@ public:
 
         @par Errors
         @li `asio::error::timed_out` after `server_options::handshake_timeout`; the socket is closed. A storage that is being
-            asked then may add its `lookup_deadline`.
+            asked then may add its `lookup_timeout`.
         @li `errc::unknown_host`, if the selector knows no such host.
         @li `asio::ssl::error::stream_truncated`, if the client closed during the handshake.
         @li `errc::operation_in_progress`, `errc::already_connected`, `errc::stream_closed`, if a handshake is pending, is

@@ -18,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace reprise {
@@ -72,7 +73,9 @@ struct session_cache_options
 
     /// How long a session may be resumed after it was issued. 1 s to 7 days. OpenSSL's own default is 2 hours for TLS 1.3
     /// and 5 minutes for what this library grew from; short is safe.
-    std::chrono::seconds timeout = std::chrono::minutes{5};
+    std::chrono::seconds session_lifetime = std::chrono::minutes{5};
+
+    [[deprecated("session_lifetime")]] std::optional<std::chrono::seconds> timeout{};
 
     cache_mode mode = cache_mode::server;
 
@@ -95,18 +98,22 @@ struct session_cache_options
     storage_ptr storage{};
 
     /// Longest wait for the storage; after it the handshake runs in full. At least 1 ms.
-    std::chrono::milliseconds lookup_deadline{50};
+    std::chrono::milliseconds lookup_timeout{50};
+
+    [[deprecated("lookup_timeout")]] std::optional<std::chrono::milliseconds> lookup_deadline{};
 
     /// Longest wait for a session to be written; after it the write is given up and counted as a storage error. It delays
     /// no handshake: until it ends, a write holds one of max_pending_writes. At least 1 ms.
-    std::chrono::milliseconds write_deadline{5000};
+    std::chrono::milliseconds write_timeout{5000};
+
+    [[deprecated("write_timeout")]] std::optional<std::chrono::milliseconds> write_deadline{};
 
     /// Longest reuse since the certificates were last verified; renewals do not extend it. Above 0 s, at most 7 days.
     std::chrono::seconds max_session_age = std::chrono::hours{24};
 
     /// Sessions that may wait to be written to the storage; further ones are dropped and counted. At least 1. Meanwhile
     /// this process finds them: a TLS 1.2 session id at once, a TLS 1.3 ticket when the storage has it, for only that can
-    /// say that it is used once, all within lookup_deadline.
+    /// say that it is used once, all within lookup_timeout.
     std::size_t max_pending_writes = 4096;
 
     /// Most memory for them, in bytes; what does not fit is dropped and counted, too. At least 1. A session takes about 1 KB

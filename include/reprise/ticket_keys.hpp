@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ struct rotating_keys_options
     /// A new key after this long. 1 s to 7 days.
     std::chrono::seconds every = std::chrono::hours{12};
 
-    /// How long a key opens tickets after it has issued the last one; 0 s for the session timeout, which is also the least.
+    /// How long a key opens tickets after it has issued the last one; 0 s for the session lifetime, which is also the least.
     std::chrono::seconds accept_for{0};
 };
 
@@ -40,7 +41,7 @@ struct file_keys_options
         HAProxy: one file of at least three lines, each such a key in base64, of which the last but one issues
         (tls-ticket-keys). Files of 80 bytes hold twice the secret. The tickets themselves are ours and open nowhere else.
 
-        Change them step by step, each step a session timeout or more after the last: a step that leaves out a key whose
+        Change them step by step, each step a session lifetime or more after the last: a step that leaves out a key whose
         tickets are alive is refused until they are not, and one that leaves out the key that issues, until it is back.
     */
     std::vector<std::filesystem::path> paths{};
@@ -61,7 +62,7 @@ struct shared_keys_options
     /// Whose keys these are: fleets of different names share nothing. 1 to 64 bytes.
     std::string fleet = "reprise";
 
-    /// A new generation after this long; equal on all servers. 1 s to 7 days, and at least a 58th of the session timeout and
+    /// A new generation after this long; equal on all servers. 1 s to 7 days, and at least a 58th of the session lifetime and
     /// three max_clock_skew together, so that there are not too many keys.
     std::chrono::seconds every = std::chrono::hours{12};
 
@@ -72,8 +73,10 @@ struct shared_keys_options
     /// How far the servers' clocks may be from the true time. 0 s to every / 4.
     std::chrono::milliseconds max_clock_skew{60'000};
 
-    /// Longest wait for the storage. At least 1 ms. No handshake waits that long: they have session_cache's lookup_deadline.
-    std::chrono::milliseconds deadline{5000};
+    /// Longest wait for the storage. At least 1 ms. No handshake waits that long: they have session_cache's lookup_timeout.
+    std::chrono::milliseconds storage_timeout{5000};
+
+    [[deprecated("storage_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
 };
 
 struct callback_keys_options
@@ -82,7 +85,9 @@ struct callback_keys_options
     std::chrono::milliseconds refresh_every{60'000};
 
     /// Longest wait for it. At least 1 ms.
-    std::chrono::milliseconds deadline{5000};
+    std::chrono::milliseconds fetch_timeout{5000};
+
+    [[deprecated("fetch_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
 
     /// Take sets that leave a key out whose tickets are still alive.
     bool may_orphan_tickets = false;
@@ -128,7 +133,7 @@ public:
         the generation after the next one. A storage that has lost its data is filled again by those who remember. The first
         key of a fleet issues after refresh_every and twice max_clock_skew; until then there are no tickets.
 
-        Give all servers the same session timeout, for each key opens for as long as the tickets of the server live that has
+        Give all servers the same session lifetime, for each key opens for as long as the tickets of the server live that has
         made it. A record that somebody has changed is replaced and reported. Where a storage has lost its data, and the first
         to ask is a server that has just started, tickets of the current key do not open there.
     */

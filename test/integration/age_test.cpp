@@ -24,7 +24,7 @@ TEST_CASE("renewals do not extend a session beyond the server's max_session_age"
     {
         CAPTURE(std::string{k.name});
         reprise::testing::manual_clock time;
-        world w{{.of = k, .cache = {.timeout = 24h, .max_session_age = 300s, .now = time}}};
+        world w{{.of = k, .cache = {.session_lifetime = 24h, .max_session_age = 300s, .now = time}}};
         w.run(
             [&]() -> asio::awaitable<void>
             {
@@ -56,7 +56,7 @@ TEST_CASE("renewals do not extend a session beyond the client's max_session_age"
     {
         CAPTURE(std::string{k.name});
         reprise::testing::manual_clock time;
-        world w{{.of = k, .cache = {.timeout = 24h}}};
+        world w{{.of = k, .cache = {.session_lifetime = 24h}}};
         w.run(
             [&]() -> asio::awaitable<void>
             {
@@ -78,7 +78,7 @@ TEST_CASE("an expired session is not offered")
     {
         CAPTURE(std::string{k.name});
         reprise::testing::manual_clock time;
-        world w{{.of = k, .cache = {.timeout = 60s, .now = time}}};
+        world w{{.of = k, .cache = {.session_lifetime = 60s, .now = time}}};
         w.run(
             [&]() -> asio::awaitable<void>
             {
@@ -99,7 +99,7 @@ TEST_CASE("a session does not outlive the server's certificate")
     reprise::testing::manual_clock time;
     auto const own = authority().issue({"localhost"}, 1h);
     world w{{.of = kinds[3],
-             .cache = {.timeout = 24h, .max_session_age = 72h},
+             .cache = {.session_lifetime = 24h, .max_session_age = 72h},
              .configure = [&](asio::ssl::context& tls)
              {
                  tls.use_certificate_chain(asio::buffer(own.certificate));
@@ -120,7 +120,7 @@ TEST_CASE("a session does not outlive the server's certificate")
 TEST_CASE("flush drops what has expired and says how much it was")
 {
     reprise::testing::manual_clock time;
-    world w{{.of = kinds[3], .cache = {.timeout = 60s, .now = time}}};
+    world w{{.of = kinds[3], .cache = {.session_lifetime = 60s, .now = time}}};
     w.run(
         [&]() -> asio::awaitable<void>
         {

@@ -129,7 +129,7 @@ TEST_CASE("where the guard fails, hangs or is new, data comes after the handshak
         auto const storage = reprise::testing::faulty_storage::make(reprise::memory_storage::make({}), s.plan);
         early_world w{
             kinds[2],
-            {.early = {.max_bytes = 100, .guard = reprise::replay_guard::shared(storage, {.deadline = 10ms})}}};
+            {.early = {.max_bytes = 100, .guard = reprise::replay_guard::shared(storage, {.storage_timeout = 10ms})}}};
         w.run(
             [&]() -> asio::awaitable<void>
             {
@@ -151,9 +151,9 @@ TEST_CASE("a guard whose storage is taken away in the middle refuses what it may
 {
     reprise::testing::manual_clock clock;
     auto const storage = reprise::memory_storage::make({.now = clock});
-    early_world w{
-        kinds[2],
-        {.early = {.max_bytes = 100, .guard = reprise::replay_guard::shared(storage, {.deadline = 1s, .now = clock})}}};
+    early_world w{kinds[2],
+                  {.early = {.max_bytes = 100,
+                             .guard = reprise::replay_guard::shared(storage, {.storage_timeout = 1s, .now = clock})}}};
     recorder tap{w.inner().io, w.srv().port()};
     w.port = tap.port();
     w.run(

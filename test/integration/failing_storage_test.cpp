@@ -147,7 +147,7 @@ TEST_CASE("a storage that throws or hangs costs a resumption, never a connection
             CAPTURE(std::string{k.name});
             CAPTURE(static_cast<int>(f));
             auto const storage = std::make_shared<remote_storage>();
-            world w{{.of = k, .cache = {.storage = storage, .lookup_deadline = 10ms}}};
+            world w{{.of = k, .cache = {.storage = storage, .lookup_timeout = 10ms}}};
             w.run(
                 [&]() -> asio::awaitable<void>
                 {
@@ -228,7 +228,7 @@ TEST_CASE("a session_store that throws or hangs costs a resumption, never a conn
             world w{{.of = k}};
             auto const store = std::make_shared<remote_store>();
             reprise::client_options options;
-            options.lookup_deadline = 10ms;
+            options.lookup_timeout = 10ms;
             w.run(
                 [&]() -> asio::awaitable<void>
                 {
@@ -268,7 +268,7 @@ TEST_CASE("a handshake that fails says why, although the store cannot forget the
         auto const store = std::make_shared<remote_store>();
         store->removes = f;
         reprise::client_options options;
-        options.lookup_deadline = 10ms;
+        options.lookup_timeout = 10ms;
         w.run(
             [&]() -> asio::awaitable<void>
             {
@@ -355,7 +355,7 @@ TEST_CASE("a store that answers after its stream has gone is still there to answ
     auto store = std::make_shared<deaf_store>(w.io);
     std::weak_ptr<deaf_store> const seen = store;
     reprise::client_options options;
-    options.lookup_deadline = 5ms;
+    options.lookup_timeout = 5ms;
     w.run(
         [&]() -> asio::awaitable<void>
         {
@@ -381,10 +381,9 @@ TEST_CASE("a storage that answers after its cache has gone is still there to ans
         auto server_tls = server_context();
         set_versions(server_tls, TLS1_2_VERSION, TLS1_2_VERSION);
         server srv{
-            io,
-            reprise::session_cache{
-                server_tls,
-                {.id_context = "test/v1", .tickets = false, .storage = std::move(storage), .lookup_deadline = 5ms}}};
+            io, reprise::session_cache{
+                    server_tls,
+                    {.id_context = "test/v1", .tickets = false, .storage = std::move(storage), .lookup_timeout = 5ms}}};
         auto const visit_twice = [&]() -> asio::awaitable<void>
         {
             client_side stream{executor_of(io), tls, *store};

@@ -118,7 +118,7 @@ TEST_CASE("workers that share an LMDB accept a flight once")
             reprise::detail::register_begin const begin{then, epoch};
             co_await storage->put("reprise replay guard begin", begin.to_record(), then + 24h);
         }());
-    auto const guard = reprise::replay_guard::shared(storage, {.deadline = 10s, .max_clock_skew = 0ms});
+    auto const guard = reprise::replay_guard::shared(storage, {.storage_timeout = 10s, .max_clock_skew = 0ms});
     early_world w{kinds[2], {.early = {.max_bytes = 100, .guard = guard}}};
     auto const flight = directory / "flight";
     auto const accept = [&]() -> asio::awaitable<int>

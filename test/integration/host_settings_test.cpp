@@ -496,8 +496,8 @@ TEST_CASE("a host keeps its sessions in its storage, for as long as it says, wha
             hosted h{version,
                      version,
                      answer_and_shut_down,
-                     {.timeout = 1s, .mode = mode, .tickets = false},
-                     {.timeout = 300s, .tickets = tickets}};
+                     {.session_lifetime = 1s, .mode = mode, .tickets = false},
+                     {.session_lifetime = 300s, .tickets = tickets}};
             auto tls = client_context();
             REQUIRE(h.visit(tls).has_value());
             std::vector<reprise::kept_session> kept;
@@ -529,8 +529,8 @@ TEST_CASE("a session of a host outlives what the first cache would give it")
         hosted h{version,
                  version,
                  answer_and_shut_down,
-                 {.timeout = 1s, .tickets = false},
-                 {.timeout = 300s, .tickets = tickets, .now = clock}};
+                 {.session_lifetime = 1s, .tickets = false},
+                 {.session_lifetime = 300s, .tickets = tickets, .now = clock}};
         auto tls = client_context();
         REQUIRE(h.visit(tls).has_value());
         clock.advance(100s);

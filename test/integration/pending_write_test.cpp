@@ -24,7 +24,7 @@ struct slow_storage
 
 setup with(kind const& k, slow_storage const& slow)
 {
-    return {.of = k, .cache = {.storage = slow.storage, .lookup_deadline = 5s, .write_deadline = 10s}};
+    return {.of = k, .cache = {.storage = slow.storage, .lookup_timeout = 5s, .write_timeout = 10s}};
 }
 
 asio::awaitable<void> until(std::function<bool()> condition)
@@ -116,7 +116,7 @@ TEST_CASE("a TLS 1.3 ticket whose write takes longer than a look-up may is late,
 {
     slow_storage slow;
     auto s = with(kinds[3], slow);
-    s.cache.lookup_deadline = 10ms;
+    s.cache.lookup_timeout = 10ms;
     world w{s};
     w.run(
         [&]() -> asio::awaitable<void>
@@ -165,7 +165,7 @@ TEST_CASE("a write that hangs gives its place back after the deadline, and is co
         slow_storage slow;
         slow.storage->set_plan(nth_operation(0, fault::hang));
         auto s = with(k, slow);
-        s.cache.write_deadline = 10ms;
+        s.cache.write_timeout = 10ms;
         s.cache.max_pending_writes = 1;
         world w{s};
         w.run(

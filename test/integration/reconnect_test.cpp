@@ -330,7 +330,7 @@ TEST_CASE("what was closed while the store was asked goes no further")
     world w{};
     auto const store = std::make_shared<slow_store>(w.io);
     reprise::client_options options;
-    options.lookup_deadline = 1h;
+    options.lookup_timeout = 1h;
     options.retry = {.max_attempts = 3, .first_delay = 1ms, .max_delay = 1ms};
     w.run(
         [&]() -> asio::awaitable<void>
@@ -408,7 +408,7 @@ TEST_CASE("attempts end: by number, by deadline, by cancellation while waiting; 
             CHECK(asked == 3);
             CHECK(counters->counts().failed == 1);
 
-            options.retry = {.max_attempts = 1'000'000, .first_delay = 1ms, .max_delay = 1ms, .deadline = 30ms};
+            options.retry = {.max_attempts = 1'000'000, .first_delay = 1ms, .max_delay = 1ms, .total_timeout = 30ms};
             auto other = w.stream(options);
             other.set_connector("test", refuse);
             auto const [late, none] = co_await other.async_connect("localhost", "1", no_throw);

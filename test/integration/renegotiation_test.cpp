@@ -67,7 +67,10 @@ TEST_CASE("reading goes on through a renegotiation, and its session is as old as
                 }
                 co_await answer_and_shut_down(s);
             };
-            world w{{.of = k, .cache = {.timeout = 24h, .now = time}, .talk = talk, .configure = allow_renegotiation}};
+            world w{{.of = k,
+                     .cache = {.session_lifetime = 24h, .now = time},
+                     .talk = talk,
+                     .configure = allow_renegotiation}};
             w.run(
                 [&]() -> asio::awaitable<void>
                 {

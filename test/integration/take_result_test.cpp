@@ -160,7 +160,7 @@ TEST_CASE("a ticket of which nothing has reached the wire goes back; one that ha
         asio::cancellation_signal cancel;
         reprise::client_options options;
         options.is_revoked = slow.check();
-        options.lookup_deadline = 10s;
+        options.lookup_timeout = 10s;
         w.io.restart();
         w.run(
             [&]() -> asio::awaitable<void>
@@ -217,7 +217,7 @@ TEST_CASE("a revocation check is asked before an offer: revoked, late and failed
             visit_at_once(w, 1);
             reprise::client_options options;
             options.is_revoked = r.check;
-            options.lookup_deadline = 5ms;
+            options.lookup_timeout = 5ms;
             w.io.restart();
             w.run(
                 [&]() -> asio::awaitable<void>

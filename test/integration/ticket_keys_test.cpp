@@ -137,7 +137,8 @@ TEST_CASE("a ticket resumes across a rotation, is renewed by it, and ends with i
     {
         CAPTURE(std::string{k.name});
         manual_clock time;
-        world w{{.of = k, .cache = {.timeout = 300s, .tickets = ticket_keys::rotating({.every = 600s}), .now = time}}};
+        world w{{.of = k,
+                 .cache = {.session_lifetime = 300s, .tickets = ticket_keys::rotating({.every = 600s}), .now = time}}};
         w.run(
             [&]() -> asio::awaitable<void>
             {
@@ -174,7 +175,7 @@ TEST_CASE("a client is told not to use a ticket longer than its key opens it")
         manual_clock time;
         vault v{.keys = {make_ticket_key(1)}};
         v.keys[0].issue_until = v.keys[0].accept_until = time.now() + 100s;
-        world w{{.of = k, .cache = {.timeout = 300s, .tickets = v.source(), .now = time}}};
+        world w{{.of = k, .cache = {.session_lifetime = 300s, .tickets = v.source(), .now = time}}};
         w.run(
             [&]() -> asio::awaitable<void>
             {
@@ -197,7 +198,7 @@ TEST_CASE("max_session_age holds through renewals and rotations")
         CAPTURE(std::string{k.name});
         manual_clock time;
         world w{{.of = k,
-                 .cache = {.timeout = 2h,
+                 .cache = {.session_lifetime = 2h,
                            .tickets = ticket_keys::rotating({.every = 45min}),
                            .max_session_age = 24h,
                            .now = time}}};
@@ -374,8 +375,8 @@ TEST_CASE("a source that hangs costs a handshake its lookup deadline at most, an
         CAPTURE(std::string{k.name});
         manual_clock time; // stands still, so the source is asked once
         world w{{.of = k,
-                 .cache = {.tickets = ticket_keys::from_callback(hang, {.deadline = 60ms}),
-                           .lookup_deadline = 5ms,
+                 .cache = {.tickets = ticket_keys::from_callback(hang, {.fetch_timeout = 60ms}),
+                           .lookup_timeout = 5ms,
                            .now = time}}};
         w.run(
             [&]() -> asio::awaitable<void>

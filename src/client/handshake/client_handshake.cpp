@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/old_name.hpp"
 #include "base/openssl.hpp"
 #include "base/require_option.hpp"
 #include "client/handshake/client_context.hpp"
@@ -154,22 +155,31 @@ bool same_ticket(SSL_SESSION const* a, SSL_SESSION const* b)
     return std::equal(ticket_a, ticket_a + size_a, ticket_b, ticket_b + size_b);
 }
 
+REPRISE_OLD_NAMES_BEGIN
+client_options with_new_names(client_options o)
+{
+    use_old_name(o.lookup_deadline, o.lookup_timeout);
+    use_old_name(o.retry.deadline, o.retry.total_timeout);
+    return o;
+}
+REPRISE_OLD_NAMES_END
+
 } // namespace
 
 client_handshake::client_handshake(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options)
-    : context_(share(context)), store_(std::move(store)), options_(std::move(options)),
+    : context_(share(context)), store_(std::move(store)), options_(with_new_names(std::move(options))),
       shared_(&client_context::of(context)), route_(options_.proxy ? route_of(*options_.proxy) : "")
 {
     auto const& o = options_;
     require_option(o.max_session_age.count() > 0 && o.max_session_age <= std::chrono::hours{24 * 7},
                    "client_options::max_session_age: above 0 s, at most 7 days");
-    require_option(o.lookup_deadline.count() > 0 && o.connect_timeout.count() >= 0 && o.shutdown_timeout.count() >= 0 &&
+    require_option(o.lookup_timeout.count() > 0 && o.connect_timeout.count() >= 0 && o.shutdown_timeout.count() >= 0 &&
                        o.now != nullptr,
-                   "client_options: lookup_deadline is at least 1 ms, timeouts are not negative");
+                   "client_options: lookup_timeout is at least 1 ms, timeouts are not negative");
     require_option(o.attempt_delay.count() >= 10 && o.attempt_delay <= std::chrono::seconds{10},
                    "client_options::attempt_delay: 10 ms to 10 s");
     require_option(o.retry.max_attempts >= 1 && o.retry.first_delay.count() >= 1 &&
-                       o.retry.max_delay >= o.retry.first_delay && o.retry.deadline.count() >= 0,
+                       o.retry.max_delay >= o.retry.first_delay && o.retry.total_timeout.count() >= 0,
                    "retry_options: at least 1 attempt, delays of at least 1 ms, the longest not below the first");
     require_option(!o.proxy || can_be_asked(*o.proxy),
                    "client_options::proxy: a host, a port, and an authorization of one line");
@@ -391,7 +401,7 @@ void client_handshake::ask_for_tickets() noexcept
 
 std::chrono::milliseconds client_handshake::lookup_limit() const noexcept
 {
-    return store_->is_immediate() ? std::chrono::milliseconds{0} : options_.lookup_deadline;
+    return store_->is_immediate() ? std::chrono::milliseconds{0} : options_.lookup_timeout;
 }
 
 namespace {
@@ -464,7 +474,7 @@ asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
     {
         borrowed candidate{*store_, key_, std::move(*found.value->ticket)};
         auto question = ask(options_.is_revoked, candidate.ticket().origin().chain);
-        auto const revoked = co_await with_timeout(options_.lookup_deadline, std::move(question));
+        auto const revoked = co_await with_timeout(options_.lookup_timeout, std::move(question));
         if (revoked.status != timed_status::answered)
             reason_ = reason_of(revoked.status);
         else if (*revoked.value)

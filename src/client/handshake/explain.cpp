@@ -121,7 +121,7 @@ std::string_view advice(full_handshake_reason reason) noexcept
     case full_handshake_reason::record_corrupt:
         return "A stored session did not decode, or was sealed with another key; it was dropped.";
     case full_handshake_reason::lookup_late:
-        return "The store, or the revocation check, did not answer within lookup_deadline.";
+        return "The store, or the revocation check, did not answer within lookup_timeout.";
     case full_handshake_reason::lookup_failed: return "The store, or the revocation check, reported an error.";
     case full_handshake_reason::nothing_stored:
         return "No session of this peer is kept. The next connection may resume.";

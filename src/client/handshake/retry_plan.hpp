@@ -43,7 +43,7 @@ plan_retry(retry_options const& o, unsigned attempt, error_code why, std::chrono
         most *= 2;
     most = std::min(most, o.max_delay);
     milliseconds const delay{static_cast<milliseconds::rep>(random * static_cast<double>(most.count()))};
-    if (o.deadline.count() != 0 && elapsed + delay >= o.deadline)
+    if (o.total_timeout.count() != 0 && elapsed + delay >= o.total_timeout)
         return std::nullopt;
     return delay;
 }

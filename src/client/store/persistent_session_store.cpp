@@ -2,6 +2,7 @@
 #include <reprise/persistent_session_store.hpp>
 
 #include "async/handoff.hpp"
+#include "base/old_name.hpp"
 #include "base/require_option.hpp"
 #include "client/store/pending_sessions.hpp"
 #include "client/store/session_slots.hpp"
@@ -102,7 +103,7 @@ private:
 
     bool const persists_mutual_tls_;
     unsigned const request_tickets_;
-    std::chrono::milliseconds const write_deadline_;
+    std::chrono::milliseconds const write_timeout_;
     detail::kept_executor executor_; // a strand: the deadline's timer and the storage's answer may come on two threads
     clock const now_;
     session_slots::pointer const slots_;
@@ -115,15 +116,15 @@ persistent_session_store::core::core(persistent_session_store_options const& o)
       overflow(memory_session_store::make(
           {.max_sessions = o.max_keys, .max_tickets_per_key = o.max_tickets_per_key, .now = o.now})),
       pending(std::make_shared<pending_sessions>(o.max_pending_writes, o.max_pending_bytes, overflow)),
-      persists_mutual_tls_(o.persist_mutual_tls), request_tickets_(o.request_tickets),
-      write_deadline_(o.write_deadline), executor_(o.executor ? detail::serial_executor(o.executor) : o.executor),
-      now_(o.now), slots_(std::make_shared<session_slots>(
-                       session_slots::settings{.storage = sealed(o),
-                                               .name_key = derived(name_key_of(o), "reprise client store slot"),
-                                               .slots = o.max_tickets_per_key,
-                                               .max_keys = o.max_keys,
-                                               .decoded_sessions = o.decoded_sessions,
-                                               .now = o.now}))
+      persists_mutual_tls_(o.persist_mutual_tls), request_tickets_(o.request_tickets), write_timeout_(o.write_timeout),
+      executor_(o.executor ? detail::serial_executor(o.executor) : o.executor), now_(o.now),
+      slots_(std::make_shared<session_slots>(
+          session_slots::settings{.storage = sealed(o),
+                                  .name_key = derived(name_key_of(o), "reprise client store slot"),
+                                  .slots = o.max_tickets_per_key,
+                                  .max_keys = o.max_keys,
+                                  .decoded_sessions = o.decoded_sessions,
+                                  .now = o.now}))
 {
 }
 
@@ -175,7 +176,7 @@ asio::awaitable<void> persistent_session_store::core::write(pointer self, std::u
     auto result = write_result::uncertain;
     try
     {
-        result = co_await session_slots::write(self->slots_, w->key, w->ticket, w->kept_at, self->write_deadline_);
+        result = co_await session_slots::write(self->slots_, w->key, w->ticket, w->kept_at, self->write_timeout_);
     }
     catch (std::bad_alloc const&)
     {
@@ -300,8 +301,16 @@ persistent_session_store_stats persistent_session_store::core::stats() const
     return result;
 }
 
+REPRISE_OLD_NAMES_BEGIN
+static void use_old_names(persistent_session_store_options& o)
+{
+    detail::use_old_name(o.write_deadline, o.write_timeout);
+}
+REPRISE_OLD_NAMES_END
+
 std::shared_ptr<persistent_session_store> persistent_session_store::make(persistent_session_store_options o)
 {
+    use_old_names(o);
     using detail::require_option;
     require_option(o.storage != nullptr, "persistent_session_store_options::storage: a storage");
     require_option(!o.keys.empty() && o.keys.size() <= 16, "persistent_session_store_options::keys: 1 to 16");
@@ -319,7 +328,7 @@ std::shared_ptr<persistent_session_store> persistent_session_store::make(persist
     require_option(o.max_keys >= 1, "persistent_session_store_options::max_keys: at least 1");
     require_option(o.max_pending_writes >= 1, "persistent_session_store_options::max_pending_writes: at least 1");
     require_option(o.max_pending_bytes >= 1, "persistent_session_store_options::max_pending_bytes: at least 1");
-    require_option(o.write_deadline.count() >= 1, "persistent_session_store_options::write_deadline: at least 1 ms");
+    require_option(o.write_timeout.count() >= 1, "persistent_session_store_options::write_timeout: at least 1 ms");
     require_option(o.executor || std::dynamic_pointer_cast<immediate_storage>(o.storage),
                    "persistent_session_store_options::executor: an executor, unless the storage is immediate");
     require_option(o.now != nullptr, "persistent_session_store_options::now: a clock");

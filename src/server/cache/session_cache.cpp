@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/old_name.hpp"
 #include "base/require_option.hpp"
 #include "server/early/strike_register.hpp"
 #include "server/handshake/server_context.hpp"
@@ -49,22 +50,32 @@ void check_guard(detail::server_context const& server)
         "replay_guard_options::one_process if there is one process");
 }
 
+REPRISE_OLD_NAMES_BEGIN
+void use_old_names(session_cache_options& o)
+{
+    detail::use_old_name(o.timeout, o.session_lifetime);
+    detail::use_old_name(o.lookup_deadline, o.lookup_timeout);
+    detail::use_old_name(o.write_deadline, o.write_timeout);
+}
+REPRISE_OLD_NAMES_END
+
 session_cache_options checked(session_cache_options o)
 {
+    use_old_names(o);
     if (o.id_context.empty())
         throw system_error{errc::id_context_missing};
     if (o.id_context.size() > SSL_MAX_SID_CTX_LENGTH)
         throw system_error{errc::id_context_too_long, std::to_string(o.id_context.size()) + " bytes"};
 
     constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
-    detail::require_option(o.timeout.count() >= 1 && o.timeout <= week,
-                           "session_cache_options::timeout: 1 s to 7 days");
+    detail::require_option(o.session_lifetime.count() >= 1 && o.session_lifetime <= week,
+                           "session_cache_options::session_lifetime: 1 s to 7 days");
     detail::require_option(o.max_session_age.count() >= 1 && o.max_session_age <= week,
                            "session_cache_options::max_session_age: 1 s to 7 days");
     detail::require_option(o.num_tickets <= 16, "session_cache_options::num_tickets: 0 to 16");
     detail::require_option(o.max_requested_tickets <= 16, "session_cache_options::max_requested_tickets: 0 to 16");
-    detail::require_option(o.lookup_deadline.count() >= 1, "session_cache_options::lookup_deadline: at least 1 ms");
-    detail::require_option(o.write_deadline.count() >= 1, "session_cache_options::write_deadline: at least 1 ms");
+    detail::require_option(o.lookup_timeout.count() >= 1, "session_cache_options::lookup_timeout: at least 1 ms");
+    detail::require_option(o.write_timeout.count() >= 1, "session_cache_options::write_timeout: at least 1 ms");
     detail::require_option(o.max_pending_writes >= 1, "session_cache_options::max_pending_writes: at least 1");
     detail::require_option(o.max_pending_bytes >= 1, "session_cache_options::max_pending_bytes: at least 1");
     detail::require_option(o.now != nullptr, "session_cache_options::now: a clock");
@@ -101,7 +112,7 @@ long openssl_mode(cache_mode mode)
 void configure(SSL_CTX* context, session_cache_options const& o)
 {
     detail::set_server_mode(context, openssl_mode(o.mode));
-    ::SSL_CTX_set_timeout(context, static_cast<long>(o.timeout.count()));
+    ::SSL_CTX_set_timeout(context, static_cast<long>(o.session_lifetime.count()));
     if (o.tickets.enabled())
         ::SSL_CTX_clear_options(context, SSL_OP_NO_TICKET);
     else

@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/old_name.hpp"
 #include "base/require_option.hpp"
 #include "server/early/strike_register.hpp"
 
@@ -11,10 +12,18 @@ namespace reprise {
 
 namespace {
 
-void check_options(replay_guard_options const& o)
+REPRISE_OLD_NAMES_BEGIN
+void use_old_names(replay_guard_options& o)
 {
+    detail::use_old_name(o.deadline, o.storage_timeout);
+}
+REPRISE_OLD_NAMES_END
+
+void check_options(replay_guard_options& o)
+{
+    use_old_names(o);
     detail::require_option(o.max_entries >= 1, "replay_guard_options::max_entries: at least 1");
-    detail::require_option(o.deadline.count() >= 1, "replay_guard_options::deadline: at least 1 ms");
+    detail::require_option(o.storage_timeout.count() >= 1, "replay_guard_options::storage_timeout: at least 1 ms");
     detail::require_option(o.max_clock_skew.count() >= 0 && o.max_clock_skew <= std::chrono::hours{1},
                            "replay_guard_options::max_clock_skew: 0 ms to 1 h");
     detail::require_option(o.now != nullptr, "replay_guard_options::now: a clock");

@@ -112,7 +112,7 @@ asio::awaitable<strike> strike_register::hit(std::shared_ptr<strike_register> se
         if (!self->budget_.spend(self->options_.now()))
             co_return strike{early_data_reason::guard_full};
     }
-    auto answer = co_await with_timeout(self->options_.deadline, ask(self, std::move(binder)));
+    auto answer = co_await with_timeout(self->options_.storage_timeout, ask(self, std::move(binder)));
     if (answer.status == timed_status::answered)
         co_return *answer.value;
     co_return strike{answer.status == timed_status::late ? early_data_reason::guard_late

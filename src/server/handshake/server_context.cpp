@@ -44,7 +44,7 @@ asio::awaitable<void> write(std::shared_ptr<server_context> server, std::unique_
     auto status = timed_status::failed;
     try
     {
-        auto const done = co_await with_timeout(server->options.write_deadline,
+        auto const done = co_await with_timeout(server->options.write_timeout,
                                                 put(server, std::move(name), std::move(record), binds, expiry));
         status = done.status;
     }
@@ -67,7 +67,8 @@ std::time_t issue_time(time_point ours, std::time_t openssl) noexcept
 server_context::server_context(session_cache_options o)
     : options(std::move(o)),
       tickets(options.tickets.enabled()
-                  ? std::make_shared<ticket_keeper>(options.tickets, key_source_context{options.timeout, options.now})
+                  ? std::make_shared<ticket_keeper>(options.tickets,
+                                                    key_source_context{options.session_lifetime, options.now})
                   : nullptr),
       writes(std::make_shared<pending_writes>(options.max_pending_writes, options.max_pending_bytes)),
       immediate_(std::dynamic_pointer_cast<immediate_storage>(options.storage)), decoded_(options.decoded_sessions)
@@ -121,7 +122,7 @@ std::chrono::seconds server_context::lifetime(session_origin const& origin) cons
     auto const now = options.now();
     auto const until_cap = options.max_session_age - floor<seconds>(now - origin.verified_at);
     auto const until_expiry = floor<seconds>(origin.chain_expiry - now);
-    return std::max(seconds{0}, std::min({options.timeout, until_cap, until_expiry}));
+    return std::max(seconds{0}, std::min({options.session_lifetime, until_cap, until_expiry}));
 }
 
 std::optional<session> server_context::decode(byte_view record)

@@ -372,7 +372,7 @@ asio::awaitable<timed_result<bool>> server_handshake::learn_keys() const
         co_await ticket_keeper::refresh(std::move(keeper));
         co_return true;
     };
-    return with_timeout(server().options.lookup_deadline, ask(server().tickets));
+    return with_timeout(server().options.lookup_timeout, ask(server().tickets));
 }
 
 void server_handshake::learned() noexcept
@@ -444,7 +444,7 @@ asio::awaitable<timed_result<with_epoch<std::optional<secret_bytes>>>> server_ha
     auto const ask = plan_.kind != lookup_kind::take ? &server_context::get
                      : is_early                      ? &server_context::take_for_early_data
                                                      : &server_context::take;
-    return with_timeout(server().options.lookup_deadline, ask(cache_.server(), plan_.name));
+    return with_timeout(server().options.lookup_timeout, ask(cache_.server(), plan_.name));
 }
 
 void server_handshake::look_up_now() noexcept
@@ -588,7 +588,7 @@ try
         return;
     is_kept_ = true;
     if (::SSL_SESSION_get_protocol_version(made) == TLS1_2_VERSION) // it has the first context's
-        ::SSL_SESSION_set_timeout(made, static_cast<long>(server().options.timeout.count()));
+        ::SSL_SESSION_set_timeout(made, static_cast<long>(server().options.session_lifetime.count()));
     if (auto copy = session::snapshot(made, origin()))
         new_sessions_.push_back(std::move(*copy));
 }

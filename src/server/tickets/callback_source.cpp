@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/old_name.hpp"
 #include "server/tickets/key_source.hpp"
 
 #include "base/require_option.hpp"
@@ -25,7 +26,7 @@ public:
 
     asio::awaitable<ticket_key_set> fetch(ticket_key_set) override { return call(fetch_); }
     [[nodiscard]] std::chrono::milliseconds refresh_every() const override { return options_.refresh_every; }
-    [[nodiscard]] std::chrono::milliseconds deadline() const override { return options_.deadline; }
+    [[nodiscard]] std::chrono::milliseconds fetch_timeout() const override { return options_.fetch_timeout; }
     [[nodiscard]] bool may_orphan_tickets() const override { return options_.may_orphan_tickets; }
 
 private:
@@ -33,15 +34,23 @@ private:
     callback_keys_options const options_;
 };
 
+REPRISE_OLD_NAMES_BEGIN
+void use_old_names(callback_keys_options& o)
+{
+    use_old_name(o.deadline, o.fetch_timeout);
+}
+REPRISE_OLD_NAMES_END
+
 } // namespace
 
-std::unique_ptr<key_source> make_callback_source(ticket_keys::callback fetch, callback_keys_options const& options,
+std::unique_ptr<key_source> make_callback_source(ticket_keys::callback fetch, callback_keys_options options,
                                                  key_source_context const&)
 {
+    use_old_names(options);
     using std::chrono::milliseconds;
     require_option(fetch != nullptr, "ticket_keys::from_callback: a callback");
     require_option(options.refresh_every >= milliseconds{10}, "callback_keys_options::refresh_every: at least 10 ms");
-    require_option(options.deadline >= milliseconds{1}, "callback_keys_options::deadline: at least 1 ms");
+    require_option(options.fetch_timeout >= milliseconds{1}, "callback_keys_options::fetch_timeout: at least 1 ms");
     return std::make_unique<callback_source>(std::move(fetch), options);
 }
 

@@ -233,7 +233,7 @@ public:
     }
 
     [[nodiscard]] std::chrono::milliseconds refresh_every() const override { return check_every_; }
-    [[nodiscard]] std::chrono::milliseconds deadline() const override { return std::chrono::seconds{5}; }
+    [[nodiscard]] std::chrono::milliseconds fetch_timeout() const override { return std::chrono::seconds{5}; }
     [[nodiscard]] bool may_orphan_tickets() const override { return may_orphan_tickets_; }
 
 private:

@@ -15,7 +15,7 @@ namespace reprise::detail {
 /// What a source has to know of the cache that it works for.
 struct key_source_context
 {
-    std::chrono::seconds ticket_life; ///< the session timeout
+    std::chrono::seconds ticket_life; ///< the session lifetime
     clock now;
 };
 
@@ -38,7 +38,7 @@ public:
     [[nodiscard]] virtual std::chrono::milliseconds refresh_every() const = 0;
 
     /// Longest wait for an answer.
-    [[nodiscard]] virtual std::chrono::milliseconds deadline() const = 0;
+    [[nodiscard]] virtual std::chrono::milliseconds fetch_timeout() const = 0;
 
     /// Whether a set may leave a key out whose tickets are still alive.
     [[nodiscard]] virtual bool may_orphan_tickets() const { return false; }
@@ -60,10 +60,9 @@ public:
                                                                key_source_context const& context);
 [[nodiscard]] std::unique_ptr<key_source> make_file_source(file_keys_options const& options,
                                                            key_source_context const& context);
-[[nodiscard]] std::unique_ptr<key_source> make_shared_source(storage_ptr storage, shared_keys_options const& options,
+[[nodiscard]] std::unique_ptr<key_source> make_shared_source(storage_ptr storage, shared_keys_options options,
                                                              key_source_context const& context);
-[[nodiscard]] std::unique_ptr<key_source> make_callback_source(ticket_keys::callback fetch,
-                                                               callback_keys_options const& options,
-                                                               key_source_context const& context);
+[[nodiscard]] std::unique_ptr<key_source>
+make_callback_source(ticket_keys::callback fetch, callback_keys_options options, key_source_context const& context);
 
 } // namespace reprise::detail

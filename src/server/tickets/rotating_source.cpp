@@ -29,7 +29,7 @@ public:
     [[nodiscard]] bool is_immediate() const override { return true; }
     [[nodiscard]] bool is_private() const override { return true; }
     [[nodiscard]] std::chrono::milliseconds refresh_every() const override { return every_; }
-    [[nodiscard]] std::chrono::milliseconds deadline() const override { return std::chrono::milliseconds{0}; }
+    [[nodiscard]] std::chrono::milliseconds fetch_timeout() const override { return std::chrono::milliseconds{0}; }
 
     asio::awaitable<ticket_key_set> fetch(ticket_key_set current) override { co_return current; }
 

@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "async/handoff.hpp"
+#include "base/old_name.hpp"
 #include "base/openssl.hpp"
 #include "base/require_option.hpp"
 #include "server/tickets/fleet_records.hpp"
@@ -312,8 +313,7 @@ asio::awaitable<ticket_key_set> gather(std::shared_ptr<fleet> f, ticket_key_set 
 class shared_source final : public key_source
 {
 public:
-    shared_source(std::shared_ptr<fleet> f, std::chrono::milliseconds deadline)
-        : fleet_(std::move(f)), deadline_(deadline)
+    shared_source(std::shared_ptr<fleet> f, std::chrono::milliseconds timeout) : fleet_(std::move(f)), timeout_(timeout)
     {
     }
 
@@ -322,18 +322,26 @@ public:
         return gather(fleet_, std::move(current));
     }
     [[nodiscard]] std::chrono::milliseconds refresh_every() const override { return fleet_->rules.refresh_every; }
-    [[nodiscard]] std::chrono::milliseconds deadline() const override { return deadline_; }
+    [[nodiscard]] std::chrono::milliseconds fetch_timeout() const override { return timeout_; }
 
 private:
     std::shared_ptr<fleet> const fleet_;
-    std::chrono::milliseconds const deadline_;
+    std::chrono::milliseconds const timeout_;
 };
+
+REPRISE_OLD_NAMES_BEGIN
+void use_old_names(shared_keys_options& o)
+{
+    use_old_name(o.deadline, o.storage_timeout);
+}
+REPRISE_OLD_NAMES_END
 
 } // namespace
 
-std::unique_ptr<key_source> make_shared_source(storage_ptr storage, shared_keys_options const& options,
+std::unique_ptr<key_source> make_shared_source(storage_ptr storage, shared_keys_options options,
                                                key_source_context const& context)
 {
+    use_old_names(options);
     using namespace std::chrono_literals;
     require_option(storage != nullptr, "ticket_keys::shared: a storage");
     if (!is_plausible_key(options.fleet_secret))
@@ -346,7 +354,7 @@ std::unique_ptr<key_source> make_shared_source(storage_ptr storage, shared_keys_
                    "shared_keys_options::refresh_every: 10 ms to every / 4");
     require_option(options.max_clock_skew >= 0ms && options.max_clock_skew <= quarter,
                    "shared_keys_options::max_clock_skew: 0 s to every / 4");
-    require_option(options.deadline >= 1ms, "shared_keys_options::deadline: at least 1 ms");
+    require_option(options.storage_timeout >= 1ms, "shared_keys_options::storage_timeout: at least 1 ms");
 
     generation_rules const rules{.every = options.every,
                                  .max_clock_skew = options.max_clock_skew,
@@ -354,13 +362,13 @@ std::unique_ptr<key_source> make_shared_source(storage_ptr storage, shared_keys_
                                  .ticket_life = context.ticket_life};
     require_option(
         count_generations(rules) + spare_ticket_keys <= max_ticket_keys,
-        "shared_keys_options::every: at least a 58th of the session timeout and three max_clock_skew together");
+        "shared_keys_options::every: at least a 58th of the session lifetime and three max_clock_skew together");
     return std::make_unique<shared_source>(
         std::shared_ptr<fleet>{new fleet{.storage = std::move(storage),
                                          .records = fleet_records{options.fleet_secret, options.fleet, options.every},
                                          .rules = rules,
                                          .now = context.now}},
-        options.deadline);
+        options.storage_timeout);
 }
 
 } // namespace reprise::detail

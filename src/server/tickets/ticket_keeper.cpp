@@ -263,8 +263,8 @@ asio::awaitable<void> ticket_keeper::run_refresh(std::shared_ptr<ticket_keeper> 
 {
     try
     {
-        auto answer =
-            co_await with_timeout(self->source_->deadline(), ask(self->source_->fetch(self->ring_.read()->keys())));
+        auto answer = co_await with_timeout(self->source_->fetch_timeout(),
+                                            ask(self->source_->fetch(self->ring_.read()->keys())));
         if (answer.status == timed_status::late)
             throw system_error{asio::error::timed_out, "the source of the ticket keys"};
         if (answer.status == timed_status::failed)

@@ -562,7 +562,7 @@ TEST_CASE_FIXTURE(fixture, "a ticket of which nobody knows whether it was writte
 {
     auto const key = key_of_host("a");
     auto options = this->options(faulty);
-    options.write_deadline = 10ms;
+    options.write_timeout = 10ms;
     auto const store = persistent_session_store::make(options);
     auto const ticket = make_session();
     auto const reusable = make_session({.version = TLS1_2_VERSION});
@@ -1112,7 +1112,7 @@ TEST_CASE_FIXTURE(fixture, "an option out of bounds is refused and named")
     CHECK(refused([](auto& o) { o.max_keys = 0; }, "max_keys"));
     CHECK(refused([](auto& o) { o.max_pending_writes = 0; }, "max_pending_writes"));
     CHECK(refused([](auto& o) { o.max_pending_bytes = 0; }, "max_pending_bytes"));
-    CHECK(refused([](auto& o) { o.write_deadline = 0ms; }, "write_deadline"));
+    CHECK(refused([](auto& o) { o.write_timeout = 0ms; }, "write_timeout"));
     CHECK(refused([](auto& o) { o.executor = {}; }, "executor"));
     CHECK(refused([](auto& o) { o.now = nullptr; }, "now"));
 }

@@ -35,7 +35,7 @@ TEST_CASE("the wait is a random part of a bound that doubles, up to its own")
 
 TEST_CASE("no wait goes beyond the deadline")
 {
-    retry_options const o{.max_attempts = 10, .first_delay = 100ms, .max_delay = 100ms, .deadline = 1000ms};
+    retry_options const o{.max_attempts = 10, .first_delay = 100ms, .max_delay = 100ms, .total_timeout = 1000ms};
     CHECK(plan_retry(o, 1, error::connection_refused, 899ms, 1.0) == 100ms);
     CHECK_FALSE(plan_retry(o, 1, error::connection_refused, 900ms, 1.0));
     CHECK_FALSE(plan_retry(o, 1, error::connection_refused, 1000ms, 0.0));

@@ -278,7 +278,7 @@ TEST_CASE("what is asked of a source is what its options say")
                                                  {.ticket_life = ticket_life, .now = system_clock()});
     CHECK(source->refresh_every() == 70ms);
     CHECK(source->may_orphan_tickets());
-    CHECK(source->deadline() > 0ms);
+    CHECK(source->fetch_timeout() > 0ms);
     CHECK_FALSE(source->is_immediate());
     CHECK_FALSE(detail::make_file_source({.paths = {"x"}}, {.ticket_life = ticket_life, .now = system_clock()})
                     ->may_orphan_tickets());

@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/old_name.hpp"
 #include "server/handshake/server_context.hpp"
 #include "support/child.hpp"
 #include "support/keys.hpp"
@@ -89,13 +90,13 @@ TEST_CASE("an option out of bounds is refused and named")
     };
     auto const refused = [&](auto change, char const* name)
     { return is_refused(with(change), errc::bad_option, name); };
-    CHECK(refused([](auto& o) { o.timeout = 0s; }, "timeout"));
-    CHECK(refused([](auto& o) { o.timeout = 24h * 7 + 1s; }, "timeout"));
+    CHECK(refused([](auto& o) { o.session_lifetime = 0s; }, "session_lifetime"));
+    CHECK(refused([](auto& o) { o.session_lifetime = 24h * 7 + 1s; }, "session_lifetime"));
     CHECK(refused([](auto& o) { o.max_session_age = 0s; }, "max_session_age"));
     CHECK(refused([](auto& o) { o.max_session_age = 24h * 8; }, "max_session_age"));
     CHECK(refused([](auto& o) { o.num_tickets = 17; }, "num_tickets"));
-    CHECK(refused([](auto& o) { o.lookup_deadline = 0ms; }, "lookup_deadline"));
-    CHECK(refused([](auto& o) { o.write_deadline = 0ms; }, "write_deadline"));
+    CHECK(refused([](auto& o) { o.lookup_timeout = 0ms; }, "lookup_timeout"));
+    CHECK(refused([](auto& o) { o.write_timeout = 0ms; }, "write_timeout"));
     CHECK(refused([](auto& o) { o.max_pending_writes = 0; }, "max_pending_writes"));
     CHECK(refused([](auto& o) { o.max_pending_bytes = 0; }, "max_pending_bytes"));
     CHECK(refused([](auto& o) { o.now = nullptr; }, "now"));
@@ -170,7 +171,27 @@ TEST_CASE("every mode sets exactly the OpenSSL bits that its name says")
     }
 }
 
-TEST_CASE("timeout and tickets reach the context")
+REPRISE_OLD_NAMES_BEGIN
+TEST_CASE("an option counts under the name that it had in 0.1")
+{
+    auto tls = context();
+    session_cache_options options{.id_context = "x"};
+    options.timeout = 77s;
+    session_cache const cache{tls, options};
+    CHECK(SSL_CTX_get_timeout(tls.native_handle()) == 77);
+
+    auto const refused = [](auto change, char const* name)
+    {
+        session_cache_options bad{.id_context = "x"};
+        change(bad);
+        return is_refused(bad, errc::bad_option, name);
+    };
+    CHECK(refused([](auto& o) { o.lookup_deadline = 0ms; }, "lookup_timeout"));
+    CHECK(refused([](auto& o) { o.write_deadline = 0ms; }, "write_timeout"));
+}
+REPRISE_OLD_NAMES_END
+
+TEST_CASE("lifetime and tickets reach the context")
 {
     auto tls = context();
     session_cache const defaults{tls, {.id_context = "x"}};
@@ -179,7 +200,8 @@ TEST_CASE("timeout and tickets reach the context")
     CHECK((SSL_CTX_get_options(tls.native_handle()) & SSL_OP_NO_TICKET) == 0);
 
     auto stateful = context();
-    session_cache const other{stateful, {.id_context = "x", .timeout = 60s, .tickets = false, .num_tickets = 3}};
+    session_cache const other{stateful,
+                              {.id_context = "x", .session_lifetime = 60s, .tickets = false, .num_tickets = 3}};
     CHECK(SSL_CTX_get_timeout(stateful.native_handle()) == 60);
     CHECK(SSL_CTX_get_num_tickets(stateful.native_handle()) == 3);
     CHECK((SSL_CTX_get_options(stateful.native_handle()) & SSL_OP_NO_TICKET) != 0);

@@ -146,13 +146,13 @@ TEST_CASE("an option out of bounds is refused and named")
     CHECK(refused([](O o, S, C) { o.refresh_every = 15min + 1ms; }, errc::bad_option, "refresh_every"));
     CHECK(refused([](O o, S, C) { o.max_clock_skew = -1ms; }, errc::bad_option, "max_clock_skew"));
     CHECK(refused([](O o, S, C) { o.max_clock_skew = 15min + 1ms; }, errc::bad_option, "max_clock_skew"));
-    CHECK(refused([](O o, S, C) { o.deadline = 0ms; }, errc::bad_option, "deadline"));
+    CHECK(refused([](O o, S, C) { o.storage_timeout = 0ms; }, errc::bad_option, "storage_timeout"));
     CHECK(refused([](O, S, C c) { c.ticket_life = 58h - 3min + 1s; }, errc::bad_option, "every: at least"));
 
     auto const source =
         make_shared_source(memory_storage::make(), shop(), {.ticket_life = 58h - 3min, .now = system_clock()});
     CHECK(source->refresh_every() == 1min);
-    CHECK(source->deadline() == 5s);
+    CHECK(source->fetch_timeout() == 5s);
     CHECK_FALSE(source->may_orphan_tickets());
     CHECK_FALSE(source->is_immediate());
 }

@@ -391,7 +391,7 @@ TEST_CASE("a storage that fails in either of its two answers is a refusal")
 
 TEST_CASE("a storage that hangs is a refusal when the deadline is over")
 {
-    shared_register r{{.deadline = 5ms}};
+    shared_register r{{.storage_timeout = 5ms}};
     (void)r.hit(0);
     r.clock.advance(life + 1ms);
     r.link->set_plan(testing::each(testing::storage_operation::put_if_absent, testing::storage_fault::hang));
@@ -477,7 +477,7 @@ TEST_CASE("bad options say what is wrong")
     auto const storage = memory_storage::make({});
     CHECK_THROWS_AS((void)replay_guard::shared(nullptr), system_error);
     CHECK_THROWS_AS((void)replay_guard::shared(storage, {.max_entries = 0}), system_error);
-    CHECK_THROWS_AS((void)replay_guard::shared(storage, {.deadline = 0ms}), system_error);
+    CHECK_THROWS_AS((void)replay_guard::shared(storage, {.storage_timeout = 0ms}), system_error);
     CHECK_THROWS_AS((void)replay_guard::shared(storage, {.max_clock_skew = -1ms}), system_error);
     CHECK_THROWS_AS((void)replay_guard::shared(storage, {.max_clock_skew = 2h}), system_error);
     CHECK_THROWS_AS((void)replay_guard::in_memory({.now = {}}), system_error);

@@ -238,7 +238,7 @@ TEST_CASE("what is offered as options is checked")
     CHECK(refused(ticket_keys::from_callback(nullptr), "callback"));
     vault v;
     CHECK(refused(v.source({.refresh_every = 9ms}), "refresh_every"));
-    CHECK(refused(v.source({.deadline = 0ms}), "deadline"));
+    CHECK(refused(v.source({.fetch_timeout = 0ms}), "fetch_timeout"));
 }
 
 TEST_CASE("nothing is issued before there is a key")
@@ -359,7 +359,7 @@ TEST_CASE("a source that never answers is given up after its deadline")
             co_await timer.async_wait(asio::use_awaitable);
             co_return ticket_key_set{};
         },
-        {.deadline = 20ms});
+        {.fetch_timeout = 20ms});
     keeper k{never, time};
     std::vector<std::string> said;
     for (int i = 0; i < 3; ++i) // they share one question
