@@ -35,7 +35,7 @@ if(REPRISE_WITH_REDIS) # the storage in Redis or Valkey
         src/storage/redis/redis_storage.cpp
         src/storage/redis/redis_url.cpp
         src/storage/redis/server_info.cpp
-        src/storage/redis/transport.cpp)
+        src/storage/redis/redis_socket.cpp)
     target_link_libraries(reprise_redis PUBLIC reprise PRIVATE hiredis::hiredis)
 endif()
 

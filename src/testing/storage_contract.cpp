@@ -181,7 +181,7 @@ constexpr int stops[] = {0, 1, 2, 3, 4, 6, 8, 12};
 constexpr auto a_moment = 5ms; // for a step that happens on another thread
 constexpr auto too_long = 30s;
 
-enum class outcome
+enum class ending
 {
     no,
     yes,
@@ -204,16 +204,16 @@ bool is_aborted(std::exception_ptr const& failure)
     }
 }
 
-outcome cancel_at(int stop, storage& s, operation const& what, std::string const& name, time_point later)
+ending cancel_at(int stop, storage& s, operation const& what, std::string const& name, time_point later)
 {
     asio::io_context io;
     asio::cancellation_signal cancel;
-    std::optional<outcome> result;
+    std::optional<ending> result;
     bool failed = false;
     auto ended = [&](std::exception_ptr e, bool found)
     {
         failed = e && !is_aborted(e);
-        result = e ? outcome::aborted : found ? outcome::yes : outcome::no;
+        result = e ? ending::aborted : found ? ending::yes : ending::no;
     };
     detail::spawn_cancellable(io.get_executor(), what.start(s, name, later),
                               asio::bind_cancellation_slot(cancel.slot(), std::move(ended)));
@@ -241,7 +241,7 @@ asio::awaitable<void> expect_works(storage& s, std::string name, time_point late
 }
 
 // What may be there, after an operation on "one" has ended, or been stopped on its way.
-using aftermath = std::function<bool(outcome, std::optional<secret_bytes> const& left)>;
+using aftermath = std::function<bool(ending, std::optional<secret_bytes> const& left)>;
 
 row_body cancelled(operation what, aftermath is_right)
 {
@@ -479,21 +479,21 @@ std::vector<row> rows()
              co_return;
          }},
         {"a get that is cancelled at any step ends and changes nothing",
-         cancelled(get_it, [](outcome, auto const& left) { return is(left, "one"); })},
+         cancelled(get_it, [](ending, auto const& left) { return is(left, "one"); })},
         {"a put that is cancelled at any step ends and has put its value or not",
-         cancelled(put_two, [](outcome ended, auto const& left)
-                   { return is(left, "two") || (ended == outcome::aborted && is(left, "one")); })},
+         cancelled(put_two, [](ending ended, auto const& left)
+                   { return is(left, "two") || (ended == ending::aborted && is(left, "one")); })},
         {"a take that is cancelled at any step ends and never leaves a value to be taken twice",
-         cancelled(take_it, [](outcome ended, auto const& left)
-                   { return !left || (ended == outcome::aborted && is(left, "one")); })},
+         cancelled(take_it, [](ending ended, auto const& left)
+                   { return !left || (ended == ending::aborted && is(left, "one")); })},
         {"a put_if_absent that is cancelled at any step ends and does not replace",
          cancelled(put_two_if_absent,
-                   [](outcome ended, auto const& left) { return ended != outcome::yes && is(left, "one"); })},
+                   [](ending ended, auto const& left) { return ended != ending::yes && is(left, "one"); })},
         {"an erase that is cancelled at any step ends and has erased or not",
-         cancelled(erase_it, [](outcome ended, auto const& left)
-                   { return !left || (ended == outcome::aborted && is(left, "one")); })},
+         cancelled(erase_it, [](ending ended, auto const& left)
+                   { return !left || (ended == ending::aborted && is(left, "one")); })},
         {"a flush that is cancelled at any step ends and drops nothing that has not expired",
-         cancelled(flush_all, [](outcome, auto const& left) { return is(left, "one"); })},
+         cancelled(flush_all, [](ending, auto const& left) { return is(left, "one"); })},
         {"operations that have begun end, although the storage has gone",
          [](row_context c) -> asio::awaitable<void>
          {

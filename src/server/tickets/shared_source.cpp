@@ -48,7 +48,7 @@ struct finding
     bool is_junk = false; // there was something, but not a key of ours
 };
 
-struct outcome
+struct storage_answer
 {
     std::exception_ptr error{};
     finding found{};
@@ -78,17 +78,17 @@ struct batch : event
 {
     explicit batch(std::size_t size) : outcomes(size), cancel(size), running(size) {}
 
-    std::vector<outcome> outcomes;
+    std::vector<storage_answer> outcomes;
     std::vector<asio::cancellation_signal> cancel;
     std::size_t running;
 };
 
 /* All at the same time: a server that comes late has many to ask for. (Not by Asio's parallel_group: in Boost 1.81 it looks
    at its range after the last operation was begun, which on another thread may have ended then, and the group with it.) */
-asio::awaitable<std::vector<outcome>> all(std::vector<asio::awaitable<finding>> operations)
+asio::awaitable<std::vector<storage_answer>> all(std::vector<asio::awaitable<finding>> operations)
 {
     if (operations.empty())
-        co_return std::vector<outcome>{};
+        co_return std::vector<storage_answer>{};
     auto const state = std::make_shared<batch>(operations.size());
     auto const executor = co_await asio::this_coro::executor;
     auto const strand = serial_executor(executor);
@@ -185,7 +185,7 @@ public:
     }
 
     // What to do about the answers.
-    [[nodiscard]] std::vector<asio::awaitable<finding>> settling(std::vector<outcome> const& answers)
+    [[nodiscard]] std::vector<asio::awaitable<finding>> settling(std::vector<storage_answer> const& answers)
     {
         std::vector<asio::awaitable<finding>> result;
         std::vector<generation_question> settled;
@@ -225,7 +225,7 @@ public:
         return result;
     }
 
-    [[nodiscard]] ticket_key_set finish(std::vector<outcome> const& answers)
+    [[nodiscard]] ticket_key_set finish(std::vector<storage_answer> const& answers)
     {
         for (std::size_t i = 0; i < answers.size(); ++i)
         {
@@ -234,7 +234,7 @@ public:
             else if (answers[i].found.key)
                 take(questions_[i].number, *answers[i].found.key);
         }
-        if (is_refilling_ && std::ranges::none_of(answers, [](outcome const& a) { return a.error != nullptr; }))
+        if (is_refilling_ && std::ranges::none_of(answers, [](storage_answer const& a) { return a.error != nullptr; }))
             fleet_->may_be_lost = false;
         drop_irrelevant(known_, fleet_->rules, fleet_->now());
         report();

@@ -2,7 +2,7 @@
 #include "storage/redis/link.hpp"
 
 #include "storage/redis/link_plan.hpp"
-#include "storage/redis/transport.hpp"
+#include "storage/redis/redis_socket.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -153,7 +153,7 @@ private:
             {
                 co_return;
             }
-            self->transport_->close();
+            self->socket_->close();
             while (self->is_reading_)
                 co_await self->requests_->work.wait();
         }
@@ -183,11 +183,11 @@ private:
         is_leaving_ = false;
         has_heard_ = false;
         greets_in_tls_ = false;
-        transport_ = make_transport(executor_, *options_, names_);
+        socket_ = make_redis_socket(executor_, *options_, names_);
         reader_.emplace(std::max(options_->max_value_bytes, longest_info) + 1024);
         asio::steady_timer limit{executor_, options_->connect_timeout};
         limit.async_wait(
-            [closing = std::weak_ptr{transport_}](error_code ec)
+            [closing = std::weak_ptr{socket_}](error_code ec)
             {
                 if (auto const late = closing.lock(); late && !ec)
                     late->close();
@@ -195,7 +195,7 @@ private:
         error_code failure;
         try
         {
-            co_await transport_->connect();
+            co_await socket_->connect();
             co_await greet();
         }
         catch (system_error const& e)
@@ -206,7 +206,7 @@ private:
         {
             failure = asio::error::no_memory;
         }
-        if (limit.cancel() == 0) // it has closed the transport, or is about to
+        if (limit.cancel() == 0) // it has closed the socket, or is about to
             failure = asio::error::timed_out;
         if (failure == redis_errc::bad_answer && greets_in_tls_)
             failure = redis_errc::tls_expected;
@@ -217,7 +217,7 @@ private:
             is_lost_ = false;
             co_return true;
         }
-        transport_->close();
+        socket_->close();
         ++requests_->counters().failed_connects;
         if (failure == redis_errc::bad_answer)
             ++requests_->counters().bad_answers;
@@ -229,7 +229,7 @@ private:
     // What an attempt that nobody answered may mean.
     [[nodiscard]] char const* hint() const noexcept
     {
-        if (has_heard_ || !transport_->has_peer())
+        if (has_heard_ || !socket_->has_peer())
             return "";
         return options_->tls ? "the peer accepts connections but did not answer; redis:// is for one without TLS"
                              : "the peer accepts connections but did not answer; rediss:// is for one with TLS";
@@ -262,7 +262,7 @@ private:
     // `refusal` is what an error means that has no name of its own.
     asio::awaitable<void> ask(byte_view command, redis_answer wanted, redis_errc refusal)
     {
-        co_await transport_->write(asio::buffer(command.data(), command.size()));
+        co_await socket_->write(asio::buffer(command.data(), command.size()));
         auto reply = reader_->next();
         for (; !reply; reply = reader_->next())
             co_await receive();
@@ -277,7 +277,7 @@ private:
 
     asio::awaitable<void> receive()
     {
-        auto const size = co_await transport_->read_some(asio::buffer(input_.data(), input_.size()));
+        auto const size = co_await socket_->read_some(asio::buffer(input_.data(), input_.size()));
         if (!std::exchange(has_heard_, true))
             greets_in_tls_ = is_tls_record({input_.data(), size});
         reader_->feed({input_.data(), size});
@@ -310,17 +310,17 @@ private:
     {
         switch (requests_->answer(std::move(reply), now))
         {
-        case pipeline::outcome::wrote: plan_.wrote(); [[fallthrough]];
-        case pipeline::outcome::answered: plan_.answered(); break;
-        case pipeline::outcome::not_ready:
+        case pipeline::reply_kind::wrote: plan_.wrote(); [[fallthrough]];
+        case pipeline::reply_kind::answered: plan_.answered(); break;
+        case pipeline::reply_kind::not_ready:
             if (plan_.missed())
                 lose(loss::broken, redis_errc::server_loading);
             break;
-        case pipeline::outcome::read_only:
+        case pipeline::reply_kind::read_only:
             plan_.answered();
             is_leaving_ = is_leaving_ || plan_.should_leave_replica(now, jitter());
             break;
-        case pipeline::outcome::garbage: throw system_error{redis_errc::bad_answer};
+        case pipeline::reply_kind::garbage: throw system_error{redis_errc::bad_answer};
         }
         if (is_leaving_ && !requests_->is_owed()) // nothing is lost with the connection
             lose(loss::ended, redis_errc::server_read_only);
@@ -347,7 +347,7 @@ private:
         error_code failure;
         try
         {
-            co_await transport_->write(asio::buffer(output));
+            co_await socket_->write(asio::buffer(output));
         }
         catch (system_error const& e)
         {
@@ -370,8 +370,8 @@ private:
         }
         self->retry_.cancel();
         self->deadline_.cancel();
-        if (self->transport_)
-            self->transport_->close();
+        if (self->socket_)
+            self->socket_->close();
     }
 
     void expire()
@@ -408,8 +408,8 @@ private:
             why = redis_errc::connection_lost; // "end of file" and the like say less
         plan_.lost(how, steady_now(), jitter());
         requests_->disconnected(plan_.state(), why);
-        if (transport_)
-            transport_->close();
+        if (socket_)
+            socket_->close();
     }
 
     double jitter() noexcept { return std::uniform_real_distribution<double>{0, 1}(random_); }
@@ -422,7 +422,7 @@ private:
     asio::steady_timer deadline_;
     std::shared_ptr<context_bond> const context_; // made after what the timers need, so that it is over before that is
     std::shared_ptr<name_lookup> const names_;
-    std::shared_ptr<transport> transport_; // one for each attempt
+    std::shared_ptr<redis_socket> socket_; // one for each attempt
     std::optional<reply_reader> reader_;   // likewise
     std::vector<unsigned char> input_;
     std::minstd_rand random_{std::random_device{}()};

@@ -138,13 +138,13 @@ bool pipeline::is_owed() const
     return !written_.empty();
 }
 
-pipeline::outcome pipeline::answer(redis_reply reply, steady_time now)
+pipeline::reply_kind pipeline::answer(redis_reply reply, steady_time now)
 {
     std::lock_guard const lock{mutex_};
     if (written_.empty())
-        return outcome::garbage;
+        return reply_kind::garbage;
     if (reply.type != redis_reply::kind::error && !answers(reply, written_.front()->wanted))
-        return outcome::garbage;
+        return reply_kind::garbage;
     auto const request = std::move(written_.front());
     if (timely_ == written_.begin())
         ++timely_;
@@ -155,16 +155,16 @@ pipeline::outcome pipeline::answer(redis_reply reply, steady_time now)
         if (!request->is_over())
             request->reply = std::move(reply);
         request->complete();
-        return request->effect == redis_effect::writes ? outcome::wrote : outcome::answered;
+        return request->effect == redis_effect::writes ? reply_kind::wrote : reply_kind::answered;
     }
     ++counters_->error_replies;
     auto const meaning = error_of(reply);
     request->complete(meaning);
     switch (meaning)
     {
-    case redis_errc::server_loading: return outcome::not_ready;
-    case redis_errc::server_read_only: return outcome::read_only;
-    default: return outcome::answered;
+    case redis_errc::server_loading: return reply_kind::not_ready;
+    case redis_errc::server_read_only: return reply_kind::read_only;
+    default: return reply_kind::answered;
     }
 }
 

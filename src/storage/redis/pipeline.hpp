@@ -111,7 +111,7 @@ public:
     /// Whether an answer is still to come.
     [[nodiscard]] bool is_owed() const;
 
-    enum class outcome
+    enum class reply_kind
     {
         answered,
         wrote,     ///< a command that may change something was carried out
@@ -121,7 +121,7 @@ public:
     };
 
     /// An answer to the oldest request that was written.
-    outcome answer(redis_reply reply, steady_time now);
+    reply_kind answer(redis_reply reply, steady_time now);
 
     struct upkeep
     {

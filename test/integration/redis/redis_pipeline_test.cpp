@@ -63,7 +63,7 @@ struct world
         CHECK(line->take(out, now));
     }
 
-    pipeline::outcome answer(redis_reply reply)
+    pipeline::reply_kind answer(redis_reply reply)
     {
         auto const result = line->answer(std::move(reply), now);
         poll();
@@ -253,7 +253,7 @@ TEST_CASE("requests that belong together are queued all or none, and written tog
 
 TEST_CASE("answers are told apart: reads, writes, a server that loads, a replica")
 {
-    using enum pipeline::outcome;
+    using enum pipeline::reply_kind;
     world w;
     w.line->connected();
     w.submit(redis_effect::reads);

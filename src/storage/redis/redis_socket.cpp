@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "storage/redis/transport.hpp"
+#include "storage/redis/redis_socket.hpp"
 
 #include <reprise/detail/net/connect_result.hpp>
 
@@ -34,7 +34,7 @@ bool is_no_tls(error_code ec)
 
 // What the three have in common; `Stream` is what is read and written.
 template <class Stream>
-class stream_transport : public transport
+class redis_socket_on : public redis_socket
 {
 public:
     asio::awaitable<std::size_t> read_some(asio::mutable_buffer into) final
@@ -58,7 +58,7 @@ public:
 
 protected:
     template <class... Args>
-    explicit stream_transport(Args&&... args) : stream_(std::forward<Args>(args)...)
+    explicit redis_socket_on(Args&&... args) : stream_(std::forward<Args>(args)...)
     {
     }
 
@@ -78,11 +78,11 @@ private:
     bool has_peer_ = false;
 };
 
-class unix_transport final : public stream_transport<asio::local::stream_protocol::socket>
+class unix_socket final : public redis_socket_on<asio::local::stream_protocol::socket>
 {
 public:
-    unix_transport(asio::any_io_executor const& executor, std::string const& path)
-        : stream_transport(executor), endpoint_(path)
+    unix_socket(asio::any_io_executor const& executor, std::string const& path)
+        : redis_socket_on(executor), endpoint_(path)
     {
     }
 
@@ -98,21 +98,21 @@ private:
 };
 
 template <class Stream>
-class ip_transport : public stream_transport<Stream>
+class ip_socket : public redis_socket_on<Stream>
 {
 public:
     void close() noexcept final
     {
-        stream_transport<Stream>::close();
+        redis_socket_on<Stream>::close();
         names_->cancel();
     }
 
 protected:
     template <class... Args>
-    ip_transport(redis_storage_options const& options, std::shared_ptr<name_lookup> names,
-                 asio::any_io_executor const& executor, Args&&... args)
-        : stream_transport<Stream>(executor, std::forward<Args>(args)...), names_(std::move(names)),
-          host_(options.host), port_(options.port)
+    ip_socket(redis_storage_options const& options, std::shared_ptr<name_lookup> names,
+              asio::any_io_executor const& executor, Args&&... args)
+        : redis_socket_on<Stream>(executor, std::forward<Args>(args)...), names_(std::move(names)), host_(options.host),
+          port_(options.port)
     {
     }
 
@@ -157,24 +157,24 @@ private:
     std::uint16_t const port_;
 };
 
-class tcp_transport final : public ip_transport<tcp::socket>
+class tcp_socket final : public ip_socket<tcp::socket>
 {
 public:
-    tcp_transport(asio::any_io_executor const& executor, redis_storage_options const& options,
-                  std::shared_ptr<name_lookup> names)
-        : ip_transport(options, std::move(names), executor)
+    tcp_socket(asio::any_io_executor const& executor, redis_storage_options const& options,
+               std::shared_ptr<name_lookup> names)
+        : ip_socket(options, std::move(names), executor)
     {
     }
 
     asio::awaitable<void> connect() override { return connect_tcp(); }
 };
 
-class tls_transport final : public ip_transport<asio::ssl::stream<tcp::socket>>
+class tls_socket final : public ip_socket<asio::ssl::stream<tcp::socket>>
 {
 public:
-    tls_transport(asio::any_io_executor const& executor, redis_storage_options const& options,
-                  std::shared_ptr<name_lookup> names)
-        : ip_transport(options, std::move(names), executor, *options.tls), context_(options.tls),
+    tls_socket(asio::any_io_executor const& executor, redis_storage_options const& options,
+               std::shared_ptr<name_lookup> names)
+        : ip_socket(options, std::move(names), executor, *options.tls), context_(options.tls),
           name_(options.tls_server_name.empty() ? options.host : options.tls_server_name)
     {
         stream_.set_verify_mode(asio::ssl::verify_peer);
@@ -207,14 +207,15 @@ private:
 
 } // namespace
 
-std::shared_ptr<transport> make_transport(asio::any_io_executor const& executor, redis_storage_options const& options,
-                                          std::shared_ptr<name_lookup> names)
+std::shared_ptr<redis_socket> make_redis_socket(asio::any_io_executor const& executor,
+                                                redis_storage_options const& options,
+                                                std::shared_ptr<name_lookup> names)
 {
     if (!options.socket_path.empty())
-        return std::make_shared<unix_transport>(executor, options.socket_path);
+        return std::make_shared<unix_socket>(executor, options.socket_path);
     if (options.tls)
-        return std::make_shared<tls_transport>(executor, options, std::move(names));
-    return std::make_shared<tcp_transport>(executor, options, std::move(names));
+        return std::make_shared<tls_socket>(executor, options, std::move(names));
+    return std::make_shared<tcp_socket>(executor, options, std::move(names));
 }
 
 } // namespace reprise::detail

@@ -16,13 +16,13 @@ namespace reprise::detail {
 /** A connection to the server, over TCP, TLS or a unix socket. Its functions are called within one strand, and it outlives
     what it started.
 */
-class transport
+class redis_socket
 {
 public:
-    transport() = default;
-    transport(transport const&) = delete;
-    transport& operator=(transport const&) = delete;
-    virtual ~transport() = default;
+    redis_socket() = default;
+    redis_socket(redis_socket const&) = delete;
+    redis_socket& operator=(redis_socket const&) = delete;
+    virtual ~redis_socket() = default;
 
     /// Resolve, connect, TLS. Throws system_error, as the others do; `redis_errc::plain_text_expected`, if the answer to the
     /// ClientHello is not TLS.
@@ -41,8 +41,8 @@ public:
 };
 
 /// Of the options it uses the server's address and TLS. `names` resolves the host's name.
-[[nodiscard]] std::shared_ptr<transport> make_transport(asio::any_io_executor const& executor,
-                                                        redis_storage_options const& options,
-                                                        std::shared_ptr<name_lookup> names);
+[[nodiscard]] std::shared_ptr<redis_socket> make_redis_socket(asio::any_io_executor const& executor,
+                                                              redis_storage_options const& options,
+                                                              std::shared_ptr<name_lookup> names);
 
 } // namespace reprise::detail
