@@ -57,10 +57,10 @@ public:
     [[nodiscard]] std::size_t bytes() const;
 
 private:
-    struct state;
-    explicit memory_session_store(std::unique_ptr<state> s);
+    struct impl;
+    explicit memory_session_store(std::unique_ptr<impl> s);
 
-    std::unique_ptr<state> state_;
+    std::unique_ptr<impl> impl_;
 };
 
 } // namespace reprise

@@ -146,11 +146,11 @@ public:
     [[nodiscard]] persistent_session_store_stats stats() const;
 
 private:
-    class core;
+    class impl;
 
-    explicit persistent_session_store(std::shared_ptr<core> c);
+    explicit persistent_session_store(std::shared_ptr<impl> c);
 
-    std::shared_ptr<core> const core_; // shared with operations that go on after this object
+    std::shared_ptr<impl> const impl_; // shared with operations that go on after this object
 };
 
 } // namespace reprise

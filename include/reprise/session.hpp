@@ -133,10 +133,10 @@ public:
     [[nodiscard]] SSL_SESSION const* native_handle() const noexcept;
 
 private:
-    struct state;
-    explicit session(std::shared_ptr<state const> s) noexcept : state_(std::move(s)) {}
+    struct impl;
+    explicit session(std::shared_ptr<impl const> s) noexcept : impl_(std::move(s)) {}
 
-    std::shared_ptr<state const> state_;
+    std::shared_ptr<impl const> impl_;
 };
 
 } // namespace reprise

@@ -20,7 +20,6 @@ namespace reprise::detail {
 
 namespace {
 
-
 constexpr std::size_t salt_size = 16;
 constexpr std::size_t tag_size = 16;
 constexpr unsigned char zero_nonce[12] = {}; // the key is new for each message
@@ -43,7 +42,7 @@ bool is_plausible_key(byte_view key) noexcept
     return key.size() == secret_key_size && seen.count() >= fewest_values;
 }
 
-struct keyed_hash::state
+struct keyed_hash::impl
 {
     evp_ptr<EVP_MAC_CTX> keyed; // never used itself: each message takes a copy
 };
@@ -57,7 +56,7 @@ keyed_hash::keyed_hash(byte_view key)
     OSSL_PARAM const params[] = {::OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
                                  ::OSSL_PARAM_construct_end()};
     check_openssl(keyed != nullptr && ::EVP_MAC_init(keyed.get(), key.data(), key.size(), params) == 1);
-    state_ = std::make_unique<state const>(state{std::move(keyed)});
+    impl_ = std::make_unique<impl const>(impl{std::move(keyed)});
 }
 
 keyed_hash::keyed_hash(keyed_hash&&) noexcept = default;
@@ -66,7 +65,7 @@ keyed_hash::~keyed_hash() = default;
 
 keyed_hash::digest keyed_hash::operator()(byte_view message) const
 {
-    evp_ptr<EVP_MAC_CTX> const context{::EVP_MAC_CTX_dup(state_->keyed.get())};
+    evp_ptr<EVP_MAC_CTX> const context{::EVP_MAC_CTX_dup(impl_->keyed.get())};
     check_openssl(context != nullptr);
     digest result;
     std::size_t size = 0;
@@ -83,7 +82,7 @@ secret_bytes keyed_hash::derive(std::string_view purpose) const
     return result;
 }
 
-struct aead::state
+struct aead::impl
 {
     keyed_hash key_of; // a message, by its salt
     evp_ptr<EVP_CIPHER> cipher;
@@ -128,7 +127,7 @@ aead::aead(byte_view key)
 {
     evp_ptr<EVP_CIPHER> cipher{::EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr)};
     check_openssl(cipher != nullptr);
-    state_ = std::make_unique<state const>(state{keyed_hash{key}, std::move(cipher)});
+    impl_ = std::make_unique<impl const>(impl{keyed_hash{key}, std::move(cipher)});
 }
 
 aead::aead(aead&&) noexcept = default;
@@ -143,7 +142,7 @@ secret_bytes aead::seal(byte_view header, byte_view text, byte_view context) con
     unsigned char* const tag = body + text.size();
     fill_random({salt, salt_size});
 
-    auto const cipher = state_->begin({salt, salt_size}, true);
+    auto const cipher = impl_->begin({salt, salt_size}, true);
     add_clear(cipher.get(), header);
     add_clear(cipher.get(), context);
     transform(cipher.get(), text, body);
@@ -162,7 +161,7 @@ std::optional<secret_bytes> aead::open(byte_view sealed, std::size_t header_size
     std::array<unsigned char, tag_size> tag;
     std::ranges::copy(sealed.last(tag_size), tag.begin()); // the call below takes no pointer to const
 
-    auto const cipher = state_->begin(salt, false);
+    auto const cipher = impl_->begin(salt, false);
     add_clear(cipher.get(), sealed.first(header_size));
     add_clear(cipher.get(), context);
     secret_bytes text(body.size());

@@ -262,7 +262,7 @@ private:
 
 } // namespace
 
-class prometheus_exporter::state final : public prometheus::Collectable
+class prometheus_exporter::impl final : public prometheus::Collectable
 {
 public:
     void add(std::string const& name, session_cache cache)
@@ -301,35 +301,35 @@ private:
     sources<client_counters> clients_;
 };
 
-prometheus_exporter::prometheus_exporter() : state_(std::make_shared<state>()) {}
+prometheus_exporter::prometheus_exporter() : impl_(std::make_shared<impl>()) {}
 
 prometheus_exporter::~prometheus_exporter() = default;
 
 void prometheus_exporter::add(std::string const& name, session_cache cache)
 {
-    state_->add(name, std::move(cache));
+    impl_->add(name, std::move(cache));
 }
 
 void prometheus_exporter::add(std::string const& name, std::shared_ptr<handshake_counters const> counters)
 {
     if (!counters)
         throw system_error{errc::bad_option, "prometheus_exporter: counters"};
-    state_->add(name, std::move(counters));
+    impl_->add(name, std::move(counters));
 }
 
 bool prometheus_exporter::remove(std::string const& name)
 {
-    return state_->remove(name);
+    return impl_->remove(name);
 }
 
 std::shared_ptr<prometheus::Collectable> prometheus_exporter::collectable() const
 {
-    return state_;
+    return impl_;
 }
 
 std::string prometheus_exporter::text() const
 {
-    return prometheus::TextSerializer{}.Serialize(state_->Collect());
+    return prometheus::TextSerializer{}.Serialize(impl_->Collect());
 }
 
 } // namespace reprise

@@ -63,10 +63,10 @@ struct sealing_key
 
 } // namespace
 
-class sealed_storage::sealer
+class sealed_storage::impl
 {
 public:
-    explicit sealer(sealed_storage_options o)
+    explicit impl(sealed_storage_options o)
         : inner(std::move(o.inner)), now_(std::move(o.now)),
           names_(detail::keyed_hash{o.name_key}.derive("reprise sealed name")), keys_(o.keys.begin(), o.keys.end())
     {
@@ -132,15 +132,13 @@ std::shared_ptr<sealed_storage> sealed_storage::make(sealed_storage_options opti
     return std::shared_ptr<sealed_storage>{new sealed_storage{std::move(options)}};
 }
 
-sealed_storage::sealed_storage(sealed_storage_options options) : sealer_(std::make_shared<sealer>(std::move(options)))
-{
-}
+sealed_storage::sealed_storage(sealed_storage_options options) : impl_(std::make_shared<impl>(std::move(options))) {}
 
 sealed_storage::~sealed_storage() = default;
 
 asio::awaitable<std::optional<secret_bytes>> sealed_storage::get(std::string name)
 {
-    auto const self = sealer_;
+    auto const self = impl_;
     auto const hidden = self->hide(name);
     auto const record = co_await self->inner->get(hidden);
     co_return self->open(hidden, record);
@@ -148,14 +146,14 @@ asio::awaitable<std::optional<secret_bytes>> sealed_storage::get(std::string nam
 
 asio::awaitable<void> sealed_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
-    auto const self = sealer_;
+    auto const self = impl_;
     auto const hidden = self->hide(name);
     co_await self->inner->put(hidden, self->seal(hidden, value, expiry), expiry);
 }
 
 asio::awaitable<std::optional<secret_bytes>> sealed_storage::take(std::string name)
 {
-    auto const self = sealer_;
+    auto const self = impl_;
     auto const hidden = self->hide(name);
     auto const record = co_await self->inner->take(hidden);
     co_return self->open(hidden, record);
@@ -163,28 +161,28 @@ asio::awaitable<std::optional<secret_bytes>> sealed_storage::take(std::string na
 
 asio::awaitable<bool> sealed_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
-    auto const self = sealer_;
+    auto const self = impl_;
     auto const hidden = self->hide(name);
     co_return co_await self->inner->put_if_absent(hidden, self->seal(hidden, value, expiry), expiry);
 }
 
 asio::awaitable<bool> sealed_storage::erase(std::string name)
 {
-    auto const self = sealer_;
+    auto const self = impl_;
     co_return co_await self->inner->erase(self->hide(name));
 }
 
 asio::awaitable<with_epoch<bool>> sealed_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
                                                                            time_point expiry)
 {
-    auto const self = sealer_;
+    auto const self = impl_;
     auto const hidden = self->hide(name);
     co_return co_await self->inner->put_if_absent_with_epoch(hidden, self->seal(hidden, value, expiry), expiry);
 }
 
 asio::awaitable<with_epoch<std::optional<secret_bytes>>> sealed_storage::take_with_epoch(std::string name)
 {
-    auto const self = sealer_;
+    auto const self = impl_;
     auto const hidden = self->hide(name);
     auto taken = co_await self->inner->take_with_epoch(hidden);
     taken.value = self->open(hidden, taken.value);
@@ -193,35 +191,35 @@ asio::awaitable<with_epoch<std::optional<secret_bytes>>> sealed_storage::take_wi
 
 asio::awaitable<storage_epoch> sealed_storage::epoch()
 {
-    return sealer_->inner->epoch();
+    return impl_->inner->epoch();
 }
 
 bool sealed_storage::is_process_local() const noexcept
 {
-    return sealer_->inner->is_process_local();
+    return impl_->inner->is_process_local();
 }
 
 asio::awaitable<void> sealed_storage::check()
 {
-    return sealer_->inner->check();
+    return impl_->inner->check();
 }
 
 asio::awaitable<std::size_t> sealed_storage::flush()
 {
-    auto const self = sealer_;
+    auto const self = impl_;
     co_return co_await self->inner->flush();
 }
 
 storage_stats sealed_storage::stats() const
 {
-    auto result = sealer_->inner->stats();
+    auto result = impl_->inner->stats();
     result.rejected += rejected();
     return result;
 }
 
 std::uint64_t sealed_storage::rejected() const noexcept
 {
-    return sealer_->rejected.load(std::memory_order_relaxed);
+    return impl_->rejected.load(std::memory_order_relaxed);
 }
 
 } // namespace reprise

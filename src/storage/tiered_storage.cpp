@@ -133,10 +133,10 @@ private:
 
 } // namespace
 
-class tiered_storage::tiers
+class tiered_storage::impl
 {
 public:
-    explicit tiers(tiered_storage_options options)
+    explicit impl(tiered_storage_options options)
         : near(std::move(options.near)), far(std::move(options.far)), near_ttl_(options.near_ttl),
           now_(std::move(options.now))
     {
@@ -168,7 +168,7 @@ private:
 class tiered_storage::change : public pending_operations::operation
 {
 public:
-    change(tiers& of, std::string const& name) : operation(of.pending, name, pending_operations::role::writer)
+    change(impl& of, std::string const& name) : operation(of.pending, name, pending_operations::role::writer)
     {
         auto const guard = lock();
         (void)of.near->erase_now(name);
@@ -187,14 +187,14 @@ std::shared_ptr<tiered_storage> tiered_storage::make(tiered_storage_options opti
     return std::shared_ptr<tiered_storage>{new tiered_storage{std::move(options)}};
 }
 
-tiered_storage::tiered_storage(tiered_storage_options options) : tiers_(std::make_shared<tiers>(std::move(options))) {}
+tiered_storage::tiered_storage(tiered_storage_options options) : impl_(std::make_shared<impl>(std::move(options))) {}
 
 tiered_storage::~tiered_storage() = default;
 
 asio::awaitable<std::optional<secret_bytes>> tiered_storage::get(std::string name)
 {
     using enum pending_operations::role;
-    auto const self = tiers_;
+    auto const self = impl_;
     auto record = self->near->get_now(name);
     if (self->is_usable(record))
         co_return value_of(*record);
@@ -214,7 +214,7 @@ asio::awaitable<std::optional<secret_bytes>> tiered_storage::get(std::string nam
 asio::awaitable<void> tiered_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
     using enum pending_operations::role;
-    auto const self = tiers_;
+    auto const self = impl_;
     auto record = make_record(value, expiry);
     pending_operations::operation const writing{self->pending, name, writer};
     {
@@ -230,7 +230,7 @@ asio::awaitable<void> tiered_storage::put(std::string name, secret_bytes value, 
 
 asio::awaitable<std::optional<secret_bytes>> tiered_storage::take(std::string name)
 {
-    auto const self = tiers_;
+    auto const self = impl_;
     change const changing{*self, name};
     auto const record = co_await self->far->take(std::move(name));
     if (!self->is_usable(record))
@@ -240,7 +240,7 @@ asio::awaitable<std::optional<secret_bytes>> tiered_storage::take(std::string na
 
 asio::awaitable<bool> tiered_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
-    auto const self = tiers_;
+    auto const self = impl_;
     auto record = make_record(value, expiry);
     change const changing{*self, name};
     co_return co_await self->far->put_if_absent(std::move(name), std::move(record), expiry);
@@ -248,7 +248,7 @@ asio::awaitable<bool> tiered_storage::put_if_absent(std::string name, secret_byt
 
 asio::awaitable<bool> tiered_storage::erase(std::string name)
 {
-    auto const self = tiers_;
+    auto const self = impl_;
     change const changing{*self, name};
     co_return co_await self->far->erase(std::move(name));
 }
@@ -256,7 +256,7 @@ asio::awaitable<bool> tiered_storage::erase(std::string name)
 asio::awaitable<with_epoch<bool>> tiered_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
                                                                            time_point expiry)
 {
-    auto const self = tiers_;
+    auto const self = impl_;
     auto record = make_record(value, expiry);
     change const changing{*self, name};
     co_return co_await self->far->put_if_absent_with_epoch(std::move(name), std::move(record), expiry);
@@ -264,7 +264,7 @@ asio::awaitable<with_epoch<bool>> tiered_storage::put_if_absent_with_epoch(std::
 
 asio::awaitable<with_epoch<std::optional<secret_bytes>>> tiered_storage::take_with_epoch(std::string name)
 {
-    auto const self = tiers_;
+    auto const self = impl_;
     change const changing{*self, name};
     auto taken = co_await self->far->take_with_epoch(std::move(name));
     if (self->is_usable(taken.value))
@@ -276,35 +276,35 @@ asio::awaitable<with_epoch<std::optional<secret_bytes>>> tiered_storage::take_wi
 
 asio::awaitable<storage_epoch> tiered_storage::epoch()
 {
-    return tiers_->far->epoch();
+    return impl_->far->epoch();
 }
 
 bool tiered_storage::is_process_local() const noexcept
 {
-    return tiers_->far->is_process_local();
+    return impl_->far->is_process_local();
 }
 
 asio::awaitable<void> tiered_storage::check()
 {
-    return tiers_->far->check();
+    return impl_->far->check();
 }
 
 asio::awaitable<std::size_t> tiered_storage::flush()
 {
-    auto const self = tiers_;
+    auto const self = impl_;
     auto const dropped = co_await self->near->flush();
     co_return dropped + co_await self->far->flush();
 }
 
 storage_stats tiered_storage::stats() const
 {
-    auto result = tiers_->far->stats();
-    auto const near = tiers_->near->stats();
+    auto result = impl_->far->stats();
+    auto const near = impl_->near->stats();
     result.entries += near.entries;
     result.bytes += near.bytes;
     result.expired += near.expired;
     result.evicted += near.evicted;
-    result.rejected += near.rejected + tiers_->rejected.load(std::memory_order_relaxed);
+    result.rejected += near.rejected + impl_->rejected.load(std::memory_order_relaxed);
     return result;
 }
 

@@ -78,7 +78,7 @@ x509_ptr unsigned_certificate(std::string const& subject, EVP_PKEY* key, std::ch
 
 } // namespace
 
-struct certificate_authority::state
+struct certificate_authority::impl
 {
     key_ptr key;
     x509_ptr certificate;
@@ -102,17 +102,17 @@ std::string pem_of(X509* certificate)
 
 } // namespace
 
-certificate_authority::certificate_authority(std::string const& name) : state_(std::make_unique<state>())
+certificate_authority::certificate_authority(std::string const& name) : impl_(std::make_unique<impl>())
 {
-    state_->key.reset(EVP_EC_gen("P-256"));
-    require(state_->key != nullptr);
-    state_->certificate = unsigned_certificate(name, state_->key.get(), std::chrono::hours{24 * 30});
-    X509* const self = state_->certificate.get();
+    impl_->key.reset(EVP_EC_gen("P-256"));
+    require(impl_->key != nullptr);
+    impl_->certificate = unsigned_certificate(name, impl_->key.get(), std::chrono::hours{24 * 30});
+    X509* const self = impl_->certificate.get();
     make_authority(self, self);
-    require(::X509_sign(self, state_->key.get(), ::EVP_sha256()) > 0);
+    require(::X509_sign(self, impl_->key.get(), ::EVP_sha256()) > 0);
 }
 
-certificate_authority::certificate_authority(std::unique_ptr<state> s) : state_(std::move(s)) {}
+certificate_authority::certificate_authority(std::unique_ptr<impl> s) : impl_(std::move(s)) {}
 
 certificate_authority::certificate_authority(certificate_authority&&) noexcept = default;
 
@@ -120,19 +120,19 @@ certificate_authority::~certificate_authority() = default;
 
 std::string certificate_authority::pem() const
 {
-    return pem_of(state_->certificate.get());
+    return pem_of(impl_->certificate.get());
 }
 
 certificate_authority certificate_authority::issue_authority(std::string const& name,
                                                              std::chrono::seconds lifetime) const
 {
-    auto made = std::make_unique<state>();
+    auto made = std::make_unique<impl>();
     made->key.reset(EVP_EC_gen("P-256"));
     require(made->key != nullptr);
     made->certificate = unsigned_certificate(name, made->key.get(), lifetime);
-    make_authority(made->certificate.get(), state_->certificate.get());
-    require(::X509_sign(made->certificate.get(), state_->key.get(), ::EVP_sha256()) > 0);
-    made->chain = pem_of(made->certificate.get()) + state_->chain;
+    make_authority(made->certificate.get(), impl_->certificate.get());
+    require(::X509_sign(made->certificate.get(), impl_->key.get(), ::EVP_sha256()) > 0);
+    made->chain = pem_of(made->certificate.get()) + impl_->chain;
     return certificate_authority{std::move(made)};
 }
 
@@ -141,7 +141,7 @@ identity certificate_authority::issue(std::vector<std::string> const& names, std
     key_ptr const key{EVP_EC_gen("P-256")};
     require(key != nullptr && !names.empty());
     auto const made = unsigned_certificate(names.front(), key.get(), lifetime);
-    X509* const issuer = state_->certificate.get();
+    X509* const issuer = impl_->certificate.get();
     require(::X509_set_issuer_name(made.get(), ::X509_get_subject_name(issuer)) == 1);
     std::string alternatives;
     for (auto const& name : names)
@@ -150,8 +150,8 @@ identity certificate_authority::issue(std::vector<std::string> const& names, std
     add_extension(made.get(), issuer, NID_basic_constraints, "critical,CA:FALSE");
     add_extension(made.get(), issuer, NID_ext_key_usage, "serverAuth,clientAuth");
     add_extension(made.get(), issuer, NID_authority_key_identifier, "keyid");
-    require(::X509_sign(made.get(), state_->key.get(), ::EVP_sha256()) > 0);
-    return {pem_of(made.get()) + state_->chain,
+    require(::X509_sign(made.get(), impl_->key.get(), ::EVP_sha256()) > 0);
+    return {pem_of(made.get()) + impl_->chain,
             to_pem([&](BIO* out)
                    { return ::PEM_write_bio_PrivateKey(out, key.get(), nullptr, nullptr, 0, nullptr, nullptr); })};
 }
@@ -166,14 +166,14 @@ std::string certificate_authority::revoke(identity const& issued) const
     std::unique_ptr<ASN1_TIME, deleter> const tomorrow{::X509_gmtime_adj(nullptr, 24L * 3600)};
     require(certificate && list && entry && an_hour_ago && tomorrow);
     require(::X509_CRL_set_version(list.get(), 1) == 1); // which is version 2
-    require(::X509_CRL_set_issuer_name(list.get(), ::X509_get_subject_name(state_->certificate.get())) == 1);
+    require(::X509_CRL_set_issuer_name(list.get(), ::X509_get_subject_name(impl_->certificate.get())) == 1);
     require(::X509_CRL_set1_lastUpdate(list.get(), an_hour_ago.get()) == 1);
     require(::X509_CRL_set1_nextUpdate(list.get(), tomorrow.get()) == 1);
     require(::X509_REVOKED_set_serialNumber(entry.get(), ::X509_get_serialNumber(certificate.get())) == 1);
     require(::X509_REVOKED_set_revocationDate(entry.get(), an_hour_ago.get()) == 1);
     require(::X509_CRL_add0_revoked(list.get(), entry.get()) == 1);
     (void)entry.release(); // the list's now
-    require(::X509_CRL_sign(list.get(), state_->key.get(), ::EVP_sha256()) > 0);
+    require(::X509_CRL_sign(list.get(), impl_->key.get(), ::EVP_sha256()) > 0);
     return to_pem([&](BIO* out) { return ::PEM_write_bio_X509_CRL(out, list.get()); });
 }
 

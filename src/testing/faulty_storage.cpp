@@ -10,7 +10,7 @@
 
 namespace reprise::testing {
 
-class faulty_storage::control
+class faulty_storage::impl
 {
 public:
     void set_plan(fault_plan plan)
@@ -48,7 +48,7 @@ public:
     }
 
     // Before the inner storage is asked.
-    static asio::awaitable<void> before(std::shared_ptr<control> self, storage_fault fault)
+    static asio::awaitable<void> before(std::shared_ptr<impl> self, storage_fault fault)
     {
         if (fault == storage_fault::fail)
             throw system_error{asio::error::connection_refused};
@@ -59,7 +59,7 @@ public:
     }
 
     // When it has answered.
-    static asio::awaitable<void> after(std::shared_ptr<control> self, storage_fault fault)
+    static asio::awaitable<void> after(std::shared_ptr<impl> self, storage_fault fault)
     {
         if (fault == storage_fault::fail_after)
             throw system_error{asio::error::connection_reset};
@@ -71,7 +71,7 @@ private:
     class waiter
     {
     public:
-        explicit waiter(control& c) : control_(c) { add(1); }
+        explicit waiter(impl& c) : impl_(c) { add(1); }
         waiter(waiter const&) = delete;
         waiter& operator=(waiter const&) = delete;
         ~waiter() { add(static_cast<std::size_t>(-1)); }
@@ -79,14 +79,14 @@ private:
     private:
         void add(std::size_t change)
         {
-            std::lock_guard const lock{control_.mutex_};
-            control_.waiting_ += change;
+            std::lock_guard const lock{impl_.mutex_};
+            impl_.waiting_ += change;
         }
 
-        control& control_;
+        impl& impl_;
     };
 
-    static asio::awaitable<void> wait(std::shared_ptr<control> self, std::shared_ptr<detail::event> until)
+    static asio::awaitable<void> wait(std::shared_ptr<impl> self, std::shared_ptr<detail::event> until)
     {
         waiter const counted{*self};
         co_await detail::event::wait(std::move(until));
@@ -131,112 +131,112 @@ std::shared_ptr<faulty_storage> faulty_storage::make(storage_ptr inner, fault_pl
 }
 
 faulty_storage::faulty_storage(storage_ptr inner, fault_plan plan)
-    : inner_(std::move(inner)), control_(std::make_shared<control>())
+    : inner_(std::move(inner)), impl_(std::make_shared<impl>())
 {
-    control_->set_plan(std::move(plan));
+    impl_->set_plan(std::move(plan));
 }
 
 faulty_storage::~faulty_storage() = default;
 
 void faulty_storage::set_plan(fault_plan plan)
 {
-    control_->set_plan(std::move(plan));
+    impl_->set_plan(std::move(plan));
 }
 
 void faulty_storage::release()
 {
-    control_->release();
+    impl_->release();
 }
 
 std::size_t faulty_storage::waiting() const
 {
-    return control_->waiting();
+    return impl_->waiting();
 }
 
 std::size_t faulty_storage::operations() const
 {
-    return control_->operations();
+    return impl_->operations();
 }
 
 asio::awaitable<std::optional<secret_bytes>> faulty_storage::get(std::string name)
 {
-    auto const self = control_;
+    auto const self = impl_;
     auto const inner = inner_;
     auto const fault = self->begin(storage_operation::get);
-    co_await control::before(self, fault);
+    co_await impl::before(self, fault);
     if (fault == storage_fault::lose)
         co_return std::nullopt;
     auto value = co_await inner->get(std::move(name));
     if (value && fault == storage_fault::corrupt)
         corrupt(*value);
-    co_await control::after(self, fault);
+    co_await impl::after(self, fault);
     co_return value;
 }
 
 asio::awaitable<void> faulty_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
-    auto const self = control_;
+    auto const self = impl_;
     auto const inner = inner_;
     auto const fault = self->begin(storage_operation::put);
-    co_await control::before(self, fault);
+    co_await impl::before(self, fault);
     if (fault == storage_fault::lose)
         co_return;
     if (fault == storage_fault::corrupt)
         corrupt(value);
     co_await inner->put(std::move(name), std::move(value), expiry);
-    co_await control::after(self, fault);
+    co_await impl::after(self, fault);
 }
 
 asio::awaitable<std::optional<secret_bytes>> faulty_storage::take(std::string name)
 {
-    auto const self = control_;
+    auto const self = impl_;
     auto const inner = inner_;
     auto const fault = self->begin(storage_operation::take);
-    co_await control::before(self, fault);
+    co_await impl::before(self, fault);
     if (fault == storage_fault::lose)
         co_return std::nullopt;
     auto value = co_await inner->take(std::move(name));
     if (value && fault == storage_fault::corrupt)
         corrupt(*value);
-    co_await control::after(self, fault);
+    co_await impl::after(self, fault);
     co_return value;
 }
 
 asio::awaitable<bool> faulty_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
-    auto const self = control_;
+    auto const self = impl_;
     auto const inner = inner_;
     auto const fault = self->begin(storage_operation::put_if_absent);
-    co_await control::before(self, fault);
+    co_await impl::before(self, fault);
     if (fault == storage_fault::lose)
         co_return true;
     if (fault == storage_fault::corrupt)
         corrupt(value);
     bool const kept = co_await inner->put_if_absent(std::move(name), std::move(value), expiry);
-    co_await control::after(self, fault);
+    co_await impl::after(self, fault);
     co_return kept;
 }
 
 asio::awaitable<bool> faulty_storage::erase(std::string name)
 {
-    auto const self = control_;
+    auto const self = impl_;
     auto const inner = inner_;
     auto const fault = self->begin(storage_operation::erase);
-    co_await control::before(self, fault);
+    co_await impl::before(self, fault);
     if (fault == storage_fault::lose)
         co_return true;
     bool const erased = co_await inner->erase(std::move(name));
-    co_await control::after(self, fault);
+    co_await impl::after(self, fault);
     co_return erased;
 }
 
 asio::awaitable<with_epoch<bool>> faulty_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
                                                                            time_point expiry)
 {
-    auto const self = control_;
+    auto const self = impl_;
     auto const inner = inner_;
     auto const fault = self->begin(storage_operation::put_if_absent);
-    co_await control::before(self, fault);
+    co_await impl::before(self, fault);
     with_epoch<bool> result;
     if (fault == storage_fault::lose)
     {
@@ -247,16 +247,16 @@ asio::awaitable<with_epoch<bool>> faulty_storage::put_if_absent_with_epoch(std::
     if (fault == storage_fault::corrupt)
         corrupt(value);
     result = co_await inner->put_if_absent_with_epoch(std::move(name), std::move(value), expiry);
-    co_await control::after(self, fault);
+    co_await impl::after(self, fault);
     co_return result;
 }
 
 asio::awaitable<with_epoch<std::optional<secret_bytes>>> faulty_storage::take_with_epoch(std::string name)
 {
-    auto const self = control_;
+    auto const self = impl_;
     auto const inner = inner_;
     auto const fault = self->begin(storage_operation::take);
-    co_await control::before(self, fault);
+    co_await impl::before(self, fault);
     with_epoch<std::optional<secret_bytes>> result;
     if (fault == storage_fault::lose)
     {
@@ -266,7 +266,7 @@ asio::awaitable<with_epoch<std::optional<secret_bytes>>> faulty_storage::take_wi
     result = co_await inner->take_with_epoch(std::move(name));
     if (result.value && fault == storage_fault::corrupt)
         corrupt(*result.value);
-    co_await control::after(self, fault);
+    co_await impl::after(self, fault);
     co_return result;
 }
 
@@ -282,14 +282,14 @@ bool faulty_storage::is_process_local() const noexcept
 
 asio::awaitable<std::size_t> faulty_storage::flush()
 {
-    auto const self = control_;
+    auto const self = impl_;
     auto const inner = inner_;
     auto const fault = self->begin(storage_operation::flush);
-    co_await control::before(self, fault);
+    co_await impl::before(self, fault);
     if (fault == storage_fault::lose)
         co_return 0;
     auto const dropped = co_await inner->flush();
-    co_await control::after(self, fault);
+    co_await impl::after(self, fault);
     co_return dropped;
 }
 

@@ -162,9 +162,9 @@ session_origin session_origin::of_full_handshake(SSL const* ssl, time_point now)
     return result;
 }
 
-struct session::state
+struct session::impl
 {
-    state(ssl_session_ptr s, session_origin o)
+    impl(ssl_session_ptr s, session_origin o)
         : native(std::move(s)), origin(std::move(o)),
           size(memory_of(native.get()) + memory_of(::SSL_SESSION_get0_peer(native.get())) + origin.chain_bytes)
     {
@@ -182,7 +182,7 @@ std::optional<session> session::snapshot(SSL_SESSION const* live, session_origin
     ssl_session_ptr copy{::SSL_SESSION_dup(live)};
     if (!copy)
         return std::nullopt;
-    return session{std::make_shared<state const>(std::move(copy), std::move(origin))};
+    return session{std::make_shared<impl const>(std::move(copy), std::move(origin))};
 }
 
 boost::system::result<session> session::parse(byte_view bytes)
@@ -209,16 +209,16 @@ boost::system::result<session> session::parse(byte_view bytes)
         chain.insert(chain.begin(), share(own));
         origin.chain = std::make_shared<certificate_chain const>(std::move(chain));
     }
-    return session{std::make_shared<state const>(std::move(native), std::move(origin))};
+    return session{std::make_shared<impl const>(std::move(native), std::move(origin))};
 }
 
 secret_bytes session::serialize() const
 {
-    int const length = ::i2d_SSL_SESSION(state_->native.get(), nullptr);
+    int const length = ::i2d_SSL_SESSION(impl_->native.get(), nullptr);
     if (length <= 0)
         throw system_error{errc::session_corrupt, "i2d_SSL_SESSION"};
     std::span<x509_ptr const> others;
-    if (auto const& chain = state_->origin.chain; chain && chain->size() <= most_certificates)
+    if (auto const& chain = impl_->origin.chain; chain && chain->size() <= most_certificates)
         others = std::span{*chain}.subspan(1);
     std::size_t size = header_size + static_cast<std::size_t>(length);
     for (auto const& certificate : others)
@@ -227,8 +227,8 @@ secret_bytes session::serialize() const
     secret_bytes out{size};
     unsigned char* at = out.data();
     *at++ = format_version;
-    for (auto const number : {to_seconds(state_->origin.verified_at), to_seconds(state_->origin.chain_expiry),
-                              std::int64_t{state_->origin.verify_result}})
+    for (auto const number : {to_seconds(impl_->origin.verified_at), to_seconds(impl_->origin.chain_expiry),
+                              std::int64_t{impl_->origin.verify_result}})
     {
         write_number(at, number);
         at += 8;
@@ -241,80 +241,80 @@ secret_bytes session::serialize() const
             *at++ = static_cast<unsigned char>(certificate_size >> shift);
         ::i2d_X509(certificate.get(), &at);
     }
-    ::i2d_SSL_SESSION(state_->native.get(), &at);
+    ::i2d_SSL_SESSION(impl_->native.get(), &at);
     return out;
 }
 
 tls_version session::protocol() const noexcept
 {
-    return static_cast<tls_version>(::SSL_SESSION_get_protocol_version(state_->native.get()));
+    return static_cast<tls_version>(::SSL_SESSION_get_protocol_version(impl_->native.get()));
 }
 
 time_point session::issued_at() const noexcept
 {
-    return from_seconds(detail::issued_at(state_->native.get()));
+    return from_seconds(detail::issued_at(impl_->native.get()));
 }
 
 std::chrono::seconds session::lifetime() const noexcept
 {
     // On a client OpenSSL keeps what the server said of a ticket apart from what the context assumes. Zero is
     // "unspecified" in TLS 1.2 (RFC 5077, 3.3) and "discard it" in TLS 1.3 (RFC 8446, 4.6.1).
-    auto const hint = ::SSL_SESSION_get_ticket_lifetime_hint(state_->native.get());
+    auto const hint = ::SSL_SESSION_get_ticket_lifetime_hint(impl_->native.get());
     bool const has_hint = hint > 0 || (has_ticket() && protocol() == tls_version::tls13);
     std::chrono::seconds const lifetime{has_hint ? static_cast<long>(hint)
-                                                 : ::SSL_SESSION_get_timeout(state_->native.get())};
+                                                 : ::SSL_SESSION_get_timeout(impl_->native.get())};
     return std::clamp(lifetime, std::chrono::seconds{0}, longest_lifetime);
 }
 
 session_origin const& session::origin() const noexcept
 {
-    return state_->origin;
+    return impl_->origin;
 }
 
 std::string session::alpn() const
 {
     unsigned char const* name = nullptr;
     std::size_t size = 0;
-    ::SSL_SESSION_get0_alpn_selected(state_->native.get(), &name, &size);
+    ::SSL_SESSION_get0_alpn_selected(impl_->native.get(), &name, &size);
     return {reinterpret_cast<char const*>(name), size};
 }
 
 std::string session::server_name() const
 {
-    char const* const name = ::SSL_SESSION_get0_hostname(state_->native.get());
+    char const* const name = ::SSL_SESSION_get0_hostname(impl_->native.get());
     return name != nullptr ? name : "";
 }
 
 std::string session::cipher() const
 {
-    SSL_CIPHER const* cipher = ::SSL_SESSION_get0_cipher(state_->native.get());
+    SSL_CIPHER const* cipher = ::SSL_SESSION_get0_cipher(impl_->native.get());
     char const* name = cipher != nullptr ? ::SSL_CIPHER_standard_name(cipher) : nullptr;
     return name != nullptr ? name : "";
 }
 
 std::uint32_t session::max_early_data() const noexcept
 {
-    return ::SSL_SESSION_get_max_early_data(state_->native.get());
+    return ::SSL_SESSION_get_max_early_data(impl_->native.get());
 }
 
 bool session::has_ticket() const noexcept
 {
-    return ::SSL_SESSION_has_ticket(state_->native.get()) == 1;
+    return ::SSL_SESSION_has_ticket(impl_->native.get()) == 1;
 }
 
 std::size_t session::size() const noexcept
 {
-    return state_->size;
+    return impl_->size;
 }
 
 ssl_session_ptr session::copy() const
 {
-    return ssl_session_ptr{::SSL_SESSION_dup(state_->native.get())};
+    return ssl_session_ptr{::SSL_SESSION_dup(impl_->native.get())};
 }
 
 SSL_SESSION const* session::native_handle() const noexcept
 {
-    return state_->native.get();
+    return impl_->native.get();
 }
 
 } // namespace reprise

@@ -67,8 +67,8 @@ public:
     [[nodiscard]] std::string text() const;
 
 private:
-    class state;
-    std::shared_ptr<state> const state_;
+    class impl;
+    std::shared_ptr<impl> const impl_;
 };
 
 } // namespace reprise

@@ -127,11 +127,11 @@ public:
     [[nodiscard]] lmdb_stats more_stats() const;
 
 private:
-    class engines;
+    class impl;
 
-    explicit lmdb_storage(std::shared_ptr<engines> made) noexcept;
+    explicit lmdb_storage(std::shared_ptr<impl> made) noexcept;
 
-    std::shared_ptr<engines> engines_; // shared with the operations, which may outlive this object
+    std::shared_ptr<impl> impl_; // shared with the operations, which may outlive this object
 };
 
 } // namespace reprise

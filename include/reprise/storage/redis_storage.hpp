@@ -195,12 +195,12 @@ public:
 
 private:
     class core;
-    class cores;
+    class impl;
     class own_thread;
 
-    explicit redis_storage(std::unique_ptr<cores> made) noexcept;
+    explicit redis_storage(std::unique_ptr<impl> made) noexcept;
 
-    std::unique_ptr<cores> const cores_;
+    std::unique_ptr<impl> const impl_;
 };
 
 } // namespace reprise

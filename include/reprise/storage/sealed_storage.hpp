@@ -80,11 +80,11 @@ public:
     [[nodiscard]] std::uint64_t rejected() const noexcept;
 
 private:
-    class sealer;
+    class impl;
 
     explicit sealed_storage(sealed_storage_options options);
 
-    std::shared_ptr<sealer> const sealer_; // shared with operations that go on after this object
+    std::shared_ptr<impl> const impl_; // shared with operations that go on after this object
 };
 
 } // namespace reprise

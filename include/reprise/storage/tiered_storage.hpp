@@ -75,12 +75,12 @@ public:
     [[nodiscard]] storage_stats stats() const override;
 
 private:
-    class tiers;
+    class impl;
     class change;
 
     explicit tiered_storage(tiered_storage_options options);
 
-    std::shared_ptr<tiers> const tiers_; // shared with operations that go on after this object
+    std::shared_ptr<impl> const impl_; // shared with operations that go on after this object
 };
 
 } // namespace reprise

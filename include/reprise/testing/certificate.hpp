@@ -38,10 +38,10 @@ public:
     [[nodiscard]] std::string revoke(identity const& issued) const;
 
 private:
-    struct state;
-    explicit certificate_authority(std::unique_ptr<state> s);
+    struct impl;
+    explicit certificate_authority(std::unique_ptr<impl> s);
 
-    std::unique_ptr<state> state_;
+    std::unique_ptr<impl> impl_;
 };
 
 } // namespace reprise::testing

@@ -103,12 +103,12 @@ public:
     [[nodiscard]] storage_stats stats() const override;
 
 private:
-    class control;
+    class impl;
 
     faulty_storage(storage_ptr inner, fault_plan plan);
 
     storage_ptr const inner_;
-    std::shared_ptr<control> const control_; // shared with operations that go on after this object
+    std::shared_ptr<impl> const impl_; // shared with operations that go on after this object
 };
 
 } // namespace reprise::testing

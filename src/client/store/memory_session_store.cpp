@@ -13,7 +13,7 @@
 
 namespace reprise {
 
-struct memory_session_store::state
+struct memory_session_store::impl
 {
     struct entry;
     // Ordered, so that the keys of one peer are neighbours: on a miss they say why.
@@ -25,7 +25,7 @@ struct memory_session_store::state
         std::list<index::iterator>::iterator use;
     };
 
-    explicit state(memory_session_store_options o) : options(std::move(o)) {}
+    explicit impl(memory_session_store_options o) : options(std::move(o)) {}
 
     memory_session_store_options const options;
     mutable std::mutex mutex;
@@ -192,18 +192,18 @@ std::shared_ptr<memory_session_store> memory_session_store::make(memory_session_
     if (options.request_tickets > options.max_tickets_per_key || options.request_tickets > 255)
         throw system_error{errc::bad_option,
                            "memory_session_store_options::request_tickets: at most max_tickets_per_key, and 255"};
-    return std::shared_ptr<memory_session_store>{new memory_session_store{std::make_unique<state>(std::move(options))}};
+    return std::shared_ptr<memory_session_store>{new memory_session_store{std::make_unique<impl>(std::move(options))}};
 }
 
-memory_session_store::memory_session_store(std::unique_ptr<state> s) : state_(std::move(s)) {}
+memory_session_store::memory_session_store(std::unique_ptr<impl> s) : impl_(std::move(s)) {}
 
 memory_session_store::~memory_session_store() = default;
 
 void memory_session_store::capture(session_scope const& key, session ticket) noexcept
 try
 {
-    std::lock_guard const lock{state_->mutex};
-    state_->put(key, std::move(ticket));
+    std::lock_guard const lock{impl_->mutex};
+    impl_->put(key, std::move(ticket));
 }
 catch (std::bad_alloc const&)
 {
@@ -213,8 +213,8 @@ catch (std::bad_alloc const&)
 void memory_session_store::note(session_scope const& key, full_handshake_reason why) noexcept
 try
 {
-    std::lock_guard const lock{state_->mutex};
-    state_->note(key, why);
+    std::lock_guard const lock{impl_->mutex};
+    impl_->note(key, why);
 }
 catch (std::bad_alloc const&)
 {
@@ -223,33 +223,33 @@ catch (std::bad_alloc const&)
 
 unsigned memory_session_store::tickets_wanted(session_scope const& key) const noexcept
 {
-    if (state_->options.request_tickets == 0)
+    if (impl_->options.request_tickets == 0)
         return 0;
-    std::lock_guard const lock{state_->mutex};
-    auto const held = state_->held(key);
-    auto const wanted = std::size_t{state_->options.request_tickets};
+    std::lock_guard const lock{impl_->mutex};
+    auto const held = impl_->held(key);
+    auto const wanted = std::size_t{impl_->options.request_tickets};
     return static_cast<unsigned>(held < wanted ? wanted - held : 1); // one to come in the place of one that is used
 }
 
 asio::awaitable<take_result> memory_session_store::take(session_scope key)
 {
-    std::lock_guard const lock{state_->mutex};
-    co_return state_->take(key);
+    std::lock_guard const lock{impl_->mutex};
+    co_return impl_->take(key);
 }
 
 asio::awaitable<std::size_t> memory_session_store::remove(session_scope key)
 {
-    std::lock_guard const lock{state_->mutex};
-    co_return state_->remove(key);
+    std::lock_guard const lock{impl_->mutex};
+    co_return impl_->remove(key);
 }
 
 asio::awaitable<void> memory_session_store::clear()
 {
-    std::lock_guard const lock{state_->mutex};
-    state_->by_key.clear();
-    state_->by_use.clear();
-    state_->count = 0;
-    state_->bytes = 0;
+    std::lock_guard const lock{impl_->mutex};
+    impl_->by_key.clear();
+    impl_->by_use.clear();
+    impl_->count = 0;
+    impl_->bytes = 0;
     co_return;
 }
 
@@ -260,28 +260,28 @@ asio::awaitable<void> memory_session_store::drain()
 
 asio::awaitable<std::vector<kept_session>> memory_session_store::release(session_filter wanted)
 {
-    auto const keys = state_->keys();
+    auto const keys = impl_->keys();
     std::vector<kept_session> result;
     for (auto const& key : keys)
     {
         if (!wanted(key))
             continue;
-        std::lock_guard const lock{state_->mutex};
-        state_->release(key, result);
+        std::lock_guard const lock{impl_->mutex};
+        impl_->release(key, result);
     }
     co_return result;
 }
 
 std::size_t memory_session_store::size() const
 {
-    std::lock_guard const lock{state_->mutex};
-    return state_->count;
+    std::lock_guard const lock{impl_->mutex};
+    return impl_->count;
 }
 
 std::size_t memory_session_store::bytes() const
 {
-    std::lock_guard const lock{state_->mutex};
-    return state_->bytes;
+    std::lock_guard const lock{impl_->mutex};
+    return impl_->bytes;
 }
 
 } // namespace reprise

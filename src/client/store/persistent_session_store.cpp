@@ -63,12 +63,12 @@ void merge(take_result& result, take_result more)
 
 } // namespace
 
-class persistent_session_store::core : public std::enable_shared_from_this<core>
+class persistent_session_store::impl : public std::enable_shared_from_this<impl>
 {
 public:
-    using pointer = std::shared_ptr<core>;
+    using pointer = std::shared_ptr<impl>;
 
-    explicit core(persistent_session_store_options const& o);
+    explicit impl(persistent_session_store_options const& o);
 
     void capture(session_scope const& key, session ticket);
     static asio::awaitable<take_result> take(pointer self, session_scope key);
@@ -111,7 +111,7 @@ private:
     std::atomic<std::uint64_t> failed_now_{0}; // writes into an immediate_storage
 };
 
-persistent_session_store::core::core(persistent_session_store_options const& o)
+persistent_session_store::impl::impl(persistent_session_store_options const& o)
     : immediate(std::dynamic_pointer_cast<immediate_storage>(o.storage)),
       overflow(memory_session_store::make(
           {.max_sessions = o.max_keys, .max_tickets_per_key = o.max_tickets_per_key, .now = o.now})),
@@ -128,7 +128,7 @@ persistent_session_store::core::core(persistent_session_store_options const& o)
 {
 }
 
-void persistent_session_store::core::capture(session_scope const& key, session ticket)
+void persistent_session_store::impl::capture(session_scope const& key, session ticket)
 {
     if (stays_in_memory(key))
         return overflow->capture(key, std::move(ticket));
@@ -142,7 +142,7 @@ void persistent_session_store::core::capture(session_scope const& key, session t
         write_behind(key, ticket);
 }
 
-void persistent_session_store::core::write_now(session_scope const& key, session const& ticket)
+void persistent_session_store::impl::write_now(session_scope const& key, session const& ticket)
 try
 {
     slots_->write_now(*immediate, key, ticket, slots_->stamp());
@@ -153,7 +153,7 @@ catch (...)
     overflow->capture(key, ticket);
 }
 
-void persistent_session_store::core::write_behind(session_scope const& key, session const& ticket)
+void persistent_session_store::impl::write_behind(session_scope const& key, session const& ticket)
 {
     auto w = pending->add(key, ticket, slots_->stamp());
     if (!w)
@@ -167,7 +167,7 @@ void persistent_session_store::core::write_behind(session_scope const& key, sess
         dropped_.fetch_add(1, std::memory_order_relaxed);
 }
 
-asio::awaitable<void> persistent_session_store::core::write(pointer self, std::unique_ptr<pending_sessions::write> w)
+asio::awaitable<void> persistent_session_store::impl::write(pointer self, std::unique_ptr<pending_sessions::write> w)
 {
     using detail::write_result;
     co_await asio::post(asio::use_awaitable); // not within the read that has brought the session
@@ -188,7 +188,7 @@ asio::awaitable<void> persistent_session_store::core::write(pointer self, std::u
         self->overflow->capture(w->key, w->ticket);
 }
 
-asio::awaitable<take_result> persistent_session_store::core::take(pointer self, session_scope key)
+asio::awaitable<take_result> persistent_session_store::impl::take(pointer self, session_scope key)
 {
     auto result = co_await pending_sessions::take(self->pending, key, self->now_);
     if (!result.ticket)
@@ -218,7 +218,7 @@ asio::awaitable<take_result> persistent_session_store::core::take(pointer self, 
     co_return result;
 }
 
-asio::awaitable<std::size_t> persistent_session_store::core::remove(pointer self, session_scope key)
+asio::awaitable<std::size_t> persistent_session_store::impl::remove(pointer self, session_scope key)
 {
     std::size_t removed = self->pending->withdraw(key);
     co_await pending_sessions::wait(self->pending, key);
@@ -229,7 +229,7 @@ asio::awaitable<std::size_t> persistent_session_store::core::remove(pointer self
 }
 
 // Of the sessions that are or will be in the storage, each once.
-std::vector<session_scope> persistent_session_store::core::keys() const
+std::vector<session_scope> persistent_session_store::impl::keys() const
 {
     auto result = slots_->keys();
     std::ranges::move(pending->keys(), std::back_inserter(result));
@@ -239,7 +239,7 @@ std::vector<session_scope> persistent_session_store::core::keys() const
     return result;
 }
 
-asio::awaitable<void> persistent_session_store::core::clear(pointer self)
+asio::awaitable<void> persistent_session_store::impl::clear(pointer self)
 {
     auto const keys = self->keys();
     std::exception_ptr failure;
@@ -257,7 +257,7 @@ asio::awaitable<void> persistent_session_store::core::clear(pointer self)
         std::rethrow_exception(failure);
 }
 
-asio::awaitable<std::vector<kept_session>> persistent_session_store::core::release(pointer self, session_filter wanted)
+asio::awaitable<std::vector<kept_session>> persistent_session_store::impl::release(pointer self, session_filter wanted)
 {
     auto result = co_await self->overflow->release(wanted);
     auto const keys = self->keys();
@@ -282,7 +282,7 @@ asio::awaitable<std::vector<kept_session>> persistent_session_store::core::relea
     co_return result;
 }
 
-unsigned persistent_session_store::core::tickets_wanted(session_scope const& key) const
+unsigned persistent_session_store::impl::tickets_wanted(session_scope const& key) const
 {
     if (request_tickets_ == 0)
         return 0;
@@ -291,7 +291,7 @@ unsigned persistent_session_store::core::tickets_wanted(session_scope const& key
                                    : 1; // one to come in the place of one that is used
 }
 
-persistent_session_store_stats persistent_session_store::core::stats() const
+persistent_session_store_stats persistent_session_store::impl::stats() const
 {
     persistent_session_store_stats result;
     result.stored = slots_->written();
@@ -332,71 +332,71 @@ std::shared_ptr<persistent_session_store> persistent_session_store::make(persist
     require_option(o.executor || std::dynamic_pointer_cast<immediate_storage>(o.storage),
                    "persistent_session_store_options::executor: an executor, unless the storage is immediate");
     require_option(o.now != nullptr, "persistent_session_store_options::now: a clock");
-    return std::shared_ptr<persistent_session_store>{new persistent_session_store{std::make_shared<core>(o)}};
+    return std::shared_ptr<persistent_session_store>{new persistent_session_store{std::make_shared<impl>(o)}};
 }
 
-persistent_session_store::persistent_session_store(std::shared_ptr<core> c) : core_(std::move(c)) {}
+persistent_session_store::persistent_session_store(std::shared_ptr<impl> c) : impl_(std::move(c)) {}
 
 persistent_session_store::~persistent_session_store() = default;
 
 void persistent_session_store::capture(session_scope const& key, session ticket) noexcept
 try
 {
-    core_->capture(key, std::move(ticket));
+    impl_->capture(key, std::move(ticket));
 }
 catch (...) // for lack of memory. A session that could not be kept costs one full handshake
 {
-    core_->count_dropped();
+    impl_->count_dropped();
 }
 
 asio::awaitable<take_result> persistent_session_store::take(session_scope key)
 {
-    return core::take(core_, std::move(key));
+    return impl::take(impl_, std::move(key));
 }
 
 void persistent_session_store::note(session_scope const& key, full_handshake_reason why) noexcept
 {
-    core_->overflow->note(key, why);
+    impl_->overflow->note(key, why);
 }
 
 unsigned persistent_session_store::tickets_wanted(session_scope const& key) const noexcept
 {
-    return core_->tickets_wanted(key);
+    return impl_->tickets_wanted(key);
 }
 
 asio::awaitable<std::size_t> persistent_session_store::remove(session_scope key)
 {
-    return core::remove(core_, std::move(key));
+    return impl::remove(impl_, std::move(key));
 }
 
 asio::awaitable<void> persistent_session_store::clear()
 {
-    return core::clear(core_);
+    return impl::clear(impl_);
 }
 
 asio::awaitable<void> persistent_session_store::drain()
 {
-    return pending_sessions::drain(core_->pending);
+    return pending_sessions::drain(impl_->pending);
 }
 
 asio::awaitable<std::vector<kept_session>> persistent_session_store::release(session_filter wanted)
 {
-    return core::release(core_, std::move(wanted));
+    return impl::release(impl_, std::move(wanted));
 }
 
 std::size_t persistent_session_store::size() const
 {
-    return core_->size();
+    return impl_->size();
 }
 
 bool persistent_session_store::is_immediate() const noexcept
 {
-    return core_->immediate != nullptr;
+    return impl_->immediate != nullptr;
 }
 
 persistent_session_store_stats persistent_session_store::stats() const
 {
-    return core_->stats();
+    return impl_->stats();
 }
 
 } // namespace reprise

@@ -28,10 +28,10 @@ using operation_ptr = std::shared_ptr<lmdb_operation>;
 } // namespace
 
 // One engine for each process: neither an environment of LMDB's nor a thread survives fork(2).
-class lmdb_storage::engines
+class lmdb_storage::impl
 {
 public:
-    explicit engines(lmdb_storage_options options) : options_(std::move(options)) { (void)get(); }
+    explicit impl(lmdb_storage_options options) : options_(std::move(options)) { (void)get(); }
 
     /// The engine of this process. Throws why it cannot be made.
     engine_ptr get()
@@ -62,7 +62,7 @@ public:
     }
 
     /// Carry the request out and await its answer.
-    static asio::awaitable<operation_ptr> ask(std::shared_ptr<engines> self, lmdb_request request)
+    static asio::awaitable<operation_ptr> ask(std::shared_ptr<impl> self, lmdb_request request)
     {
         auto const executor = co_await asio::this_coro::executor;
         auto const engine = self->get();
@@ -78,20 +78,20 @@ public:
 
     /// `part` of the answer.
     template <class T>
-    static asio::awaitable<T> ask_for(std::shared_ptr<engines> self, T lmdb_answer::* part, lmdb_request request)
+    static asio::awaitable<T> ask_for(std::shared_ptr<impl> self, T lmdb_answer::* part, lmdb_request request)
     {
         auto const op = co_await ask(std::move(self), std::move(request));
         co_return std::move(op->answer.*part);
     }
 
-    static asio::awaitable<void> ask_for_nothing(std::shared_ptr<engines> self, lmdb_request request)
+    static asio::awaitable<void> ask_for_nothing(std::shared_ptr<impl> self, lmdb_request request)
     {
         (void)co_await ask(std::move(self), std::move(request));
     }
 
     /// `part` of the answer, and the epoch of the transaction that gave it.
     template <class T>
-    static asio::awaitable<with_epoch<T>> ask_with_epoch(std::shared_ptr<engines> self, T lmdb_answer::* part,
+    static asio::awaitable<with_epoch<T>> ask_with_epoch(std::shared_ptr<impl> self, T lmdb_answer::* part,
                                                          lmdb_request request)
     {
         auto const engine = self->get();
@@ -102,7 +102,7 @@ public:
         co_return result;
     }
 
-    static asio::awaitable<storage_epoch> epoch(std::shared_ptr<engines> self)
+    static asio::awaitable<storage_epoch> epoch(std::shared_ptr<impl> self)
     {
         auto const engine = self->get();
         lmdb_request request{lmdb_command::epoch};
@@ -141,79 +141,79 @@ std::shared_ptr<lmdb_storage> lmdb_storage::make(lmdb_storage_options options)
     detail::require_option(options.read_threads >= 1 && options.read_threads <= 16,
                            "lmdb_storage_options::read_threads: 1 to 16");
     detail::require_option(options.now != nullptr, "lmdb_storage_options::now: a clock");
-    return std::shared_ptr<lmdb_storage>{new lmdb_storage{std::make_shared<engines>(std::move(options))}};
+    return std::shared_ptr<lmdb_storage>{new lmdb_storage{std::make_shared<impl>(std::move(options))}};
 }
 
-lmdb_storage::lmdb_storage(std::shared_ptr<engines> made) noexcept : engines_(std::move(made)) {}
+lmdb_storage::lmdb_storage(std::shared_ptr<impl> made) noexcept : impl_(std::move(made)) {}
 
 lmdb_storage::~lmdb_storage()
 {
-    engines_->stop();
+    impl_->stop();
 }
 
 asio::awaitable<std::optional<secret_bytes>> lmdb_storage::get(std::string name)
 {
     lmdb_request r{lmdb_command::get, std::move(name)};
-    return engines::ask_for(engines_, &lmdb_answer::value, std::move(r));
+    return impl::ask_for(impl_, &lmdb_answer::value, std::move(r));
 }
 
 asio::awaitable<void> lmdb_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
     lmdb_request r{lmdb_command::put, std::move(name), std::move(value), expiry};
-    return engines::ask_for_nothing(engines_, std::move(r));
+    return impl::ask_for_nothing(impl_, std::move(r));
 }
 
 asio::awaitable<std::optional<secret_bytes>> lmdb_storage::take(std::string name)
 {
     lmdb_request r{lmdb_command::take, std::move(name)};
-    return engines::ask_for(engines_, &lmdb_answer::value, std::move(r));
+    return impl::ask_for(impl_, &lmdb_answer::value, std::move(r));
 }
 
 asio::awaitable<bool> lmdb_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
     lmdb_request r{lmdb_command::put_if_absent, std::move(name), std::move(value), expiry};
-    return engines::ask_for(engines_, &lmdb_answer::yes, std::move(r));
+    return impl::ask_for(impl_, &lmdb_answer::yes, std::move(r));
 }
 
 asio::awaitable<bool> lmdb_storage::erase(std::string name)
 {
     lmdb_request r{lmdb_command::erase, std::move(name)};
-    return engines::ask_for(engines_, &lmdb_answer::yes, std::move(r));
+    return impl::ask_for(impl_, &lmdb_answer::yes, std::move(r));
 }
 
 asio::awaitable<std::size_t> lmdb_storage::flush()
 {
     lmdb_request r{lmdb_command::flush};
-    return engines::ask_for(engines_, &lmdb_answer::count, std::move(r));
+    return impl::ask_for(impl_, &lmdb_answer::count, std::move(r));
 }
 
 asio::awaitable<with_epoch<bool>> lmdb_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
                                                                          time_point expiry)
 {
     lmdb_request r{lmdb_command::put_if_absent, std::move(name), std::move(value), expiry};
-    return engines::ask_with_epoch(engines_, &lmdb_answer::yes, std::move(r));
+    return impl::ask_with_epoch(impl_, &lmdb_answer::yes, std::move(r));
 }
 
 asio::awaitable<with_epoch<std::optional<secret_bytes>>> lmdb_storage::take_with_epoch(std::string name)
 {
     lmdb_request r{lmdb_command::take, std::move(name)};
-    return engines::ask_with_epoch(engines_, &lmdb_answer::value, std::move(r));
+    return impl::ask_with_epoch(impl_, &lmdb_answer::value, std::move(r));
 }
 
 asio::awaitable<storage_epoch> lmdb_storage::epoch()
 {
-    return engines::epoch(engines_);
+    return impl::epoch(impl_);
 }
 
 storage_stats lmdb_storage::stats() const
 {
-    auto const engine = engines_->find();
+    auto const engine = impl_->find();
     return engine ? engine->stats() : storage_stats{};
 }
 
 lmdb_stats lmdb_storage::more_stats() const
 {
-    auto const engine = engines_->find();
+    auto const engine = impl_->find();
     return engine ? engine->more_stats() : lmdb_stats{};
 }
 

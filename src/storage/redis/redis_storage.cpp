@@ -455,10 +455,10 @@ private:
 
 // One core for each process. The child of fork(2) must not use the parent's connections: each of them would read the
 // other's answers.
-class redis_storage::cores
+class redis_storage::impl
 {
 public:
-    explicit cores(redis_storage_options options)
+    explicit impl(redis_storage_options options)
         : executor_(std::exchange(options.executor, {})), has_own_thread_(!executor_),
           options_(std::make_shared<redis_storage_options const>(std::move(options)))
     {
@@ -550,60 +550,60 @@ private:
 std::shared_ptr<redis_storage> redis_storage::make(redis_storage_options options)
 {
     check_options(options);
-    return std::shared_ptr<redis_storage>{new redis_storage{std::make_unique<cores>(std::move(options))}};
+    return std::shared_ptr<redis_storage>{new redis_storage{std::make_unique<impl>(std::move(options))}};
 }
 
-redis_storage::redis_storage(std::unique_ptr<cores> made) noexcept : cores_(std::move(made)) {}
+redis_storage::redis_storage(std::unique_ptr<impl> made) noexcept : impl_(std::move(made)) {}
 
 redis_storage::~redis_storage()
 {
-    cores_->stop();
+    impl_->stop();
 }
 
 asio::awaitable<std::optional<secret_bytes>> redis_storage::get(std::string name)
 {
-    return cores_->ask(&core::get, std::move(name));
+    return impl_->ask(&core::get, std::move(name));
 }
 
 asio::awaitable<void> redis_storage::put(std::string name, secret_bytes value, time_point expiry)
 {
-    return cores_->ask(&core::put, std::move(name), std::move(value), expiry);
+    return impl_->ask(&core::put, std::move(name), std::move(value), expiry);
 }
 
 asio::awaitable<std::optional<secret_bytes>> redis_storage::take(std::string name)
 {
-    return cores_->ask(&core::take, std::move(name));
+    return impl_->ask(&core::take, std::move(name));
 }
 
 asio::awaitable<bool> redis_storage::put_if_absent(std::string name, secret_bytes value, time_point expiry)
 {
-    return cores_->ask(&core::put_if_absent, std::move(name), std::move(value), expiry);
+    return impl_->ask(&core::put_if_absent, std::move(name), std::move(value), expiry);
 }
 
 asio::awaitable<bool> redis_storage::erase(std::string name)
 {
-    return cores_->ask(&core::erase, std::move(name));
+    return impl_->ask(&core::erase, std::move(name));
 }
 
 asio::awaitable<with_epoch<bool>> redis_storage::put_if_absent_with_epoch(std::string name, secret_bytes value,
                                                                           time_point expiry)
 {
-    return cores_->ask(&core::put_if_absent_with_epoch, std::move(name), std::move(value), expiry);
+    return impl_->ask(&core::put_if_absent_with_epoch, std::move(name), std::move(value), expiry);
 }
 
 asio::awaitable<with_epoch<std::optional<secret_bytes>>> redis_storage::take_with_epoch(std::string name)
 {
-    return cores_->ask(&core::take_with_epoch, std::move(name));
+    return impl_->ask(&core::take_with_epoch, std::move(name));
 }
 
 asio::awaitable<storage_epoch> redis_storage::epoch()
 {
-    return cores_->ask(&core::epoch);
+    return impl_->ask(&core::epoch);
 }
 
 asio::awaitable<void> redis_storage::check()
 {
-    return cores_->ask(&core::check, storage::check());
+    return impl_->ask(&core::check, storage::check());
 }
 
 asio::awaitable<std::size_t> redis_storage::flush()
@@ -618,7 +618,7 @@ storage_stats redis_storage::stats() const
 
 redis_stats redis_storage::connection_stats() const
 {
-    auto const* const own = cores_->find();
+    auto const* const own = impl_->find();
     return own != nullptr ? own->stats() : redis_stats{};
 }
 

@@ -43,8 +43,8 @@ public:
     [[nodiscard]] secret_bytes derive(std::string_view purpose) const;
 
 private:
-    struct state;
-    std::unique_ptr<state const> state_;
+    struct impl;
+    std::unique_ptr<impl const> impl_;
 };
 
 /** Authenticated encryption: AES-256-GCM, each message under a key of its own.
@@ -80,8 +80,8 @@ public:
     [[nodiscard]] std::optional<secret_bytes> open(byte_view sealed, std::size_t header_size, byte_view context) const;
 
 private:
-    struct state;
-    std::unique_ptr<state const> state_;
+    struct impl;
+    std::unique_ptr<impl const> impl_;
 };
 
 } // namespace reprise::detail
