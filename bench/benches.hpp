@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include "ends.hpp"
+#include "endpoints.hpp"
 
 #include <string>
 #include <vector>

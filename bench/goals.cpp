@@ -2,8 +2,8 @@
 #include "goals.hpp"
 
 #include "benches.hpp"
-#include "measured.hpp"
-#include "standing.hpp"
+#include "goal_table.hpp"
+#include "stopwatch.hpp"
 
 #include <cmath>
 #include <cstdio>

@@ -2,8 +2,8 @@
 // CPU time of whole connections in memory, for one end at a time; the other end is always raw OpenSSL.
 
 #include "benches.hpp"
-#include "ends.hpp"
-#include "measured.hpp"
+#include "endpoints.hpp"
+#include "stopwatch.hpp"
 
 #include <benchmark/benchmark.h>
 

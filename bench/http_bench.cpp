@@ -5,7 +5,7 @@
 #include "benches.hpp"
 #include "coroutines.hpp"
 #include "loopback_server.hpp"
-#include "measured.hpp"
+#include "stopwatch.hpp"
 
 #include <reprise/client_stream.hpp>
 #include <reprise/memory_session_store.hpp>

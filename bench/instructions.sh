@@ -2,7 +2,7 @@
 # Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #
 # Instructions of a resumed connection in memory, counted by callgrind: what regressions are judged by. Prints each end of
-# each kind, and where the goal for the server stands. The ends are those of bench/ends.hpp.
+# each kind, and where the goal for the server stands. The ends are those of bench/endpoints.hpp.
 # Usage: instructions.sh REPRISE_BENCH
 set -euo pipefail
 

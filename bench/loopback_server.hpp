@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include "measured.hpp"
-#include "setup.hpp"
+#include "contexts.hpp"
+#include "stopwatch.hpp"
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>

@@ -2,9 +2,9 @@
 // What it costs to seal a ticket and to open one: with reprise's keys, with OpenSSL's built-in ones, and with one fixed
 // key in a callback as it is usually written. In rounds, so that what disturbs the machine disturbs all alike.
 
-#include "measured.hpp"
-#include "setup.hpp"
-#include "standing.hpp"
+#include "contexts.hpp"
+#include "goal_table.hpp"
+#include "stopwatch.hpp"
 
 #include <reprise/session_cache.hpp>
 #include <reprise/ssl_handles.hpp>

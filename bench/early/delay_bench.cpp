@@ -4,11 +4,11 @@
 
 #include "coroutines.hpp"
 #include "early/answering_server.hpp"
+#include "early/connect_modes.hpp"
 #include "early/delay_proxy.hpp"
 #include "early/own_network.hpp"
 #include "early/report.hpp"
-#include "early/ways.hpp"
-#include "standing.hpp"
+#include "goal_table.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>

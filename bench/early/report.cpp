@@ -2,8 +2,8 @@
 #include "early/report.hpp"
 
 #include "early/answering_server.hpp"
-#include "measured.hpp"
-#include "standing.hpp"
+#include "goal_table.hpp"
+#include "stopwatch.hpp"
 
 #include <boost/json/src.hpp>
 

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include "early/ways.hpp"
+#include "early/connect_modes.hpp"
 
 #include <chrono>
 #include <string>

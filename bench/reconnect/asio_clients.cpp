@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "coroutines.hpp"
-#include "measured.hpp"
 #include "reconnect/clients.hpp"
+#include "stopwatch.hpp"
 
 #include <reprise/client_stream.hpp>
 #include <reprise/memory_session_store.hpp>

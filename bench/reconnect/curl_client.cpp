@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "measured.hpp"
 #include "reconnect/clients.hpp"
+#include "stopwatch.hpp"
 
 #include <openssl/ssl.h>
 

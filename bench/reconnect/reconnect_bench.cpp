@@ -2,9 +2,9 @@
 // What a reconnect costs a client, beside what it costs others to the same nginx, in one run.
 
 #include "coroutines.hpp"
-#include "measured.hpp"
+#include "goal_table.hpp"
 #include "reconnect/clients.hpp"
-#include "standing.hpp"
+#include "stopwatch.hpp"
 
 #include <reprise/client_stream.hpp>
 #include <reprise/detail/client/client_handshake.hpp>

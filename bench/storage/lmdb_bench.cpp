@@ -2,11 +2,11 @@
 // What a look-up in an lmdb_storage costs beside the resumed handshake that it serves, and what a put costs the thread
 // that asks for it. All in rounds, so that what disturbs the machine for a while disturbs all alike.
 
+#include "contexts.hpp"
 #include "coroutines.hpp"
-#include "ends.hpp"
-#include "measured.hpp"
-#include "setup.hpp"
-#include "standing.hpp"
+#include "endpoints.hpp"
+#include "goal_table.hpp"
+#include "stopwatch.hpp"
 
 #include <reprise/session.hpp>
 #include <reprise/storage/lmdb_storage.hpp>

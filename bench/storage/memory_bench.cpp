@@ -1,10 +1,10 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // memory_storage against OpenSSL's internal cache of server sessions, in pairs that alternate.
 
-#include "subjects.hpp"
+#include "caches.hpp"
 
-#include "measured.hpp"
-#include "standing.hpp"
+#include "goal_table.hpp"
+#include "stopwatch.hpp"
 
 #include <benchmark/benchmark.h>
 

@@ -3,8 +3,8 @@
 // What a look-up in Redis costs this process in CPU: hiredis one at a time, as a synchronous callback would, against
 // redis_storage with one and with 16 in flight. Over a unix socket, to a server of its own; 200-byte values.
 #include "coroutines.hpp"
-#include "measured.hpp"
-#include "standing.hpp"
+#include "goal_table.hpp"
+#include "stopwatch.hpp"
 
 #include <reprise/storage/redis_storage.hpp>
 

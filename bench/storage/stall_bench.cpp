@@ -3,10 +3,10 @@
 // time with one look-up; beside them connections that are long established have a byte echoed now and then. Once the server
 // asks its storage in OpenSSL's synchronous callback, once with reprise.
 
+#include "contexts.hpp"
 #include "coroutines.hpp"
+#include "goal_table.hpp"
 #include "loopback_server.hpp"
-#include "setup.hpp"
-#include "standing.hpp"
 
 #include <reprise/server_stream.hpp>
 #include <reprise/session_cache.hpp>

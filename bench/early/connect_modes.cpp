@@ -1,9 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "early/ways.hpp"
+#include "early/connect_modes.hpp"
 
+#include "contexts.hpp"
 #include "early/answering_server.hpp"
 #include "early/own_network.hpp"
-#include "setup.hpp"
 
 #include <reprise/client_stream.hpp>
 

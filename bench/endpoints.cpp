@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "ends.hpp"
+#include "endpoints.hpp"
 
 #include <reprise/client_stream.hpp>
 #include <reprise/detail/server/server_handshake.hpp>

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include "contexts.hpp"
 #include "memory_layer.hpp"
-#include "setup.hpp"
 
 #include <memory>
 #include <string_view>

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "subjects.hpp"
+#include "caches.hpp"
 
-#include "measured.hpp"
-#include "setup.hpp"
+#include "contexts.hpp"
+#include "stopwatch.hpp"
 
 #include <reprise/session.hpp>
 
