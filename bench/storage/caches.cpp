@@ -109,7 +109,7 @@ private:
                                             static_cast<unsigned>(id.size())) == 1,
                 "dup");
         SSL_SESSION_set_timeout(made.get(), lives.count());
-        // A look-up by SSL_has_matching_session_id also compares the version, of an SSL that has not shaken hands.
+        // A lookup by SSL_has_matching_session_id also compares the version, of an SSL that has not shaken hands.
         SSL_SESSION_set_protocol_version(made.get(), version_);
         return made;
     }

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// What a look-up in an lmdb_storage costs beside the resumed handshake that it serves, and what a put costs the thread
+// What a lookup in an lmdb_storage costs beside the resumed handshake that it serves, and what a put costs the thread
 // that asks for it. All in rounds, so that what disturbs the machine for a while disturbs all alike.
 
 #include "contexts.hpp"
@@ -318,12 +318,12 @@ int run()
     { std::printf("%-66s %8.2f %9.3f\n", what, us, us / limit); };
     print("resumed TLS 1.2 handshake, session id, server (raw OpenSSL)", limit);
     print("decode alone (session::parse)", parsing.median());
-    print("(a) look-up on the storage's thread, its share of the hand-over too",
+    print("(a) lookup on the storage's thread, its share of the hand-over too",
           bare_all.median() - bare_caller.median());
-    print("    look-up on the caller's thread, awaited, 16 in flight", bare_caller.median());
-    print("(b) look-up and decode, 16 in flight, the whole process", all.median());
+    print("    lookup on the caller's thread, awaited, 16 in flight", bare_caller.median());
+    print("(b) lookup and decode, 16 in flight, the whole process", all.median());
     print("    of which on the caller's thread", caller.median());
-    print("(c) look-up and decode, one at a time, the whole process", single.median());
+    print("(c) lookup and decode, one at a time, the whole process", single.median());
     print("put begun after a handshake and not awaited: before that goes on", put.median());
     print("    and behind it, on the caller's thread", put_behind.median());
     print("    both, for a coroutine that does nothing", empty.median());
@@ -331,7 +331,7 @@ int run()
 
     std::printf("\n");
     print_goal_heading("us");
-    print_goal("look-up and decode (b) / resumed handshake", all.median(), ratio.median(), 0.15);
+    print_goal("lookup and decode (b) / resumed handshake", all.median(), ratio.median(), 0.15);
     print_goal("put, on the path of a handshake / 5 us", put.median(), put.median() / 5, 1);
     return ratio.median() <= 0.15 && put.median() <= 5 ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 //
-// What a look-up in Redis costs this process in CPU: hiredis one at a time, as a synchronous callback would, against
+// What a lookup in Redis costs this process in CPU: hiredis one at a time, as a synchronous callback would, against
 // redis_storage with one and with 16 in flight. Over a unix socket, to a server of its own; 200-byte values.
 #include "coroutines.hpp"
 #include "goal_table.hpp"
@@ -100,7 +100,7 @@ private:
 
 struct cost
 {
-    double cpu = 0;  // us of this process, for each look-up
+    double cpu = 0;  // us of this process, for each lookup
     double wall = 0; // us
 };
 
@@ -259,8 +259,8 @@ try
             c.to_one_at_a_time.push_back(spent.cpu / contestants[i / 2 * 2].cpu.back());
         }
 
-    std::printf("one look-up in Redis, median of %d rounds of %d\n%-52s %10s %10s %10s\n", rounds, lookups, "",
-                "CPU us", "wall us", "to hiredis");
+    std::printf("one lookup in Redis, median of %d rounds of %d\n%-52s %10s %10s %10s\n", rounds, lookups, "", "CPU us",
+                "wall us", "to hiredis");
     for (auto const& c : contestants)
         std::printf("%-52s %10.1f %10.1f %10.3f\n", c.what, bench::median_of(c.cpu), bench::median_of(c.wall),
                     bench::median_of(c.to_hiredis));

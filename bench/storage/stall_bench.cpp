@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // What a storage that takes 5 ms to answer does to the other connections of a thread. Eight clients resume over and over, each
-// time with one look-up; beside them connections that are long established have a byte echoed now and then. Once the server
+// time with one lookup; beside them connections that are long established have a byte echoed now and then. Once the server
 // asks its storage in OpenSSL's synchronous callback, once with reprise.
 
 #include "contexts.hpp"
@@ -406,7 +406,7 @@ public:
         if (server_->resumed() - resumed != visits)
             throw std::runtime_error{"the server did not resume each connection"};
         if (server_->lookups() - lookups != visits)
-            throw std::runtime_error{"there was not one look-up for each connection"};
+            throw std::runtime_error{"there was not one lookup for each connection"};
     }
 
 private:
@@ -451,9 +451,9 @@ int run()
     print_goal_heading("ms");
     print_goal("p99 of others, reprise / OpenSSL's callback", awaited.percentile(99), ratio, bar);
     std::printf(
-        "\nIn the callback each look-up stops the thread, one after the other, and all its connections with it. "
+        "\nIn the callback each lookup stops the thread, one after the other, and all its connections with it. "
         "Awaited, "
-        "the look-ups\nof all clients wait at the same time, and the others wait only for the work of handshakes.\n");
+        "the lookups\nof all clients wait at the same time, and the others wait only for the work of handshakes.\n");
     return ratio <= bar ? 0 : 1;
 }
 

@@ -120,7 +120,7 @@ struct session_cache_options
     /// and twice its record, which holds the client's certificate.
     std::size_t max_pending_bytes = 16u << 20;
 
-    /// How many of the last sessions are kept decoded beside their records, which spares half of what a look-up costs
+    /// How many of the last sessions are kept decoded beside their records, which spares half of what a lookup costs
     /// when their clients come back. About 3 KB each, 10 KB with a client certificate; 0 for none. All together never take
     /// more than 32 KB for each.
     std::size_t decoded_sessions = 1024;

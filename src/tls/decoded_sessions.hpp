@@ -15,7 +15,7 @@ namespace reprise::detail {
 
 /** The sessions that this process has made or decoded last, by their records.
 
-    Decoding is the dearest part of a look-up. The storage is asked all the same: it alone knows what still exists and
+    Decoding is the dearest part of a lookup. The storage is asked all the same: it alone knows what still exists and
     what was taken. This only spares decoding the same bytes again.
 
     @par Thread Safety

@@ -369,7 +369,7 @@ TEST_CASE("a server's session that there is no memory to write is a counted loss
     CHECK(inner->stats().entries > 0);
 }
 
-TEST_CASE("a look-up that there is no memory for costs the resumption, not the handshake")
+TEST_CASE("a lookup that there is no memory for costs the resumption, not the handshake")
 {
     std::optional<failing_allocation> armed;
     std::size_t n = 0;
@@ -384,7 +384,7 @@ TEST_CASE("a look-up that there is no memory for costs the resumption, not the h
     s.server.select_host = [&](client_hello const&) -> asio::awaitable<std::optional<session_cache>>
     {
         if (n != 0)
-            armed.emplace(allocator::ours, n); // the next are those of the look-up
+            armed.emplace(allocator::ours, n); // the next are those of the lookup
         co_return server->cache;
     };
     world w{std::move(s)};

@@ -245,7 +245,7 @@ TEST_CASE("a ticket that is good for one use is so for early data, also when Red
             redis.kill();
             redis.start();
             CHECK(redis.command({"DBSIZE"}) == "1");
-            bool is_taken = false; // again; look-ups of a busy machine may be late
+            bool is_taken = false; // again; lookups of a busy machine may be late
             for (int i = 0; i < 30 && !is_taken; ++i)
             {
                 co_await f.replay_everywhere(seen, 10);

@@ -112,7 +112,7 @@ TEST_CASE("a TLS 1.3 ticket is found when it has been written, and taken once")
     CHECK(w.srv.failures.empty());
 }
 
-TEST_CASE("a TLS 1.3 ticket whose write takes longer than a look-up may is late, and no handshake waits for it")
+TEST_CASE("a TLS 1.3 ticket whose write takes longer than a lookup may is late, and no handshake waits for it")
 {
     slow_storage slow;
     auto s = with(kinds[3], slow);

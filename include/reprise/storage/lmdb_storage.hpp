@@ -42,8 +42,8 @@ struct lmdb_storage_options
     /// Most operations in one write transaction; 1 to 4096. More at a time write faster, and all wait for the last.
     std::size_t max_batch = 256;
 
-    /// Threads that read; 1 to 16. One serves hundreds of thousands of look-ups a second from the page cache; more help
-    /// where look-ups wait for the disk. Writing has one more thread of its own.
+    /// Threads that read; 1 to 16. One serves hundreds of thousands of lookups a second from the page cache; more help
+    /// where lookups wait for the disk. Writing has one more thread of its own.
     std::size_t read_threads = 1;
 
     /// Where "now" comes from.
@@ -61,7 +61,7 @@ struct lmdb_stats
 
 /** A storage on disk (liblmdb): survives restarts and is shared by the processes of one machine.
 
-    Nothing waits for the disk on the caller's thread. Look-ups run on reader threads. Writes (`put`, `take`,
+    Nothing waits for the disk on the caller's thread. Lookups run on reader threads. Writes (`put`, `take`,
     `put_if_absent`, `erase`, `flush`) are gathered by one writer thread into one transaction, and complete after it was
     committed; a `put` may wait a millisecond for others to join it. `take` and `put_if_absent` are decided inside the
     transaction, so they are atomic between processes, and what a process has handed out before it was killed can never be
@@ -73,7 +73,7 @@ struct lmdb_stats
 
     @par Several Processes
     May open the same directory. One that is killed leaves nothing locked: its reader slots are cleared when another one
-    opens, and every minute. A process that is stopped (SIGSTOP) within a look-up keeps LMDB from reusing pages meanwhile.
+    opens, and every minute. A process that is stopped (SIGSTOP) within a lookup keeps LMDB from reusing pages meanwhile.
     A child of fork(2) opens the files again with its first operation, which may block for some disk accesses. Operations that
     the parent has begun do not end in the child. Fork while no other thread uses the storage.
 

@@ -74,7 +74,7 @@ struct redis_storage_options
     std::chrono::milliseconds backoff_max{2000};
 
     /// Where the connections are served. Empty: an io_context and a thread of the storage's own, at half as much CPU again
-    /// for a look-up. With one of yours, its run() does not end before the storage is gone.
+    /// for a lookup. With one of yours, its run() does not end before the storage is gone.
     asio::any_io_executor executor{};
 
     /// Where "now" comes from: it turns an expiry into the time to live that the server is told.

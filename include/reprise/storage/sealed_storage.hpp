@@ -42,7 +42,7 @@ struct sealed_storage_options
     when each is used, how long it is and when it expires; and to break single use, by serving again, within its expiry,
     a record that was replaced or taken, or by saying that something was absent.
 
-    A record is 49 bytes longer than its value. A look-up costs about 4 us, a write about 6 us.
+    A record is 49 bytes longer than its value. A lookup costs about 4 us, a write about 6 us.
 */
 class sealed_storage final : public storage
 {

@@ -26,7 +26,7 @@ struct tiered_storage_options
     clock now = system_clock();
 };
 
-/** A storage of this process in front of one that a fleet shares: the second look-up of a name costs no round trip.
+/** A storage of this process in front of one that a fleet shares: the second lookup of a name costs no round trip.
 
     @li `get` asks near, then far, and keeps what it finds far away near by as well.
     @li `put` writes near at once, then far. If far fails, so does `put`, but near has the value: a client that comes back

@@ -61,7 +61,7 @@ private:
 
 /** An open LMDB environment in our format.
 
-    Two named databases. "entries" has the records by name: one search for a look-up. "expiry" has the names in the order in
+    Two named databases. "entries" has the records by name: one search for a lookup. "expiry" has the names in the order in
     which they expire: what is next to go is its first. The unnamed database, "root", has the format and the number of
     entries that were evicted.
 */

@@ -55,7 +55,7 @@ TEST_CASE("TLS 1.3: the compatibility id is filler and is not looked up")
              lookup_kind::get, filler, full_handshake_reason::unknown_session));
 }
 
-TEST_CASE("TLS 1.3: a sealed ticket needs no look-up, the name of a session is taken")
+TEST_CASE("TLS 1.3: a sealed ticket needs no lookup, the name of a session is taken")
 {
     CHECK(is(plan_lookup({.offers_tls13 = true, .psk_identities = {sealed}}, both), lookup_kind::none, "",
              full_handshake_reason::unknown_ticket_key));

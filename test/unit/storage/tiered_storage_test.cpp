@@ -89,7 +89,7 @@ asio::awaitable<bool> put(storage_ptr s, std::string name, std::string_view valu
 
 } // namespace
 
-TEST_CASE("the second look-up of a name does not ask far away, and neither does the first one after a put")
+TEST_CASE("the second lookup of a name does not ask far away, and neither does the first one after a put")
 {
     fixture f;
     now(f.there.tiered->put("a", bytes("one"), f.later));

@@ -56,7 +56,7 @@ struct lookup_policy
     bool remembers = true; ///< a storage, or OpenSSL's own table
 };
 
-/// The session that OpenSSL will ask for when it goes on, and nothing else: a wasted look-up costs a round trip.
+/// The session that OpenSSL will ask for when it goes on, and nothing else: a wasted lookup costs a round trip.
 [[nodiscard]] lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy);
 
 /// Ask a selector in a way that owns what it uses: after the deadline it is left to itself, and the stream may go first.
