@@ -75,6 +75,8 @@ enum class full_handshake_reason
     external_psk = 25, ///< the connection used a pre-shared key that is no session (RFC 8446, 2.2): no session is kept
 };
 
+using full_reason [[deprecated("reprise::full_handshake_reason")]] = full_handshake_reason;
+
 /// The number of `full_handshake_reason` values, for arrays of counters.
 inline constexpr std::size_t full_reason_count = 26;
 

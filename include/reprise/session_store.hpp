@@ -104,7 +104,10 @@ public:
 
     /// Whether every operation completes without suspending, as one that keeps everything in memory does. Then no
     /// deadline is set for it.
-    [[nodiscard]] virtual bool is_immediate() const noexcept { return false; }
+    [[nodiscard]] virtual bool is_immediate() const noexcept { return answers_at_once(); }
+
+    /// The name of `is_immediate` in 0.1, for stores that override it.
+    [[nodiscard]] virtual bool answers_at_once() const noexcept { return false; }
 
     /// `capture`, then `drain`.
     asio::awaitable<void> insert(session_scope key, session ticket)
