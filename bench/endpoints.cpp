@@ -224,14 +224,14 @@ private:
 
     asio::awaitable<void> shake_hands()
     {
-        using reprise::detail::accept_step;
+        using reprise::detail::server_step;
         (void)accept_->shake_hands(*engine_, io_.get_executor());
-        while (accept_->next() == accept_step::look_up)
+        while (accept_->step() == server_step::look_up)
         {
             accept_->found(co_await accept_->look_up());
             (void)accept_->shake_hands(*engine_, io_.get_executor());
         }
-        if (accept_->next() != accept_step::done)
+        if (accept_->step() != server_step::done)
             co_return;
         accept_->end({});
         is_connected_ = true;

@@ -336,8 +336,7 @@ private:
                 { return accept.shake_hands(engine, next.get_executor()); };
                 auto const [ec, none] = co_await tls_stream::async_perform(
                     held(self), advance, asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
-                auto const step = accept.next();
-                if (step == detail::accept_step::done)
+                if (accept.step() == detail::server_step::done)
                     // In TLS 1.3 only tickets are left to be written. A client that has closed meanwhile does not want
                     // them; what it wrote before can still be read.
                     co_return accept.info().protocol == tls_version::tls13&& ec != asio::error::operation_aborted
@@ -347,19 +346,22 @@ private:
                     co_return accept.explain(ec);
                 try
                 {
-                    if (auto const failure = co_await perform(step))
+                    if (auto const failure = co_await perform_step())
                         co_return failure;
                 }
                 catch (std::bad_alloc const&)
                 {
-                    accept.do_without(step);
+                    accept.skip_step();
                 }
             }
         }
 
-        asio::awaitable<error_code> perform(detail::accept_step step)
+        // Await the answer that the handshake's current step needs.
+        asio::awaitable<error_code> perform_step()
         {
-            if (step == detail::accept_step::choose_host)
+            switch (accept.step())
+            {
+            case detail::server_step::choose_host:
             {
                 auto chosen = co_await detail::with_timeout(options.handshake_timeout,
                                                             detail::ask(options.select_host, accept.hello()));
@@ -369,16 +371,22 @@ private:
                     co_return asio::error::timed_out;
                 }
                 accept.use_host(chosen);
+                break;
             }
-            else if (step == detail::accept_step::learn_keys)
-            {
-                co_await accept.learn_keys();
-                accept.learned();
+            case detail::server_step::fetch_keys:
+                co_await accept.fetch_keys();
+                accept.keys_fetched();
+                break;
+            case detail::server_step::look_up: accept.found(co_await accept.look_up()); break;
+            case detail::server_step::strike: accept.struck(co_await accept.strike_guard()); break;
+            case detail::server_step::read_hello:
+            case detail::server_step::enter_host:
+            case detail::server_step::plan_lookup:
+            case detail::server_step::plan_guard:
+            case detail::server_step::proceed:
+            case detail::server_step::shake_hands:
+            case detail::server_step::done: break; // nothing is awaited
             }
-            else if (step == detail::accept_step::look_up)
-                accept.found(co_await accept.look_up());
-            else if (step == detail::accept_step::ask_guard)
-                accept.guarded(co_await accept.ask_guard());
             co_return error_code{};
         }
 

@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/allocations.hpp"
+#include "support/engines.hpp"
 #include "support/harness.hpp"
 
 #include <reprise/detail/client/client_handshake.hpp>
@@ -147,18 +148,6 @@ private:
             return without_exception([this] { return engine.write(reprise::as_bytes("!")); });
         }
     };
-
-    // As much as the receiver takes at once; false if there is nothing.
-    static bool deliver(tls_engine& from, tls_engine& to)
-    {
-        auto const bytes = from.output();
-        auto const room = to.room();
-        auto const size = std::min(bytes.size(), room.size());
-        std::copy_n(bytes.begin(), size, room.begin());
-        to.feed(size);
-        from.sent(size);
-        return size != 0;
-    }
 
     ending talk()
     {

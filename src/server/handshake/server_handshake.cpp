@@ -112,19 +112,6 @@ catch (...) // it runs in a handler of the transport's, which has nobody to thro
     return {.status = tls_status::failed, .no_memory = true};
 }
 
-accept_step server_handshake::next() const noexcept
-{
-    switch (phase_)
-    {
-    case phase::host_wanted: return accept_step::choose_host;
-    case phase::keys_wanted: return accept_step::learn_keys;
-    case phase::look_up: return accept_step::look_up;
-    case phase::guard_wanted: return accept_step::ask_guard;
-    case phase::over: return accept_step::done;
-    default: return accept_step::shake_hands;
-    }
-}
-
 error_code server_handshake::explain(error_code ec) const noexcept
 {
     bool const refused = host_refused_ && ec.category() == asio::error::get_ssl_category();
@@ -146,53 +133,48 @@ int server_handshake::on_renegotiation(SSL* ssl, int* alert)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
+// OpenSSL calls this for each ClientHello, and again after each pause.
 int server_handshake::on_client_hello(SSL* ssl, int* alert)
 {
-    if (phase_ == phase::over)
-        return on_renegotiation(ssl, alert);
-    if (phase_ == phase::hello)
+    auto const refuse = [alert](int why)
     {
-        hello_ = read_client_hello(ssl);
-        if (hello_.offers_tls13)
-            constants_ = read_hello_constants(ssl);
-        phase_ = has_hosts_ ? phase::host_wanted : phase::host_known;
-    }
-    if (host_refused_)
-    {
-        *alert = SSL_AD_UNRECOGNIZED_NAME;
+        *alert = why;
         return SSL_CLIENT_HELLO_ERROR;
-    }
-    if (phase_ == phase::host_known)
-    {
-        if (!apply_host())
+    };
+    for (;;)
+        switch (step_)
         {
-            *alert = SSL_AD_PROTOCOL_VERSION;
-            return SSL_CLIENT_HELLO_ERROR;
+        case server_step::read_hello:
+            hello_ = read_client_hello(ssl);
+            if (hello_.offers_tls13)
+                constants_ = read_hello_constants(ssl);
+            step_ = has_hosts_ ? server_step::choose_host : server_step::enter_host;
+            break;
+        case server_step::enter_host:
+            if (host_refused_)
+                return refuse(SSL_AD_UNRECOGNIZED_NAME);
+            if (!apply_host())
+                return refuse(SSL_AD_PROTOCOL_VERSION);
+            plan_keys(true);
+            break;
+        case server_step::plan_lookup: plan_storage_lookup(); break;
+        case server_step::plan_guard: plan_guard(); break;
+        case server_step::choose_host:
+        case server_step::fetch_keys:
+        case server_step::look_up:
+        case server_step::strike: return SSL_CLIENT_HELLO_RETRY; // the answer is awaited
+        case server_step::proceed: step_ = server_step::shake_hands; return SSL_CLIENT_HELLO_SUCCESS;
+        case server_step::shake_hands: // after a HelloRetryRequest
+            is_retried_ = true;
+            return read_hello_constants(ssl) == constants_ ? SSL_CLIENT_HELLO_SUCCESS
+                                                           : refuse(SSL_AD_ILLEGAL_PARAMETER);
+        case server_step::done: return on_renegotiation(ssl, alert);
         }
-        plan_keys(true);
-    }
-    if (phase_ == phase::keys_known)
-        plan_look_up();
-    if (phase_ == phase::ready) // after a HelloRetryRequest
-    {
-        is_retried_ = true;
-        if (read_hello_constants(ssl) != constants_)
-        {
-            *alert = SSL_AD_ILLEGAL_PARAMETER;
-            return SSL_CLIENT_HELLO_ERROR;
-        }
-    }
-    if (phase_ == phase::answered)
-        plan_guard();
-    if (phase_ == phase::guarded)
-        phase_ = phase::ready;
-    // Asked again before the answer is there, OpenSSL is told to wait again.
-    return phase_ == phase::ready ? SSL_CLIENT_HELLO_SUCCESS : SSL_CLIENT_HELLO_RETRY;
 }
 
 void server_handshake::plan_keys(bool may_ask)
 {
-    phase_ = phase::keys_known;
+    step_ = server_step::plan_lookup;
     auto* const keeper = server().tickets.get();
     tickets_ = keeper != nullptr;
     if (!tickets_)
@@ -215,7 +197,7 @@ void server_handshake::plan_keys(bool may_ask)
     switch (plan_tickets(s))
     {
     case ticket_step::use: break;
-    case ticket_step::ask: phase_ = phase::keys_wanted; break;
+    case ticket_step::ask: step_ = server_step::fetch_keys; break;
     case ticket_step::do_without:
         tickets_ = false;
         keeper->count_without_issuer();
@@ -223,7 +205,7 @@ void server_handshake::plan_keys(bool may_ask)
     }
 }
 
-void server_handshake::plan_look_up()
+void server_handshake::plan_storage_lookup()
 {
     auto const& options = server().options;
     bool const remembers = options.mode != cache_mode::off;
@@ -241,8 +223,8 @@ void server_handshake::plan_look_up()
     }
     if (auto const answer = answer_to_ticket_request())
         ::SSL_set_num_tickets(ssl_, *answer);
-    phase_ = plan_.kind == lookup_kind::none ? phase::answered : phase::look_up;
-    if (phase_ == phase::look_up && server().immediate() != nullptr)
+    step_ = plan_.kind == lookup_kind::none ? server_step::plan_guard : server_step::look_up;
+    if (step_ == server_step::look_up && server().immediate() != nullptr)
         look_up_now();
 }
 
@@ -259,7 +241,7 @@ std::optional<unsigned> server_handshake::answer_to_ticket_request() const noexc
    why a guard bounds what it remembers. */
 void server_handshake::plan_guard()
 {
-    phase_ = phase::guarded;
+    step_ = server_step::proceed;
     auto const& early = server().options.early_data;
     if (early.max_bytes == 0 || !early.guard.strikes() || !hello_.offers_early_data || hello_.first_binder.empty() ||
         hello_.psk_identities.empty())
@@ -268,30 +250,35 @@ void server_handshake::plan_guard()
     bool const is_ours =
         tickets_ ? server().tickets->knows(as_bytes(ticket), server().options.now()) : fetched_ && plan_.name == ticket;
     if (is_ours)
-        phase_ = phase::guard_wanted;
+        step_ = server_step::strike;
 }
 
-asio::awaitable<strike> server_handshake::ask_guard() const
+asio::awaitable<strike> server_handshake::strike_guard() const
 {
     return strike_register::hit(server().options.early_data.guard.strikes(), hello_.first_binder);
 }
 
-void server_handshake::guarded(strike const& answer) noexcept
+void server_handshake::struck(strike const& answer) noexcept
 {
     strike_ = answer;
-    phase_ = phase::guarded;
+    step_ = server_step::proceed;
 }
 
-void server_handshake::do_without(accept_step step) noexcept
+void server_handshake::skip_step() noexcept
 {
-    switch (step)
+    switch (step_)
     {
-    case accept_step::choose_host: use_host({timed_status::failed}); break;
-    case accept_step::learn_keys: learned(); break;
-    case accept_step::look_up: found({timed_status::failed}); break;
-    case accept_step::ask_guard: guarded({early_data_reason::guard_failed}); break;
-    case accept_step::shake_hands:
-    case accept_step::done: break;
+    case server_step::choose_host: use_host({timed_status::failed}); break;
+    case server_step::fetch_keys: keys_fetched(); break;
+    case server_step::look_up: found({timed_status::failed}); break;
+    case server_step::strike: struck({early_data_reason::guard_failed}); break;
+    case server_step::read_hello:
+    case server_step::enter_host:
+    case server_step::plan_lookup:
+    case server_step::plan_guard:
+    case server_step::proceed:
+    case server_step::shake_hands:
+    case server_step::done: break;
     }
 }
 
@@ -365,7 +352,7 @@ void server_handshake::on_session_offered(SSL_SESSION const* offered) noexcept
         ::SSL_set_recv_max_early_data(ssl_, promised);
 }
 
-asio::awaitable<timed_result<bool>> server_handshake::learn_keys() const
+asio::awaitable<timed_result<bool>> server_handshake::fetch_keys() const
 {
     auto const ask = [](std::shared_ptr<ticket_keeper> keeper) -> asio::awaitable<bool>
     {
@@ -375,24 +362,23 @@ asio::awaitable<timed_result<bool>> server_handshake::learn_keys() const
     return with_timeout(server().options.lookup_timeout, ask(server().tickets));
 }
 
-void server_handshake::learned() noexcept
+void server_handshake::keys_fetched() noexcept
 {
     plan_keys(false); // with what there is now
 }
 
 void server_handshake::use_host(timed_result<std::optional<session_cache>> const& answer)
 {
+    step_ = server_step::enter_host;
     // A selector that fails knows no host; its own log says why.
     if (answer.status != timed_status::answered || !*answer.value)
     {
         host_refused_ = true;
-        phase_ = phase::answered;
         return;
     }
     session_cache const& host = **answer.value;
     if (host.native_handle() != cache_.native_handle())
         first_ = std::exchange(cache_, host);
-    phase_ = phase::host_known;
 }
 
 bool server_handshake::apply_host()
@@ -479,7 +465,7 @@ catch (...) // whatever it is, it costs a resumption and nothing else
 
 void server_handshake::found(timed_result<with_epoch<std::optional<secret_bytes>>> answer)
 {
-    phase_ = phase::answered;
+    step_ = server_step::plan_guard;
     if (answer.status == timed_status::failed)
         server().storage_errors.fetch_add(1, std::memory_order_relaxed);
     if (answer.status != timed_status::answered)
@@ -500,7 +486,7 @@ void server_handshake::found(timed_result<with_epoch<std::optional<secret_bytes>
 
 void server_handshake::consider(session const& stored)
 {
-    phase_ = phase::answered;
+    step_ = server_step::plan_guard;
     auto copy = stored.copy();
     if (!copy)
     {
@@ -657,7 +643,7 @@ void server_handshake::finish()
         keep_out_of_table(fetched_.get());
     if (is_external || is_old) // OpenSSL has stored it, if the context's mode says so
         ::SSL_CTX_remove_session(::SSL_get_SSL_CTX(ssl_), ::SSL_get_session(ssl_));
-    phase_ = phase::over;
+    step_ = server_step::done;
     forget_offers();
 }
 
@@ -673,7 +659,7 @@ void server_handshake::forget_offers() noexcept
 
 void server_handshake::end(error_code why) noexcept
 {
-    if (begun_ && phase_ != phase::over)
+    if (begun_ && step_ != server_step::done)
         server().count_failure(why);
     begun_ = false;
 }

@@ -20,15 +20,20 @@
 
 namespace reprise::detail {
 
-/// Where a server handshake stands when it cannot go on by itself.
-enum class accept_step
+/// The steps of a server handshake, in order. Those marked "awaits" need an answer that only their caller can await.
+enum class server_step
 {
-    shake_hands, ///< nothing is asked: it goes on as its transport does
-    choose_host, ///< ask the selector, then `use_host`
-    learn_keys,  ///< ask the source of the ticket keys: `learn_keys`, then `learned`
-    look_up,     ///< `look_up`, then `found`; not with an immediate_storage, which is asked on the way
-    ask_guard,   ///< `ask_guard`, then `guarded`
-    done,
+    read_hello,  ///< the ClientHello has not been read
+    choose_host, ///< awaits the host selector: `use_host`
+    enter_host,  ///< apply the host's settings
+    fetch_keys,  ///< awaits the source of the ticket keys: `fetch_keys`, then `keys_fetched`
+    plan_lookup, ///< decide what the storage can help with
+    look_up,     ///< awaits the storage: `look_up`, then `found`; an immediate_storage is read on the way
+    plan_guard,  ///< decide whether the replay guard has to know the first flight
+    strike,      ///< awaits the replay guard: `strike_guard`, then `struck`
+    proceed,     ///< everything is decided
+    shake_hands, ///< OpenSSL goes on; a second ClientHello may follow (HelloRetryRequest)
+    done,        ///< the handshake is complete, or early data is accepted
 };
 
 /// Which question to the storage can help a connection.
@@ -89,25 +94,25 @@ public:
     [[nodiscard]] bool has_new_sessions() const noexcept { return !new_sessions_.empty(); }
     void store_new_sessions(asio::any_io_executor const& ex) noexcept;
 
-    [[nodiscard]] accept_step next() const noexcept;
+    [[nodiscard]] server_step step() const noexcept { return step_; }
 
     [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
     void use_host(timed_result<std::optional<session_cache>> const& answer);
 
-    /// Ask the source of the ticket keys for news, for at most the lookup deadline.
-    [[nodiscard]] asio::awaitable<timed_result<bool>> learn_keys() const;
-    void learned() noexcept;
+    /// Let the source of the ticket keys fetch, at most for `lookup_timeout`.
+    [[nodiscard]] asio::awaitable<timed_result<bool>> fetch_keys() const;
+    void keys_fetched() noexcept;
 
-    /// Ask the storage, for at most the lookup deadline.
+    /// Read the storage, at most for `lookup_timeout`.
     [[nodiscard]] asio::awaitable<timed_result<with_epoch<std::optional<secret_bytes>>>> look_up() const;
     void found(timed_result<with_epoch<std::optional<secret_bytes>>> answer);
 
-    /// Ask the replay guard about this first flight, for at most its deadline.
-    [[nodiscard]] asio::awaitable<strike> ask_guard() const;
-    void guarded(strike const& answer) noexcept;
+    /// Let the replay guard remember this first flight, at most for its `storage_timeout`.
+    [[nodiscard]] asio::awaitable<strike> strike_guard() const;
+    void struck(strike const& answer) noexcept;
 
-    /// A step for which there was no memory: go on without what it could have helped with.
-    void do_without(accept_step step) noexcept;
+    /// Go on without the answer that the current step awaits, because there was no memory for it.
+    void skip_step() noexcept;
 
     /// The handshake is over, one way or the other; `why` is what it ends with.
     void end(error_code why) noexcept;
@@ -144,7 +149,7 @@ private:
     void keep_for_storage(SSL_SESSION* made) noexcept;
     void keep_out_of_table(SSL_SESSION* s) const noexcept;
     void plan_keys(bool may_ask);
-    void plan_look_up();
+    void plan_storage_lookup();
     void look_up_now() noexcept;
     void consider(session const& stored);
     void plan_guard();
@@ -153,28 +158,13 @@ private:
     void finish();
     void forget_offers() noexcept;
 
-    enum class phase
-    {
-        hello,       // the ClientHello has not been read
-        host_wanted, // paused for the selector
-        host_known,
-        keys_wanted, // paused for the source of the ticket keys
-        keys_known,
-        look_up, // paused for the storage
-        answered,
-        guard_wanted, // paused for the replay guard
-        guarded,
-        ready, // nothing more is asked
-        over,  // the handshake is complete, or early data is accepted
-    };
-
     session_cache cache_;                // of the current host
     std::optional<session_cache> first_; // of the stream, if that is another
     SSL* ssl_ = nullptr;
     bool begun_ = false;
     bool has_hosts_ = false;
     bool host_refused_ = false;
-    phase phase_ = phase::hello;
+    server_step step_ = server_step::read_hello;
     client_hello hello_;
     std::string constants_; // of it, that a HelloRetryRequest does not change
     lookup_plan plan_;
