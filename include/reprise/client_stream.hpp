@@ -9,6 +9,7 @@
 #include <reprise/detail/async/watchdog.hpp>
 #include <reprise/detail/async/with_timeout.hpp>
 #include <reprise/detail/client/client_handshake.hpp>
+#include <reprise/detail/client/connect_plan.hpp>
 #include <reprise/detail/client/transport.hpp>
 #include <reprise/detail/net/lowest_socket.hpp>
 #include <reprise/detail/net/probe.hpp>
@@ -329,14 +330,14 @@ public:
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_reconnect(Token&& token = {})
     {
-        return reconnect({}, std::forward<Token>(token));
+        return connect(std::nullopt, {}, std::forward<Token>(token));
     }
 
     /// The same with early data: what `async_connect` says of it.
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_reconnect(early_data early, Token&& token = {})
     {
-        return reconnect({.early = early}, std::forward<Token>(token));
+        return connect(std::nullopt, {.early = early}, std::forward<Token>(token));
     }
 
     /** Capture the session, send close_notify, wait for the peer's, close the socket.
@@ -444,7 +445,6 @@ private:
         detail::coalescer joined;
         std::optional<peer> to;
         bool open = false;
-        std::string failure; // what an error code does not say of the attempt in progress
         bool is_connecting = false;
 
         auto& socket() noexcept { return way.socket(); }
@@ -492,16 +492,10 @@ private:
             return open ? error_code{} : errc::stream_closed;
         }
 
-        asio::awaitable<result> connect(pointer self, named whom, connect_request request)
+        // Connect to a peer, or to the last one again.
+        asio::awaitable<result> connect(pointer self, std::optional<named> whom, connect_request request)
         {
-            if (auto refused = begin_connecting(&whom, request.stops))
-                co_return std::move(*refused);
-            co_return co_await establish<true>(std::move(self), std::move(request));
-        }
-
-        asio::awaitable<result> reconnect(pointer self, connect_request request)
-        {
-            if (auto refused = begin_connecting(nullptr, request.stops))
+            if (auto refused = begin_connecting(whom ? &*whom : nullptr, request.stops))
                 co_return std::move(*refused);
             co_return co_await establish<true>(std::move(self), std::move(request));
         }
@@ -549,127 +543,161 @@ private:
             return result{e.code(), connection.failed(detail::text_of(e))};
         }
 
-        // Until it succeeds, or there is no use in trying again.
+        [[nodiscard]] detail::connect_plan make_plan(connect_request const& request, bool connects)
+        {
+            auto const& o = connection.options();
+            bool const is_proxied = connects && o.proxy && !way.connect_as_told;
+            return detail::connect_plan{{.is_connected = !connects,
+                                         .has_connector = way.connect_as_told != nullptr,
+                                         .is_proxied = is_proxied,
+                                         .proxy_requests = is_proxied ? way.plan_requests(*o.proxy, *to) : 0,
+                                         .fast_open = o.fast_open,
+                                         .sends_early = request.early.has_value(),
+                                         .sends_rest = request.early && request.early->options().send_rest,
+                                         .is_only_attempt = !connects || request.exactly,
+                                         .retry = o.retry}};
+        }
+
+        // What the steps of one connection share.
+        struct progress
+        {
+            explicit progress(bool& f) noexcept : flag(f) { flag = true; }
+            progress(progress const&) = delete;
+            progress& operator=(progress const&) = delete;
+            ~progress() { flag = false; }
+
+            bool& flag;
+            std::chrono::steady_clock::time_point const begin = std::chrono::steady_clock::now();
+            std::chrono::steady_clock::time_point end{}; // of the attempt
+            std::optional<detail::watchdog> dog{};       // of the attempt
+            std::string failure{};                       // what its error code does not say
+            error_code handshake{};                      // how the last one ended
+        };
+
+        // Takes the steps of a connect_plan until one ends it.
         template <bool connects> // a next layer that the caller connects need not be a socket
         asio::awaitable<result> establish(pointer self, connect_request request)
         {
-            struct connecting
-            {
-                explicit connecting(bool& f) noexcept : flag(f) { flag = true; }
-                connecting(connecting const&) = delete;
-                connecting& operator=(connecting const&) = delete;
-                ~connecting() { flag = false; }
-
-                bool& flag;
-            };
-            connecting const meanwhile{is_connecting};
-            bool const once = !connects || request.exactly;
+            progress now{is_connecting};
             way.begin(request.stops);
-            auto const begin = std::chrono::steady_clock::now();
-            for (unsigned attempt = 1;; ++attempt)
-            {
-                auto ended = co_await try_once<connects>(self, request);
-                if (!ended.ec)
-                    co_return ended;
-                auto const delay =
-                    once ? std::nullopt
-                         : connection.plan_retry(attempt, ended.ec, std::chrono::steady_clock::now() - begin);
-                if (delay)
-                    ended.ec = co_await way.pause(*delay);
-                if (!delay || ended.ec)
-                {
-                    connection.count_failure(to->host.name, ended.ec);
-                    co_return ended;
-                }
-            }
-        }
-
-        // Everything from here to the end of the handshake, within the time limit.
-        template <bool connects>
-        asio::awaitable<result> try_once(pointer self, connect_request request)
-        {
-            connection.offer_exactly(std::move(request.exactly)); // of an earlier attempt nothing may be left
-            connection.begin_early();
+            auto plan = make_plan(request, connects);
             auto const ex = co_await asio::this_coro::executor;
-            auto const limit = connection.options().connect_timeout;
-            detail::watchdog const dog{ex, limit, [this] { close(); }};
-            error_code ec;
-            failure.clear();
-            try
+            for (;;)
             {
-                if constexpr (connects)
-                    ec = co_await connect_and_shake_hands(self, dog, end_of(limit), request.early);
-                else
-                    ec = co_await shake_hands(self, request.early);
-                if (!ec && request.early && request.early->options().send_rest)
-                    ec = co_await write_rest(self, request.early->bytes() + connection.info().early_size);
+                if (plan.begins_attempt())
+                    begin_attempt(now, ex);
+                detail::connect_progress how;
+                try
+                {
+                    switch (plan.step())
+                    {
+                    case detail::connect_step::resolve:
+                        if constexpr (connects)
+                        {
+                            close_between(now);
+                            how.ec = co_await way.resolve_peer(*to, connection.options());
+                        }
+                        break;
+                    case detail::connect_step::call_connector:
+                        if constexpr (connects)
+                        {
+                            close_between(now);
+                            how.ec = co_await way.call_connector(*to);
+                        }
+                        break;
+                    case detail::connect_step::connect:
+                        if constexpr (connects)
+                            how.ec = co_await way.connect(connection.options(), now.end);
+                        break;
+                    case detail::connect_step::connect_fast:
+                        if constexpr (connects)
+                            how.ec = co_await way.connect_fast();
+                        break;
+                    case detail::connect_step::ask_proxy:
+                        if constexpr (connects)
+                            how.ec = co_await way.send_request(plan.proxy_request());
+                        break;
+                    case detail::connect_step::shake_hands:
+                        how.ec = now.handshake = co_await shake_hands(self, request, plan, now);
+                        break;
+                    case detail::connect_step::drain:
+                        if (now.handshake.category() == asio::error::get_system_category())
+                            co_await drain();
+                        how.may_go_without_early = connection.may_do_without_early(tls->engine.native_handle());
+                        break;
+                    case detail::connect_step::send_rest:
+                        how.ec = co_await write_rest(self, request.early->bytes() + connection.info().early_size);
+                        break;
+                    case detail::connect_step::pause: how.ec = co_await way.pause(plan.delay()); break;
+                    case detail::connect_step::done: open = true; co_return result{{}, connection.info()};
+                    case detail::connect_step::failed:
+                        connection.count_failure(to->host.name, plan.error());
+                        co_return result{plan.error(), connection.failed(std::move(now.failure))};
+                    }
+                }
+                catch (system_error const& e) // cancelled, or from a function of the caller's
+                {
+                    how.ec = e.code();
+                    how.has_thrown = true;
+                    now.failure = detail::text_of(e);
+                }
+                catch (...)
+                {
+                    how.ec = detail::current_error();
+                    how.has_thrown = true;
+                }
+                how.is_late = now.dog && now.dog->expired();
+                how.is_stopped = way.is_stopped();
+                how.may_be_processed = connection.has_sent_early();
+                how.elapsed = std::chrono::steady_clock::now() - now.begin;
+                how.random = how.ec ? connection.random() : 0;
+                plan.ended(how);
+                if (plan.step() == detail::connect_step::pause || plan.step() == detail::connect_step::failed)
+                    end_attempt(now);
             }
-            catch (system_error const& e) // cancelled, or from a function of the caller's
-            {
-                ec = e.code();
-                failure = detail::text_of(e);
-            }
-            catch (...)
-            {
-                ec = detail::current_error();
-            }
-            if (dog.expired())
-                ec = asio::error::timed_out;
-            if (way.is_stopped())
-                ec = asio::error::operation_aborted;
-            open = !ec;
-            if (open)
-                co_return result{{}, connection.info()};
-            close();
-            co_return result{ec, connection.failed(std::exchange(failure, {}))};
         }
 
-        static std::chrono::steady_clock::time_point end_of(std::chrono::milliseconds limit)
+        void begin_attempt(progress& now, asio::any_io_executor const& ex)
         {
             using std::chrono::steady_clock;
-            return limit.count() == 0 ? steady_clock::time_point::max() : steady_clock::now() + limit;
+            auto const limit = connection.options().connect_timeout;
+            now.end = limit.count() == 0 ? steady_clock::time_point::max() : steady_clock::now() + limit;
+            now.dog.emplace(ex, limit, [this] { close(); });
+            now.failure.clear();
         }
 
-        // What is tried at most may make it fail: then it is tried again without.
-        asio::awaitable<error_code> connect_and_shake_hands(pointer self, detail::watchdog const& dog,
-                                                            std::chrono::steady_clock::time_point end,
-                                                            std::optional<early_data> early)
+        void end_attempt(progress& now)
         {
-            for (bool fast_open = connection.options().fast_open;;)
-            {
-                if (auto const ec = co_await way.connect(*to, connection.options(), dog, end, fast_open))
-                    co_return ec;
-                auto const ec = co_await shake_hands(self, early);
-                if (fast_open && is_refused(ec))
-                    fast_open = false;
-                else if (ec && early && co_await may_do_without_early(ec))
-                    early.reset();
-                else
-                    co_return ec;
-                if (dog.expired() || way.is_stopped())
-                    co_return ec;
+            now.dog.reset();
+            close();
+        }
+
+        // Before another connection of the same attempt.
+        void close_between(progress& now)
+        {
+            if (std::exchange(now.handshake, error_code{}))
                 close();
-            }
         }
 
-        // With fast open a socket is connected when the first flight is written; so that one did not arrive.
-        [[nodiscard]] static bool is_refused(error_code ec) noexcept
-        {
-            return ec == asio::error::connection_refused || ec == asio::error::host_unreachable ||
-                   ec == asio::error::network_unreachable;
-        }
-
-        asio::awaitable<error_code> shake_hands(pointer self, std::optional<early_data> early)
+        asio::awaitable<error_code> shake_hands(pointer self, connect_request const& request,
+                                                detail::connect_plan const& plan, progress& now)
         {
             if (connection.options().no_delay)
             {
                 error_code ignored; // an optimisation; not every socket is TCP
                 socket().set_option(asio::ip::tcp::no_delay{true}, ignored);
             }
+            // The server may have seen the session of an earlier connection, so that session is not offered again.
+            bool const is_first = !plan.has_dropped_early();
+            typename detail::client_handshake::connection_options options{
+                .exactly = is_first ? request.exactly : std::nullopt,
+                .asks_store = !request.exactly,
+                .early_reason = is_first ? early_data_reason::not_asked : early_data_reason::connection_failed};
             // A handshake needs an SSL that has seen none before.
-            tls = std::make_shared<tls_stream>(next, connection.begin(to->host, to->service));
+            tls = std::make_shared<tls_stream>(next, connection.begin(to->host, to->service, std::move(options)));
             co_await connection.choose_session(tls->engine.native_handle());
-            auto bytes = early ? connection.plan_early(tls->engine.native_handle(), *early) : byte_view{};
+            auto bytes =
+                plan.sends_early() ? connection.plan_early(tls->engine.native_handle(), *request.early) : byte_view{};
             auto const step = [this, &bytes](detail::tls_engine& engine)
             {
                 if (auto const first = std::exchange(bytes, {}); !first.empty())
@@ -678,7 +706,7 @@ private:
             };
             auto const [ec, none] = co_await tls_stream::async_perform(held(std::move(self)), step,
                                                                        asio::enable_terminal_cancellation{}, no_throw);
-            failure = connection.why_not_verified(tls->engine.native_handle(), ec);
+            now.failure = connection.why_not_verified(tls->engine.native_handle(), ec);
             if (!ec)
                 connection.handshake_done(tls->engine.native_handle());
             // After a fatal alert a session must not be used again (RFC 5246, 7.2.2).
@@ -686,18 +714,6 @@ private:
                      ec.category() == asio::error::get_ssl_category())
                 co_await connection.forget_session(full_handshake_reason::alerted);
             co_return ec;
-        }
-
-        asio::awaitable<bool> may_do_without_early(error_code ec)
-        {
-            if (ec == asio::error::operation_aborted)
-                co_return false;
-            if (ec.category() == asio::error::get_system_category())
-                co_await drain();
-            if (!connection.may_do_without_early(tls->engine.native_handle()))
-                co_return false;
-            connection.do_without_early();
-            co_return true;
         }
 
         // A server that has heard enough closes; what it has said before is still there when writing fails.
@@ -788,21 +804,12 @@ private:
     }
 
     template <class Token>
-    auto connect(named to, connect_request request, Token&& token)
+    auto connect(std::optional<named> to, connect_request request, Token&& token)
     {
         request.stops = impl_->way.stops();
         return detail::initiate<handshake_info>(
             any_executor(), [self = impl_, to = std::move(to), request = std::move(request)]() mutable
             { return self->connect(self, std::move(to), std::move(request)); }, std::forward<Token>(token));
-    }
-
-    template <class Token>
-    auto reconnect(connect_request request, Token&& token)
-    {
-        request.stops = impl_->way.stops();
-        return detail::initiate<handshake_info>(
-            any_executor(), [self = impl_, request = std::move(request)]() mutable
-            { return self->reconnect(self, std::move(request)); }, std::forward<Token>(token));
     }
 
     template <class Token>

@@ -4,7 +4,6 @@
 #include "base/require_option.hpp"
 #include "client/handshake/client_context.hpp"
 #include "client/handshake/early_offer.hpp"
-#include "client/handshake/retry_plan.hpp"
 #include "tls/client_offer.hpp"
 #include "tls/external_psk.hpp"
 #include "tls/verify_again.hpp"
@@ -193,16 +192,11 @@ client_handshake::client_handshake(SSL_CTX* context, std::shared_ptr<session_sto
                 [&] { return read_host(o.proxy->host).name + read_service(o.proxy->service); });
 }
 
-std::optional<std::chrono::milliseconds> client_handshake::plan_retry(unsigned attempt, error_code why,
-                                                                      std::chrono::nanoseconds elapsed)
+double client_handshake::random()
 {
-    if (early_size_ != 0) // it may have been processed
-        return std::nullopt;
     if (!random_)
         random_.emplace(std::random_device{}());
-    double const random = std::generate_canonical<double, 32>(*random_);
-    return detail::plan_retry(options_.retry, attempt, why,
-                              std::chrono::duration_cast<std::chrono::milliseconds>(elapsed), random);
+    return std::generate_canonical<double, 32>(*random_);
 }
 
 ssl_ptr client_handshake::make_ssl()
@@ -269,11 +263,11 @@ void client_handshake::forget_default_names(SSL* ssl, host_name const& host) con
 
 client_handshake::settings client_handshake::read_settings(SSL* ssl, bool may_differ)
 {
-    policy_ = shared_->policy.read(ssl);
+    now_.policy = shared_->policy.read(ssl);
     char const* const sni = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     // Where that of the context cannot be read, that of its SSLs cannot either.
-    bool const is_own = may_differ && policy_->offer.has_value();
-    return {policy_->verification, is_own ? read_offer(ssl) : policy_->offer, policy_->identity,
+    bool const is_own = may_differ && now_.policy->offer.has_value();
+    return {now_.policy->verification, is_own ? read_offer(ssl) : now_.policy->offer, now_.policy->identity,
             sni != nullptr ? sni : ""};
 }
 
@@ -282,13 +276,13 @@ client_handshake::settings client_handshake::read_settings(SSL* ssl, bool may_di
 std::string client_handshake::policy_of(SSL* ssl, settings const& s, bool may_differ)
 {
     bool const has_word = !options_.policy_tag.empty();
-    is_shared_ = s.offer && has_word;
+    now_.is_shared = s.offer && has_word;
     std::string policy;
     policy.reserve(192);
     policy.append(s.verification.begin(), s.verification.end());
     if (s.offer)
         policy.append(s.offer->begin(), s.offer->end());
-    if (is_shared_)
+    if (now_.is_shared)
         policy.append("t").append(options_.policy_tag);
     else
         policy.append("c").append(shared_->id.begin(), shared_->id.end());
@@ -310,16 +304,11 @@ std::string const& client_handshake::own_id()
     return own_id_;
 }
 
-ssl_ptr client_handshake::begin(host_name const& host, std::string const& service)
+ssl_ptr client_handshake::begin(host_name const& host, std::string const& service, connection_options options)
 {
-    offered_.reset();
-    offered_copy_.reset();
-    early_size_ = 0;
-    unverified_.clear();
-    verified_ = false;
-    captured_ = false;
-    origin_ = {};
-    info_ = {};
+    now_ = {.early_reason = options.early_reason};
+    now_.exact = std::move(options.exactly);
+    now_.asks_store = options.asks_store;
 
     bool const by_hand = prepared_ != nullptr;
     if (!by_hand && has_lost_settings_)
@@ -340,40 +329,40 @@ ssl_ptr client_handshake::begin(host_name const& host, std::string const& servic
     name_peer(ssl.get(), host);
     char const* const sni = ::SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name);
 
-    key_ = {host.name,
-            service,
-            lower_case(sni != nullptr ? sni : ""),
-            options_.alpn,
-            route_,
-            policy_of(ssl.get(), read, may_differ),
-            policy_->identity,
-            options_.partition};
-    verification_ = verified_under();
+    now_.key = {host.name,
+                service,
+                lower_case(sni != nullptr ? sni : ""),
+                options_.alpn,
+                route_,
+                policy_of(ssl.get(), read, may_differ),
+                now_.policy->identity,
+                options_.partition};
+    now_.verification = verified_under();
 
     bool const repeatable = is_repeatable(ssl.get());
-    keeps_ = store_ != nullptr && repeatable;
-    reason_ = !store_      ? full_handshake_reason::disabled
-              : repeatable ? full_handshake_reason::nothing_stored
-                           : full_handshake_reason::unrepeatable;
+    now_.keeps = store_ != nullptr && repeatable;
+    now_.reason = !store_      ? full_handshake_reason::disabled
+                  : repeatable ? full_handshake_reason::nothing_stored
+                               : full_handshake_reason::unrepeatable;
     ask_for_tickets();
     return ssl;
 }
 
 ssl_ptr client_handshake::begin(std::string_view host, std::string_view service)
 {
-    return begin(read_host(host), read_service(service));
+    return begin(read_host(host), read_service(service), {});
 }
 
 /* What is verified by this context, now: what another one trusts cannot be read entirely. A callback may come to another
    verdict at any time. */
 std::shared_ptr<std::string const> client_handshake::verified_under() const
 {
-    if (policy_->judges_peer)
+    if (now_.policy->judges_peer)
         return nullptr;
     std::string under{shared_->id.begin(), shared_->id.end()};
-    add_number(under, policy_->revision);
-    under += key_.policy;
-    under += key_.server_name.empty() ? key_.host : key_.server_name;
+    add_number(under, now_.policy->revision);
+    under += now_.key.policy;
+    under += now_.key.server_name.empty() ? now_.key.host : now_.key.server_name;
     return std::make_shared<std::string const>(std::move(under));
 }
 
@@ -381,22 +370,22 @@ std::shared_ptr<std::string const> client_handshake::verified_under() const
 bool client_handshake::is_repeatable(SSL const* ssl) const noexcept
 {
     bool const has_word = !options_.policy_tag.empty();
-    if (policy_->chooses_identity && !has_word)
+    if (now_.policy->chooses_identity && !has_word)
         return false;
-    return !must_verify(ssl) || !(policy_->wants_evidence || (policy_->judges_peer && !has_word));
+    return !must_verify(ssl) || !(now_.policy->wants_evidence || (now_.policy->judges_peer && !has_word));
 }
 
 // A session of an identity that a callback has chosen is not one of the identity that its key names.
 bool client_handshake::identity_is_known(SSL const* ssl) const noexcept
 {
-    return !options_.policy_tag.empty() || shows_own_certificate(*policy_, ssl);
+    return !options_.policy_tag.empty() || shows_own_certificate(*now_.policy, ssl);
 }
 
 void client_handshake::ask_for_tickets() noexcept
 {
-    auto const wanted = keeps_ ? std::min(255u, store_->tickets_wanted(key_)) : 0u;
+    auto const wanted = now_.keeps ? std::min(255u, store_->tickets_wanted(now_.key)) : 0u;
     // After a resumption one is enough: it takes the place of the one that is used (RFC 9149, 3).
-    ticket_request_ = {static_cast<unsigned char>(wanted), 1};
+    now_.ticket_request = {static_cast<unsigned char>(wanted), 1};
 }
 
 std::chrono::milliseconds client_handshake::lookup_limit() const noexcept
@@ -458,30 +447,30 @@ private:
 
 asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
 {
-    is_exact_ = exact_.has_value();
-    if (is_exact_)
-        co_return offer(ssl, *std::exchange(exact_, std::nullopt));
-    if (!keeps_)
+    now_.is_exact = now_.exact.has_value();
+    if (now_.is_exact)
+        co_return offer(ssl, *std::exchange(now_.exact, std::nullopt));
+    if (!now_.keeps || !now_.asks_store)
         co_return;
-    auto found = co_await with_timeout(lookup_limit(), take_from(store_, key_));
+    auto found = co_await with_timeout(lookup_limit(), take_from(store_, now_.key));
     if (found.status != timed_status::answered)
-        reason_ = reason_of(found.status);
+        now_.reason = reason_of(found.status);
     else if (!found.value->ticket)
-        reason_ = found.value->reason;
+        now_.reason = found.value->reason;
     else if (!options_.is_revoked || !must_verify(ssl))
         offer(ssl, *found.value->ticket);
     else
     {
-        borrowed candidate{*store_, key_, std::move(*found.value->ticket)};
+        borrowed candidate{*store_, now_.key, std::move(*found.value->ticket)};
         auto question = ask(options_.is_revoked, candidate.ticket().origin().chain);
         auto const revoked = co_await with_timeout(options_.lookup_timeout, std::move(question));
         if (revoked.status != timed_status::answered)
-            reason_ = reason_of(revoked.status);
+            now_.reason = reason_of(revoked.status);
         else if (*revoked.value)
         {
             (void)candidate.keep(); // and drop it
             co_await forget_session(full_handshake_reason::revoked);
-            reason_ = full_handshake_reason::revoked;
+            now_.reason = full_handshake_reason::revoked;
         }
         else
             offer(ssl, candidate.keep());
@@ -490,8 +479,8 @@ asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
 
 asio::awaitable<void> client_handshake::forget_session(full_handshake_reason why)
 {
-    co_await with_timeout(lookup_limit(), remove_from(store_, key_));
-    store_->note(key_, why);
+    co_await with_timeout(lookup_limit(), remove_from(store_, now_.key));
+    store_->note(now_.key, why);
 }
 
 full_handshake_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
@@ -514,76 +503,76 @@ full_handshake_reason client_handshake::judge(SSL* ssl, session const& candidate
         return reason;
     // What this process has verified under this very policy, for this name, need not be verified again.
     auto const& origin = candidate.origin();
-    if (verification_ && origin.verified_under && *origin.verified_under == *verification_)
+    if (now_.verification && origin.verified_under && *origin.verified_under == *now_.verification)
         return full_handshake_reason::none;
     return verify_again(ssl, origin, now);
 }
 
 void client_handshake::offer(SSL* ssl, session const& candidate)
 {
-    reason_ = judge(ssl, candidate);
-    if (reason_ != full_handshake_reason::none)
+    now_.reason = judge(ssl, candidate);
+    if (now_.reason != full_handshake_reason::none)
         return;
     auto fresh = candidate.copy();
     if (!fresh || ::SSL_set_session(ssl, fresh.get()) != 1)
     {
         ::ERR_clear_error();
-        reason_ = full_handshake_reason::record_corrupt;
+        now_.reason = full_handshake_reason::record_corrupt;
         return;
     }
-    offered_ = candidate;
-    offered_copy_ = std::move(fresh);
+    now_.offered = candidate;
+    now_.offered_copy = std::move(fresh);
 }
 
 byte_view client_handshake::plan_early(SSL* ssl, early_data const& wanted)
 {
     byte_view const bytes{static_cast<unsigned char const*>(wanted.bytes().data()), wanted.bytes().size()};
-    early_situation s{.has_session = offered_.has_value(),
+    early_situation s{.has_session = now_.offered.has_value(),
                       .stream_is_tls13 = speaks_tls13(ssl),
                       .offered_alpn = options_.alpn,
                       .size = bytes.size(),
                       .may_split = wanted.options().split};
-    if (offered_)
+    if (now_.offered)
     {
-        s.session_is_tls13 = offered_->protocol() == tls_version::tls13;
-        s.allowed = offered_->max_early_data();
-        s.session_alpn = offered_->alpn();
+        s.session_is_tls13 = now_.offered->protocol() == tls_version::tls13;
+        s.allowed = now_.offered->max_early_data();
+        s.session_alpn = now_.offered->alpn();
         // The store's key holds the name; of another session only the server's acknowledgement tells.
-        s.name_is_known =
-            !is_exact_ || (!key_.server_name.empty() && lower_case(offered_->server_name()) == key_.server_name);
-        s.cipher_is_enabled = is_enabled(ssl, ::SSL_SESSION_get0_cipher(offered_->native_handle()));
+        s.name_is_known = !now_.is_exact || (!now_.key.server_name.empty() &&
+                                             lower_case(now_.offered->server_name()) == now_.key.server_name);
+        s.cipher_is_enabled = is_enabled(ssl, ::SSL_SESSION_get0_cipher(now_.offered->native_handle()));
         auto const now = std::chrono::system_clock::now(); // OpenSSL asks no other clock
-        s.age = std::chrono::floor<std::chrono::seconds>(now - offered_->issued_at());
-        s.lifetime = offered_->lifetime();
+        s.age = std::chrono::floor<std::chrono::seconds>(now - now_.offered->issued_at());
+        s.lifetime = now_.offered->lifetime();
     }
     auto const plan = plan_early_data(s);
-    early_reason_ = plan.reason;
+    now_.early_reason = plan.reason;
     return bytes.first(plan.size);
 }
 
 void client_handshake::early_sent(std::size_t size) noexcept
 {
-    early_size_ = size;
+    now_.early_size = size;
     if (size == 0)
-        early_reason_ = early_data_reason::not_allowed;
+        now_.early_reason = early_data_reason::not_allowed;
 }
 
 bool client_handshake::may_do_without_early(SSL const* ssl) const noexcept
 {
-    return early_size_ != 0 && has_turned_early_data_down(ssl) && ::SSL_get_verify_result(ssl) == X509_V_OK;
+    return now_.early_size != 0 && has_turned_early_data_down(ssl) && ::SSL_get_verify_result(ssl) == X509_V_OK;
 }
 
 void client_handshake::on_new_session(SSL* ssl, SSL_SESSION const* live) noexcept
 try
 {
     // A server may ask for a certificate after the handshake, too (RFC 8446, 4.6.2).
-    keeps_ = keeps_ && identity_is_known(ssl);
-    if (!keeps_)
+    now_.keeps = now_.keeps && identity_is_known(ssl);
+    if (!now_.keeps)
         return;
-    if (!verified_)
+    if (!now_.verified)
     {
         if (ssl_session_ptr copy{::SSL_SESSION_dup(live)})
-            unverified_.push_back(std::move(copy));
+            now_.unverified.push_back(std::move(copy));
         return;
     }
     // A TLS 1.2 session that arrives later belongs to a renegotiation, which has verified the server anew.
@@ -593,24 +582,24 @@ try
 }
 catch (...)
 {
-    store_->note(key_, full_handshake_reason::not_resumable);
+    store_->note(now_.key, full_handshake_reason::not_resumable);
 }
 
 bool client_handshake::keep(SSL_SESSION const* live) noexcept
 try
 {
-    auto ticket = session::snapshot(live, origin_);
+    auto ticket = session::snapshot(live, now_.origin);
     if (!ticket)
         return false;
-    captured_ = true;
+    now_.captured = true;
     if (options_.observer)
-        options_.observer->on_session(key_.host, ticket->protocol());
-    store_->capture(key_, std::move(*ticket));
+        options_.observer->on_session(now_.key.host, ticket->protocol());
+    store_->capture(now_.key, std::move(*ticket));
     return true;
 }
 catch (...) // a session that there is no memory for costs the next connection a full handshake, and this one nothing
 {
-    store_->note(key_, full_handshake_reason::not_resumable);
+    store_->note(now_.key, full_handshake_reason::not_resumable);
     return false;
 }
 
@@ -621,91 +610,93 @@ bool client_handshake::used_external_psk(SSL* ssl) const
     if (::SSL_version(ssl) != TLS1_3_VERSION)
         return used_psk_suite(ssl);
     SSL_SESSION const* const current = ::SSL_get_session(ssl);
-    return ::SSL_session_reused(ssl) == 1 && current != offered_copy_.get() && ::SSL_SESSION_has_ticket(current) == 0;
+    return ::SSL_session_reused(ssl) == 1 && current != now_.offered_copy.get() &&
+           ::SSL_SESSION_has_ticket(current) == 0;
 }
 
 // Record what this handshake has verified. Returns why its sessions are not kept, `none` if they are.
 full_handshake_reason client_handshake::begin_origin(SSL* ssl)
 {
-    origin_ = session_origin::of_full_handshake(ssl, options_.now());
-    origin_.verified_under = verification_;
+    now_.origin = session_origin::of_full_handshake(ssl, options_.now());
+    now_.origin.verified_under = now_.verification;
     // Somebody's SSL_CTX_set_cert_verify_callback(3) has decided, without building a chain.
-    bool const is_verified_unseen = must_verify(ssl) && origin_.chain && ::SSL_get0_verified_chain(ssl) == nullptr;
+    bool const is_verified_unseen = must_verify(ssl) && now_.origin.chain && ::SSL_get0_verified_chain(ssl) == nullptr;
     bool const is_of_caller = ::SSL_session_reused(ssl) == 1; // nobody knows when its server was verified
     bool const is_unrepeatable = is_verified_unseen || is_of_caller || !identity_is_known(ssl);
     auto const reason = used_external_psk(ssl)                ? full_handshake_reason::external_psk
                         : ::SSL_version(ssl) < TLS1_2_VERSION ? full_handshake_reason::old_protocol
                         : is_unrepeatable                     ? full_handshake_reason::unrepeatable
                                                               : full_handshake_reason::none;
-    keeps_ = keeps_ && reason == full_handshake_reason::none;
+    now_.keeps = now_.keeps && reason == full_handshake_reason::none;
     return reason;
 }
 
 void client_handshake::handshake_done(SSL* ssl)
 {
-    verified_ = true;
-    info_ = describe_handshake(ssl);
+    now_.verified = true;
+    now_.info = describe_handshake(ssl);
     if (used_external_psk(ssl))
-        info_.kind = handshake_kind::full;
+        now_.info.kind = handshake_kind::full;
     SSL_SESSION* const current = ::SSL_get_session(ssl);
-    if (info_.resumed() && offered_)
+    if (now_.info.resumed() && now_.offered)
     {
-        origin_ = offered_->origin();
-        origin_.verified_under = verification_;
-        info_.session_age = std::chrono::floor<std::chrono::seconds>(options_.now() - origin_.verified_at);
-        info_.resumption = info_.protocol == tls_version::tls13 ? resumption_kind::tls13_ticket
-                           : offered_->has_ticket()             ? resumption_kind::tls12_ticket
-                                                                : resumption_kind::tls12_session_id;
+        now_.origin = now_.offered->origin();
+        now_.origin.verified_under = now_.verification;
+        now_.info.session_age = std::chrono::floor<std::chrono::seconds>(options_.now() - now_.origin.verified_at);
+        now_.info.resumption = now_.info.protocol == tls_version::tls13 ? resumption_kind::tls13_ticket
+                               : now_.offered->has_ticket()             ? resumption_kind::tls12_ticket
+                                                                        : resumption_kind::tls12_session_id;
         // OpenSSL does not tell of a TLS 1.2 ticket that was renewed while resuming.
-        if (keeps_ && info_.protocol == tls_version::tls12 && !same_ticket(current, offered_->native_handle()))
+        if (now_.keeps && now_.info.protocol == tls_version::tls12 &&
+            !same_ticket(current, now_.offered->native_handle()))
             keep(current);
     }
     else
     {
         auto const reason = begin_origin(ssl);
-        if (!info_.resumed())
-            info_.reason = reason != full_handshake_reason::none ? reason
-                           : offered_                            ? full_handshake_reason::declined
-                                                                 : reason_;
+        if (!now_.info.resumed())
+            now_.info.reason = reason != full_handshake_reason::none ? reason
+                               : now_.offered                        ? full_handshake_reason::declined
+                                                                     : now_.reason;
     }
-    offered_copy_.reset();
-    info_.early_reason = early_reason_;
-    if (early_reason_ == early_data_reason::connection_failed)
-        info_.early_data = early_data_status::rejected;
-    else if (early_size_ != 0 && ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED)
+    now_.offered_copy.reset();
+    now_.info.early_reason = now_.early_reason;
+    if (now_.early_reason == early_data_reason::connection_failed)
+        now_.info.early_data = early_data_status::rejected;
+    else if (now_.early_size != 0 && ::SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED)
     {
-        info_.early_data = early_data_status::accepted;
-        info_.early_size = early_size_;
+        now_.info.early_data = early_data_status::accepted;
+        now_.info.early_size = now_.early_size;
     }
-    else if (early_size_ != 0)
+    else if (now_.early_size != 0)
     {
-        info_.early_data = early_data_status::rejected;
-        info_.early_reason = early_data_reason::declined;
+        now_.info.early_data = early_data_status::rejected;
+        now_.info.early_reason = early_data_reason::declined;
     }
     if (options_.observer)
-        options_.observer->on_handshake(key_.host, info_);
-    for (auto const& live : std::exchange(unverified_, {}))
-        if (keeps_)
+        options_.observer->on_handshake(now_.key.host, now_.info);
+    for (auto const& live : std::exchange(now_.unverified, {}))
+        if (now_.keeps)
             keep(live.get());
 }
 
 bool client_handshake::handshake_failed(bool has_sent) noexcept
 {
-    unverified_.clear();
-    if (!offered_ || is_exact_)
+    now_.unverified.clear();
+    if (!now_.offered || now_.is_exact)
         return false;
-    bool const is_reusable = offered_->protocol() == tls_version::tls12;
+    bool const is_reusable = now_.offered->protocol() == tls_version::tls12;
     if (!has_sent && !is_reusable)
-        store_->put_back(key_, *std::exchange(offered_, std::nullopt));
+        store_->put_back(now_.key, *std::exchange(now_.offered, std::nullopt));
     return has_sent && is_reusable;
 }
 
 void client_handshake::capture_before_shutdown(SSL* ssl)
 {
-    if (!keeps_ || !verified_ || captured_ || info_.resumed())
+    if (!now_.keeps || !now_.verified || now_.captured || now_.info.resumed())
         return;
     if (!keep(::SSL_get_session(ssl)))
-        store_->note(key_, full_handshake_reason::not_resumable);
+        store_->note(now_.key, full_handshake_reason::not_resumable);
 }
 
 std::string client_handshake::why_not_verified(SSL* ssl, error_code why)
@@ -717,9 +708,9 @@ std::string client_handshake::why_not_verified(SSL* ssl, error_code why)
 
 handshake_info const& client_handshake::failed(std::string why)
 {
-    info_ = {};
-    info_.failure = std::move(why);
-    return info_;
+    now_.info = {};
+    now_.info.failure = std::move(why);
+    return now_.info;
 }
 
 void client_handshake::count_failure(std::string const& host, error_code why) const noexcept

@@ -42,34 +42,36 @@ public:
     /// How the peer is reached, for the session_scope.
     void set_route(std::string route) { route_ = std::move(route); }
 
-    /// How long to wait before another attempt to connect, if there is to be one.
-    [[nodiscard]] std::optional<std::chrono::milliseconds> plan_retry(unsigned attempt, error_code why,
-                                                                      std::chrono::nanoseconds elapsed);
-
-    /// Forget what became of the early data of the last connection.
-    void begin_early() noexcept { early_reason_ = early_data_reason::not_asked; }
+    /// A random number from 0 to 1, for the delay before another attempt.
+    [[nodiscard]] double random();
 
     /// The SSL of the next `begin`, for settings of the caller's. It has what options say, and no peer yet.
     [[nodiscard]] SSL* prepare();
 
-    /// A new SSL for a connection to this peer: SNI, host check, ALPN; its session_scope is fixed from here on.
-    [[nodiscard]] ssl_ptr begin(host_name const& host, std::string const& service);
+    /// How one connection differs from others of the same stream.
+    struct connection_options
+    {
+        std::optional<session> exactly{};                              ///< resume this session
+        bool asks_store = true;                                        ///< or else one from the store
+        early_data_reason early_reason = early_data_reason::not_asked; ///< until `plan_early` knows better
+    };
 
-    /// The same, from what a caller says. @throws system_error `errc::bad_host`, `errc::bad_service`.
+    /// A new SSL for a connection to this peer: SNI, host check, ALPN. The session scope is fixed from here on. All state of
+    /// the connection before is dropped.
+    [[nodiscard]] ssl_ptr begin(host_name const& host, std::string const& service, connection_options options);
+
+    /// A new SSL for a connection to a peer that a caller has named. @throws system_error `errc::bad_host`, `errc::bad_service`.
     [[nodiscard]] ssl_ptr begin(std::string_view host, std::string_view service);
-
-    /// Resume exactly this session, not one from the store.
-    void offer_exactly(std::optional<session> ticket) { exact_ = std::move(ticket); }
 
     /// The body of the ticket_request extension (RFC 9149, 3); empty if nothing is asked for.
     [[nodiscard]] byte_view ticket_request() const noexcept
     {
-        return ticket_request_[0] != 0 ? byte_view{ticket_request_} : byte_view{};
+        return now_.ticket_request[0] != 0 ? byte_view{now_.ticket_request} : byte_view{};
     }
-    [[nodiscard]] session_scope const& key() const noexcept { return key_; }
+    [[nodiscard]] session_scope const& key() const noexcept { return now_.key; }
 
     [[nodiscard]] client_options const& options() const noexcept { return options_; }
-    [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
+    [[nodiscard]] handshake_info const& info() const noexcept { return now_.info; }
 
     /** Ask the store, and the caller's revocation check, and offer what they give if every rule allows it; else note why not.
 
@@ -78,11 +80,11 @@ public:
     [[nodiscard]] asio::awaitable<void> choose_session(SSL* ssl);
 
     /// What it has chosen, and why not, if nothing.
-    [[nodiscard]] std::optional<session> const& offered() const noexcept { return offered_; }
-    [[nodiscard]] full_handshake_reason reason() const noexcept { return reason_; }
+    [[nodiscard]] std::optional<session> const& offered() const noexcept { return now_.offered; }
+    [[nodiscard]] full_handshake_reason reason() const noexcept { return now_.reason; }
 
     /// Whether sessions of the current connection may be used by other contexts and processes.
-    [[nodiscard]] bool is_shared() const noexcept { return is_shared_; }
+    [[nodiscard]] bool is_shared() const noexcept { return now_.is_shared; }
 
     /// Drop the sessions of this peer, and let the store remember why.
     [[nodiscard]] asio::awaitable<void> forget_session(full_handshake_reason why);
@@ -97,8 +99,8 @@ public:
     /// may be made again without.
     [[nodiscard]] bool may_do_without_early(SSL const* ssl) const noexcept;
 
-    /// It is made again without.
-    void do_without_early() noexcept { early_reason_ = early_data_reason::connection_failed; }
+    /// Whether early data was sent, which the server may have processed.
+    [[nodiscard]] bool has_sent_early() const noexcept { return now_.early_size != 0; }
 
     /// The handshake succeeded: everything was verified, so sessions may be kept from now on.
     void handshake_done(SSL* ssl);
@@ -110,7 +112,7 @@ public:
     /// The connection's first ticket is still to come.
     [[nodiscard]] bool awaits_ticket() const noexcept
     {
-        return keeps_ && verified_ && !captured_ && info_.protocol == tls_version::tls13;
+        return now_.keeps && now_.verified && !now_.captured && now_.info.protocol == tls_version::tls13;
     }
 
     /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
@@ -178,27 +180,31 @@ private:
     std::string own_id_;                            // unlike that of any other stream; made when it is needed
     std::optional<std::minstd_rand> random_;        // for the waits between attempts
 
-    // of the current connection
-    session_scope key_;
-    std::shared_ptr<context_policy const> policy_;
-    std::shared_ptr<std::string const>
-        verification_; // what the certificate is verified under: policy and name; null if
-                       // that is to be done for each offer
-    bool keeps_ = false;
-    bool is_shared_ = false;
-    std::array<unsigned char, 2> ticket_request_{};
-    std::optional<session> exact_;
-    std::optional<session> offered_;
-    ssl_session_ptr offered_copy_; // the copy of offered_ that the SSL has
-    bool is_exact_ = false;        // offered_ is not from the store
-    std::size_t early_size_ = 0;
-    early_data_reason early_reason_ = early_data_reason::not_asked;
-    full_handshake_reason reason_ = full_handshake_reason::nothing_stored;
-    bool verified_ = false;
-    bool captured_ = false;
-    session_origin origin_;
-    std::vector<ssl_session_ptr> unverified_; // TLS 1.2 delivers its session before the handshake is done
-    handshake_info info_;
+    // The state of one connection; `begin` replaces all of it.
+    struct connection
+    {
+        early_data_reason early_reason = early_data_reason::not_asked;
+        session_scope key{};
+        std::shared_ptr<context_policy const> policy{};
+        // What the certificate is verified under: policy and name. Null if it is to be verified for each offer.
+        std::shared_ptr<std::string const> verification{};
+        bool keeps = false;
+        bool is_shared = false;
+        std::array<unsigned char, 2> ticket_request{};
+        std::optional<session> exact{};
+        bool asks_store = true;
+        std::optional<session> offered{};
+        ssl_session_ptr offered_copy{}; // the copy of offered that the SSL has
+        bool is_exact = false;          // offered is not from the store
+        std::size_t early_size = 0;
+        full_handshake_reason reason = full_handshake_reason::nothing_stored;
+        bool verified = false;
+        bool captured = false;
+        session_origin origin{};
+        std::vector<ssl_session_ptr> unverified{}; // TLS 1.2 delivers its session before the handshake is done
+        handshake_info info{};
+    };
+    connection now_;
 };
 
 /// Whether `candidate` may be offered at `now`: `full_handshake_reason::none`, or why not.

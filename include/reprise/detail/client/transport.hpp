@@ -88,23 +88,94 @@ public:
     void begin(unsigned asked) noexcept { began_at_ = asked; }
     [[nodiscard]] bool is_stopped() const noexcept { return stops_ != began_at_; }
 
-    /// @param dog Closes this. @param end When it does.
-    asio::awaitable<error_code> connect(peer const& to, client_options const& o, watchdog const& dog, time_limit end,
-                                        bool fast_open)
+    /// @name The steps of a connect_plan, one after the other
+    /// @{
+
+    /// How many CONNECT requests name the peer: one for its name, or one for each address that the caller has resolved.
+    [[nodiscard]] std::size_t plan_requests(http_proxy const& proxy, peer const& to)
     {
-        if (connect_as_told)
-            co_return co_await ask_caller(to);
+        requests_ = requests_for(proxy, to);
+        return requests_.size();
+    }
+
+    /// Find the endpoints of the peer, or of the proxy.
+    asio::awaitable<error_code> resolve_peer(peer const& to, client_options const& o)
+    {
+        endpoints_.clear();
         if (to.endpoints && to.endpoints->empty())
             co_return asio::error::not_found;
-        if (o.proxy)
-            co_return co_await connect_through(*o.proxy, to, o, dog, end);
-        auto [ec, endpoints] = co_await find(to, o, dog);
-        if (ec)
-            co_return ec;
-        if (fast_open)
-            co_return co_await connect_fast(std::move(endpoints));
-        co_return co_await race(std::move(endpoints), o, end);
+        if (o.proxy && requests_.empty())
+            co_return errc::bad_option;
+        if (to.endpoints && !o.proxy)
+        {
+            endpoints_ = *to.endpoints;
+            co_return error_code{};
+        }
+        host_name host = o.proxy ? read_host(o.proxy->host) : to.host;
+        std::string service = o.proxy ? read_service(o.proxy->service) : to.service;
+        constexpr std::chrono::milliseconds for_ever = std::chrono::hours{24 * 365};
+        auto const limit = o.connect_timeout.count() == 0 ? for_ever : o.connect_timeout;
+        auto found = co_await await_with_timeout(limit, resolve(std::move(host), std::move(service)), &lookup_);
+        if (found.status != timed_status::answered)
+            co_return asio::error::timed_out;
+        endpoints_ = std::move(found.value->endpoints);
+        // The endpoint that worked before comes first (RFC 8305, 4).
+        if (auto const at = std::ranges::find(endpoints_, last_); at != endpoints_.end())
+            std::rotate(endpoints_.begin(), at, at + 1);
+        co_return found.value->ec;
     }
+
+    /// Connect to one of the endpoints, which race. @param end When there is no time left.
+    asio::awaitable<error_code> connect(client_options const& o, time_limit end)
+    {
+        bool const may_vary = endpoints_.size() != 1;
+        auto endpoints = endpoints_;
+        auto const ec = co_await connect_to_any(socket(), std::move(endpoints), o.attempt_delay, end, race_);
+        error_code ignored;
+        if (!ec && may_vary)
+            last_ = socket().remote_endpoint(ignored);
+        co_return ec;
+    }
+
+    /// Connect with TCP Fast Open. The endpoints are tried one after the other, because such a socket is connected when the
+    /// first flight is written.
+    asio::awaitable<error_code> connect_fast()
+    {
+        error_code ec = asio::error::not_found;
+        for (auto const& endpoint : endpoints_)
+        {
+            if (is_stopped())
+                co_return asio::error::operation_aborted;
+            close();
+            socket().open(endpoint.protocol(), ec);
+            if (ec)
+                continue;
+            (void)connect_fast_open(socket().native_handle()); // where it is refused, this is an ordinary connect
+            std::tie(ec) = co_await socket().async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
+            ec = connect_result(socket(), ec);
+            if (!ec || ec == asio::error::operation_aborted)
+                break;
+        }
+        co_return ec;
+    }
+
+    /// Let the caller's function connect. The function may wait for anything, so closing this cancels it.
+    asio::awaitable<error_code> call_connector(peer const& to)
+    {
+        auto const ex = co_await asio::this_coro::executor;
+        auto connecting = asio::co_spawn(ex, run_connector(to), asio::deferred);
+        wait_.expires_at(time_limit::max());
+        auto both = asio::experimental::make_parallel_group(std::move(connecting), wait_.async_wait(asio::deferred));
+        auto const [order, failure, closed] =
+            co_await both.async_wait(asio::experimental::wait_for_one{}, asio::use_awaitable);
+        if (failure)
+            std::rethrow_exception(failure);
+        co_return error_code{};
+    }
+
+    /// Send the proxy the request of this number.
+    asio::awaitable<error_code> send_request(std::size_t number) { return ask_proxy(next, requests_.at(number)); }
+    /// @}
 
     /// Waits, unless it is closed meanwhile.
     asio::awaitable<error_code> pause(std::chrono::milliseconds delay)
@@ -115,79 +186,8 @@ public:
     }
 
 private:
-    asio::awaitable<resolved> find(peer const& whom, client_options const& o, watchdog const& dog)
-    {
-        if (whom.endpoints)
-            co_return resolved{{}, *whom.endpoints};
-        constexpr std::chrono::milliseconds for_ever = std::chrono::hours{24 * 365};
-        auto const limit = o.connect_timeout.count() == 0 ? for_ever : o.connect_timeout;
-        auto found = co_await await_with_timeout(limit, resolve(whom.host, whom.service), &lookup_);
-        if (is_stopped())
-            co_return resolved{asio::error::operation_aborted};
-        if (found.status != timed_status::answered || dog.expired())
-            co_return resolved{asio::error::timed_out};
-        // What has worked before comes first (RFC 8305, 4).
-        auto& endpoints = found.value->endpoints;
-        if (auto const at = std::ranges::find(endpoints, last_); at != endpoints.end())
-            std::rotate(endpoints.begin(), at, at + 1);
-        co_return std::move(*found.value);
-    }
-
-    asio::awaitable<error_code> race(std::vector<asio::ip::tcp::endpoint> endpoints, client_options const& o,
-                                     time_limit end)
-    {
-        bool const may_vary = endpoints.size() != 1;
-        auto const ec = co_await connect_to_any(socket(), std::move(endpoints), o.attempt_delay, end, race_);
-        error_code ignored;
-        if (!ec && may_vary)
-            last_ = socket().remote_endpoint(ignored);
-        co_return ec;
-    }
-
     // A coroutine, so that an exception comes out of it and not out of the call.
-    asio::awaitable<void> call_connector(peer const& to) { co_await connect_as_told(next, to.host.name, to.service); }
-
-    // The connector may wait for anything: it is cancelled when this is closed.
-    asio::awaitable<error_code> ask_caller(peer const& to)
-    {
-        auto const ex = co_await asio::this_coro::executor;
-        auto connecting = asio::co_spawn(ex, call_connector(to), asio::deferred);
-        wait_.expires_at(time_limit::max());
-        auto both = asio::experimental::make_parallel_group(std::move(connecting), wait_.async_wait(asio::deferred));
-        auto const [order, failure, closed] =
-            co_await both.async_wait(asio::experimental::wait_for_one{}, asio::use_awaitable);
-        if (!failure)
-            co_return error_code{};
-        try
-        {
-            std::rethrow_exception(failure);
-        }
-        catch (...)
-        {
-            co_return current_error();
-        }
-    }
-
-    // The proxy is asked for the peer by its name, or by each of the addresses that the caller has resolved.
-    asio::awaitable<error_code> connect_through(http_proxy const& proxy, peer const& to, client_options const& o,
-                                                watchdog const& dog, time_limit end)
-    {
-        auto const requests = requests_for(proxy, to);
-        if (requests.empty())
-            co_return errc::bad_option;
-        peer const between{read_host(proxy.host), read_service(proxy.service)};
-        auto const [not_found, endpoints] = co_await find(between, o, dog);
-        error_code ec = not_found;
-        for (auto at = requests.begin(); !not_found && at != requests.end(); ++at)
-        {
-            ec = co_await race(endpoints, o, end);
-            if (!ec)
-                ec = co_await ask_proxy(next, *at);
-            if (ec != errc::proxy_failed && ec != errc::proxy_refused)
-                break;
-        }
-        co_return ec;
-    }
+    asio::awaitable<void> run_connector(peer const& to) { co_await connect_as_told(next, to.host.name, to.service); }
 
     // What cannot be said is left out.
     static std::vector<std::string> requests_for(http_proxy const& proxy, peer const& to)
@@ -206,33 +206,14 @@ private:
         return requests;
     }
 
-    // One after the other: such a socket is connected when the first flight is written.
-    asio::awaitable<error_code> connect_fast(std::vector<asio::ip::tcp::endpoint> endpoints)
-    {
-        error_code ec = asio::error::not_found;
-        for (auto const& endpoint : endpoints)
-        {
-            if (is_stopped())
-                co_return asio::error::operation_aborted;
-            close();
-            socket().open(endpoint.protocol(), ec);
-            if (ec)
-                continue;
-            (void)connect_fast_open(socket().native_handle()); // where it is refused, this is an ordinary connect
-            std::tie(ec) = co_await socket().async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
-            ec = connect_result(socket(), ec);
-            if (!ec || ec == asio::error::operation_aborted)
-                break;
-        }
-        co_return ec;
-    }
-
     asio::steady_timer wait_; ///< for what has no socket
     unsigned stops_ = 0;
     unsigned began_at_ = 0;
     std::weak_ptr<connect_race<socket_type>> race_;
-    wait_handle lookup_;             ///< of a host
-    asio::ip::tcp::endpoint last_{}; ///< to which it was connected, of several
+    wait_handle lookup_;                               ///< of a host
+    std::vector<std::string> requests_{};              ///< to a proxy
+    std::vector<asio::ip::tcp::endpoint> endpoints_{}; ///< of the host or the proxy
+    asio::ip::tcp::endpoint last_{};                   ///< to which it was connected, of several
 };
 
 } // namespace reprise::detail
