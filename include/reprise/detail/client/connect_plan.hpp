@@ -30,7 +30,6 @@ struct connect_task
 {
     bool is_connected = false;      ///< the caller has connected the next layer: only TLS is missing
     bool has_connector = false;     ///< the caller connects by a function
-    bool has_endpoints = false;     ///< the caller has resolved the host
     bool is_proxied = false;        ///< an HTTP proxy connects to the host
     std::size_t proxy_requests = 0; ///< hosts, or addresses of the host, that the proxy can be asked for
     bool fast_open = false;         ///< use TCP Fast Open where it works
