@@ -185,6 +185,7 @@ asio::awaitable<samples> measure(server const& srv, asio::ssl::context& tls, rep
 {
     samples result;
     std::vector const endpoints{srv.endpoint()};
+    auto const port = std::to_string(srv.endpoint().port());
     stream connection{co_await asio::this_coro::executor, tls, store};
     auto const server_before = srv.cpu();
     auto const client_before = cpu_time(CLOCK_THREAD_CPUTIME_ID);
@@ -194,7 +195,7 @@ asio::awaitable<samples> measure(server const& srv, asio::ssl::context& tls, rep
             co_await store.clear();
         connection.next_layer().start_counting();
         auto const start = steady::now();
-        auto const info = co_await connection.async_connect(endpoints, "localhost");
+        auto const info = co_await connection.async_connect("localhost", port, {.endpoints = endpoints});
         if (info.resumed() != resume)
             throw std::runtime_error{"expected another handshake; full because: " +
                                      std::string{to_string(info.reason)}};

@@ -174,7 +174,7 @@ private:
     {
         auto const ended = asio::as_tuple(asio::use_awaitable);
         if (exactly)
-            co_return co_await data.async_connect(arguments_.host, port, *exactly, ended);
+            co_return co_await data.async_connect(arguments_.host, port, {.exactly = &*exactly}, ended);
         co_return co_await data.async_connect(arguments_.host, port, ended);
     }
 

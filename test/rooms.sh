@@ -27,7 +27,7 @@ declare -A face=(
     [base]="clock error locked_bytes secret_bytes"
     [tls]="client_hello early_data_reason handshake_counters handshake_info observer session ssl_handles"
     [net]="default_socket fast_open"
-    [client]="client_options client_stream early_data explain http_proxy memory_session_store persistent_session_store
+    [client]="client_handle client_options client_stream connect_options early_data explain http_proxy memory_session_store persistent_session_store
         policy_changed retry_options session_file session_scope session_store"
     [server]="early_data_options replay_guard server_options server_stream session_cache ticket_key ticket_key_file ticket_keys"
     [umbrella]="client server version"

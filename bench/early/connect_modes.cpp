@@ -89,10 +89,12 @@ asio::awaitable<visitor::outcome> visitor::attempt()
 
     auto const start = std::chrono::steady_clock::now();
     if (way_.is_early())
-        info = co_await stream.async_connect(server_, "localhost", early);
+        info = co_await stream.async_connect("localhost", std::to_string(server_.front().port()),
+                                             {.early_data = early, .endpoints = server_});
     else
     {
-        info = co_await stream.async_connect(server_, "localhost");
+        info =
+            co_await stream.async_connect("localhost", std::to_string(server_.front().port()), {.endpoints = server_});
         co_await asio::async_write(stream, asio::buffer(request_), asio::use_awaitable);
     }
     auto const size = co_await stream.async_read_some(asio::buffer(part));

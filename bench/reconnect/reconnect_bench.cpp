@@ -97,7 +97,7 @@ double own_work(bench::nginx const& server, bool tls13)
     if (store->size() == 0)
         throw std::runtime_error{"nginx gave no session"};
 
-    reprise::detail::client_handshake connection{tls.native_handle(), store, {}};
+    reprise::detail::client_handshake connection{reprise::client{tls, *store}};
     auto ssl = connection.begin("localhost", server.port());
     auto const choose = [&]
     {

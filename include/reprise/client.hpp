@@ -2,8 +2,10 @@
 /// @file Everything for clients, apart from the optional parts: storages, http/, metrics/ and testing/.
 #pragma once
 
+#include <reprise/client_handle.hpp>
 #include <reprise/client_options.hpp>
 #include <reprise/client_stream.hpp>
+#include <reprise/connect_options.hpp>
 #include <reprise/early_data.hpp>
 #include <reprise/error.hpp>
 #include <reprise/explain.hpp>

@@ -1,7 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <reprise/client_handle.hpp>
 #include <reprise/client_options.hpp>
+#include <reprise/connect_options.hpp>
 #include <reprise/default_socket.hpp>
 #include <reprise/detail/async/default_token.hpp>
 #include <reprise/detail/async/initiate.hpp>
@@ -71,10 +73,6 @@ namespace reprise {
 template <class NextLayer = default_socket>
 class client_stream
 {
-    template <class From>
-    static constexpr bool makes_next_layer =
-        !std::same_as<std::remove_cvref_t<From>, NextLayer> && std::constructible_from<NextLayer, From>;
-
 public:
     using next_layer_type = NextLayer;
     using executor_type = typename NextLayer::executor_type;
@@ -92,58 +90,31 @@ public:
     using lowest_layer_type = std::remove_reference_t<decltype(detail::lowest_socket(std::declval<NextLayer&>()))>;
     using native_handle_type = SSL*;
 
-    /// A stream that keeps its sessions in `store`. @param from An executor, or an execution context such as an io_context.
-    /// @throws system_error `errc::bad_option`, also for a context that is made for servers or for DTLS.
+    /** A stream that is not connected.
+
+            client_stream<> a{io, shop};         // a client, whose context, store and options many streams share
+            client_stream<> b{socket, tls, store}; // or what a client is made of
+
+        @param from A next layer, which may be connected already, for `async_handshake`; or what it is made of: an executor, or
+            an execution context such as an io_context.
+        @param what A `client`, or the arguments of a constructor of `client`.
+        @throws system_error `errc::bad_option`, as the constructors of `client`.
+    */
+    template <class From, class... What>
+        requires(std::constructible_from<NextLayer, From> && std::constructible_from<client, What...>)
+    explicit client_stream(From&& from, What&&... what)
+        : impl_(std::make_shared<impl>(NextLayer{std::forward<From>(from)}, client{std::forward<What>(what)...}))
+    {
+    }
+
+    /// A stream that is not connected, with options in braces. Where the same expression awaits, give the options a name first:
+    /// GCC 12 copies an aggregate temporary bit by bit there.
     template <class From>
-        requires(makes_next_layer<From>)
+        requires(std::constructible_from<NextLayer, From>)
     client_stream(From&& from, asio::ssl::context& tls, session_store& store, client_options options)
-        : client_stream(NextLayer{std::forward<From>(from)}, tls, store, std::move(options))
+        : impl_(std::make_shared<impl>(NextLayer{std::forward<From>(from)}, client{tls, store, std::move(options)}))
     {
     }
-
-    /// The same on a next layer of the caller's, for `async_handshake` if it is connected already.
-    client_stream(NextLayer next, asio::ssl::context& tls, session_store& store, client_options options)
-        : impl_(std::make_shared<impl>(std::move(next), tls, store.shared_from_this(), std::move(options)))
-    {
-    }
-
-    /// A stream that keeps no sessions.
-    template <class From>
-        requires(makes_next_layer<From>)
-    client_stream(From&& from, asio::ssl::context& tls, client_options options)
-        : client_stream(NextLayer{std::forward<From>(from)}, tls, std::move(options))
-    {
-    }
-
-    client_stream(NextLayer next, asio::ssl::context& tls, client_options options)
-        : impl_(std::make_shared<impl>(std::move(next), tls, nullptr, std::move(options)))
-    {
-    }
-
-    /// @name With default options
-    /// Not default arguments: GCC 12 copies an aggregate temporary bit by bit where the same expression awaits.
-    /// @{
-    template <class From>
-        requires(makes_next_layer<From>)
-    client_stream(From&& from, asio::ssl::context& tls, session_store& store)
-        : client_stream(NextLayer{std::forward<From>(from)}, tls, store, client_options{})
-    {
-    }
-
-    client_stream(NextLayer next, asio::ssl::context& tls, session_store& store)
-        : client_stream(std::move(next), tls, store, client_options{})
-    {
-    }
-
-    template <class From>
-        requires(makes_next_layer<From>)
-    client_stream(From&& from, asio::ssl::context& tls)
-        : client_stream(NextLayer{std::forward<From>(from)}, tls, client_options{})
-    {
-    }
-
-    client_stream(NextLayer next, asio::ssl::context& tls) : client_stream(std::move(next), tls, client_options{}) {}
-    /// @}
 
     client_stream(client_stream&&) noexcept = default;
 
@@ -247,56 +218,22 @@ public:
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_connect(std::string_view host, std::string_view service, Token&& token = {})
     {
-        return connect(named{std::string{host}, std::string{service}}, {}, std::forward<Token>(token));
+        return async_connect(host, service, connect_options{}, std::forward<Token>(token));
     }
 
-    /** The same, and send these bytes: in the first flight if the session allows it, else after the handshake.
+    /** Resolve, connect and shake hands, as `options` say.
 
-        It ends when the handshake is complete and all bytes are sent; `handshake_info::early_data` says which way they went,
-        and `early_reason` why. What can be known is checked before they are offered: the ticket's limit and age, ALPN, SNI
-        and the cipher suite. To a server that went down to TLS 1.2 the connection is made again, once, without early data.
-        If the operation fails, the server may have processed the bytes all the same.
+        With early data the operation ends when the handshake is complete and all bytes are sent.
+        `handshake_info::early_data` says which way they went, and `early_reason` why. The stream checks first what can be
+        known: the session's limit and age, ALPN, SNI and the cipher suite. If the server negotiates TLS 1.2, the stream
+        connects once more, without early data. If the operation fails, the server may have processed the bytes.
+
+        Completion, cancellation and errors are those of `async_connect` without options.
     */
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
-    auto async_connect(std::string_view host, std::string_view service, early_data early, Token&& token = {})
+    auto async_connect(std::string_view host, std::string_view service, connect_options options, Token&& token = {})
     {
-        return connect(named{std::string{host}, std::string{service}}, {.early = early}, std::forward<Token>(token));
-    }
-
-    /// The same, and resume exactly this session, for protocols that demand it; the store is not asked.
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
-    auto async_connect(std::string_view host, std::string_view service, session exactly, Token&& token = {})
-    {
-        return connect(named{std::string{host}, std::string{service}}, {.exactly = std::move(exactly)},
-                       std::forward<Token>(token));
-    }
-
-    /// Both. Early data needs the server's acknowledgement of SNI in the session, for who knows where it comes from.
-    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
-    auto async_connect(std::string_view host, std::string_view service, session exactly, early_data early,
-                       Token&& token = {})
-    {
-        return connect(named{std::string{host}, std::string{service}}, {.exactly = std::move(exactly), .early = early},
-                       std::forward<Token>(token));
-    }
-
-    /// The same to endpoints that the caller has resolved; the first one's port is the service. They race in this order; of
-    /// a proxy they are asked one after the other. Without an endpoint: `asio::error::not_found`, as asio::async_connect.
-    template <class EndpointSequence,
-              asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
-        requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
-    auto async_connect(EndpointSequence const& endpoints, std::string_view host, Token&& token = {})
-    {
-        return connect(peer_at(endpoints, host), {}, std::forward<Token>(token));
-    }
-
-    /// The same with early data.
-    template <class EndpointSequence,
-              asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
-        requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
-    auto async_connect(EndpointSequence const& endpoints, std::string_view host, early_data early, Token&& token = {})
-    {
-        return connect(peer_at(endpoints, host), {.early = early}, std::forward<Token>(token));
+        return connect(peer_of(host, service, options), request_of(options), std::forward<Token>(token));
     }
 
     /** Shake hands on a next layer that the caller has connected, through a proxy for example.
@@ -307,14 +244,15 @@ public:
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_handshake(std::string_view host, std::string_view service, Token&& token = {})
     {
-        return handshake_on_next_layer(named{std::string{host}, std::string{service}}, {}, std::forward<Token>(token));
+        return async_handshake(host, service, connect_options{}, std::forward<Token>(token));
     }
 
-    /// The same with early data. A connection that fails because of it cannot be made again here.
+    /// Shake hands on a connected next layer, as `options` say. A connection that fails because of early data is not made
+    /// again.
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
-    auto async_handshake(std::string_view host, std::string_view service, early_data early, Token&& token = {})
+    auto async_handshake(std::string_view host, std::string_view service, connect_options options, Token&& token = {})
     {
-        return handshake_on_next_layer(named{std::string{host}, std::string{service}}, {.early = early},
+        return handshake_on_next_layer(peer_of(host, service, options), request_of(options),
                                        std::forward<Token>(token));
     }
 
@@ -333,12 +271,50 @@ public:
         return connect(std::nullopt, {}, std::forward<Token>(token));
     }
 
-    /// The same with early data: what `async_connect` says of it.
+    /// Connect again to the same peer, as `options` say. `connect_options::endpoints` counts for `async_connect` alone: a
+    /// reconnect uses the endpoints that were given there, or else resolves the host again.
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
-    auto async_reconnect(early_data early, Token&& token = {})
+    auto async_reconnect(connect_options options, Token&& token = {})
     {
-        return connect(std::nullopt, {.early = early}, std::forward<Token>(token));
+        return connect(std::nullopt, request_of(options), std::forward<Token>(token));
     }
+
+    /// @name The names of 0.1
+    /// @{
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    [[deprecated("connect_options::exactly")]]
+    auto async_connect(std::string_view host, std::string_view service, session exactly, Token&& token = {})
+    {
+        return async_connect(host, service, connect_options{.exactly = &exactly}, std::forward<Token>(token));
+    }
+
+    template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+    [[deprecated("connect_options::exactly")]]
+    auto async_connect(std::string_view host, std::string_view service, session exactly, early_data early,
+                       Token&& token = {})
+    {
+        return async_connect(host, service, connect_options{.early_data = early, .exactly = &exactly},
+                             std::forward<Token>(token));
+    }
+
+    template <class EndpointSequence,
+              asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+        requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
+    [[deprecated("connect_options::endpoints")]]
+    auto async_connect(EndpointSequence const& endpoints, std::string_view host, Token&& token = {})
+    {
+        return connect(peer_at(endpoints, host), {}, std::forward<Token>(token));
+    }
+
+    template <class EndpointSequence,
+              asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
+        requires(std::convertible_to<std::ranges::range_reference_t<EndpointSequence const>, asio::ip::tcp::endpoint>)
+    [[deprecated("connect_options::endpoints")]]
+    auto async_connect(EndpointSequence const& endpoints, std::string_view host, early_data early, Token&& token = {})
+    {
+        return connect(peer_at(endpoints, host), {.early = early}, std::forward<Token>(token));
+    }
+    /// @}
 
     /** Capture the session, send close_notify, wait for the peer's, close the socket.
 
@@ -419,7 +395,7 @@ private:
         has_data, // for the next read, or so much of anything that it is not idle
     };
 
-    // What one connection is to do beside shaking hands.
+    // What one connection is to do beside shaking hands; it owns what `connect_options` refers to.
     struct connect_request
     {
         std::optional<session> exactly{};
@@ -430,11 +406,7 @@ private:
     // Operations hold it, so that the stream may go first.
     struct impl
     {
-        impl(NextLayer n, asio::ssl::context& context, std::shared_ptr<session_store> store, client_options options)
-            : way(std::move(n)), next(way.next),
-              connection(context.native_handle(), std::move(store), std::move(options))
-        {
-        }
+        impl(NextLayer n, client const& of) : way(std::move(n)), next(way.next), connection(of) {}
 
         using pointer = std::shared_ptr<impl>;
 
@@ -792,6 +764,20 @@ private:
     }
 
     [[nodiscard]] asio::any_io_executor any_executor() { return impl_->next.get_executor(); }
+
+    static named peer_of(std::string_view host, std::string_view service, connect_options const& options)
+    {
+        named result{std::string{host}, std::string{service}};
+        if (options.endpoints)
+            result.endpoints.emplace(options.endpoints->begin(), options.endpoints->end());
+        return result;
+    }
+
+    static connect_request request_of(connect_options const& options)
+    {
+        return {.exactly = options.exactly != nullptr ? std::optional{*options.exactly} : std::nullopt,
+                .early = options.early_data};
+    }
 
     template <class EndpointSequence>
     static named peer_at(EndpointSequence const& endpoints, std::string_view host)

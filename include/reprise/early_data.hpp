@@ -7,6 +7,8 @@ namespace reprise {
 
 namespace asio = boost::asio;
 
+struct connect_options;
+
 struct early_data_send_options
 {
     /// What to do with more than the server allows: false, send nothing early; true, send early what fits.
@@ -37,6 +39,9 @@ public:
 
     [[nodiscard]] asio::const_buffer bytes() const noexcept { return bytes_; }
     [[nodiscard]] early_data_send_options const& options() const noexcept { return options_; }
+
+    /// Where an operation takes connect_options: these, with this early data.
+    operator connect_options() const noexcept;
 
 private:
     asio::const_buffer bytes_;

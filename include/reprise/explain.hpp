@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <reprise/client_handle.hpp>
 #include <reprise/client_options.hpp>
 #include <reprise/session_store.hpp>
 
@@ -34,7 +35,7 @@ struct explanation
     bool is_shared = false;
 };
 
-/** Ask what a connection to this peer, with these options, would offer now. Nothing is sent.
+/** Find out what a connection of this client to this peer would offer now. Nothing is sent.
 
     Everything is asked as a connection asks it: the context's policy, the store within its deadline, the certificates, the
     revocation check. The session goes back to the store.
@@ -48,10 +49,13 @@ struct explanation
     @par Object Lifetimes
     The context must outlive the operation; the store is held by shared ownership.
 */
+[[nodiscard]] asio::awaitable<explanation> explain(std::string host, std::string service, client of);
+
+/// Find out what a connection with this context, store and these options would offer.
 [[nodiscard]] asio::awaitable<explanation> explain(std::string host, std::string service, asio::ssl::context& tls,
                                                    session_store& store, client_options options);
 
-/// The same with default options.
+/// Find out what a connection with this context, store and default options would offer.
 [[nodiscard]] asio::awaitable<explanation> explain(std::string host, std::string service, asio::ssl::context& tls,
                                                    session_store& store);
 

@@ -55,7 +55,7 @@ public:
     explicit both_ends(kind const& k)
         : server_tls_(configured(server_context(), k)), client_tls_(configured(client_context(), k)),
           cache_(server_tls_, cache_options(k)), store_(reprise::memory_session_store::make()),
-          client_(client_tls_.native_handle(), store_, {})
+          client_(reprise::client{client_tls_, *store_})
     {
     }
 

@@ -183,7 +183,9 @@ struct connected : pair
     connected()
     {
         accept(at_server);
-        CHECK_FALSE(perform([&](associated& a) { at_client.async_connect(endpoints(), "localhost", a.handler()); }));
+        CHECK_FALSE(perform(
+            [&](associated& a)
+            { at_client.async_connect("localhost", port_of(endpoints()), {.endpoints = endpoints()}, a.handler()); }));
         run_until([&] { return at_server && at_server->handshake().cipher.size() > 0; });
     }
 
@@ -202,7 +204,9 @@ TEST_CASE("connecting, to a name and to endpoints that race, and connecting agai
     CHECK_FALSE(p.perform([&](associated& a) { stream.async_connect("localhost", p.port(), a.handler()); }));
     stream.close();
     p.accept(peer);
-    CHECK_FALSE(p.perform([&](associated& a) { stream.async_connect(p.endpoints(), "localhost", a.handler()); }));
+    CHECK_FALSE(p.perform(
+        [&](associated& a)
+        { stream.async_connect("localhost", port_of(p.endpoints()), {.endpoints = p.endpoints()}, a.handler()); }));
     stream.close();
     p.accept(peer);
     CHECK_FALSE(p.perform([&](associated& a) { stream.async_reconnect(a.handler()); }));
@@ -212,8 +216,11 @@ TEST_CASE("connecting, to a name and to endpoints that race, and connecting agai
         CHECK(p.cancel_after(handlers, [&](associated& a) { stream.async_reconnect(a.handler()); }) ==
               asio::error::operation_aborted);
         CHECK(p.cancel_after(handlers,
-                             [&](associated& a) { stream.async_connect(p.endpoints(), "localhost", a.handler()); }) ==
-              asio::error::operation_aborted);
+                             [&](associated& a)
+                             {
+                                 stream.async_connect("localhost", port_of(p.endpoints()), {.endpoints = p.endpoints()},
+                                                      a.handler());
+                             }) == asio::error::operation_aborted);
     }
 }
 

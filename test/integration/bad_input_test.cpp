@@ -70,7 +70,8 @@ TEST_CASE("a certificate that nobody vouches for, and one for another host, are 
 
                 auto second = w.stream();
                 std::vector const endpoints{w.srv.endpoint()};
-                auto const [other, info2] = co_await second.async_connect(endpoints, "elsewhere.test", as_tuple);
+                auto const [other, info2] = co_await second.async_connect("elsewhere.test", port_of(endpoints),
+                                                                          {.endpoints = endpoints}, as_tuple);
                 CHECK(reason_of(other) == SSL_R_CERTIFICATE_VERIFY_FAILED);
                 CHECK(::SSL_get_verify_result(second.native_handle()) == X509_V_ERR_HOSTNAME_MISMATCH);
                 co_await still_serves(w);

@@ -217,7 +217,8 @@ TEST_CASE("a first flight that comes byte by byte is the same first flight")
             {
                 std::vector const to{acceptor.local_endpoint()};
                 auto other = w.stream();
-                auto const info = co_await other.async_connect(to, "localhost", early);
+                auto const info =
+                    co_await other.async_connect("localhost", port_of(to), {.early_data = early, .endpoints = to});
                 CHECK(info.early_data == early_data_status::accepted);
                 std::string reply;
                 (void)co_await asio::async_read(other, asio::dynamic_buffer(reply), asio::transfer_all(), as_tuple);
@@ -368,7 +369,7 @@ TEST_CASE("the chosen host decides, not the one that the stream began with")
         client_side stream{executor_of(io), tls, *store};
         std::vector const to{srv.endpoint()};
         early_data const early{asio::buffer("line\n", 5)};
-        auto info = co_await stream.async_connect(to, host, early);
+        auto info = co_await stream.async_connect(host, port_of(to), {.early_data = early, .endpoints = to});
         std::string reply;
         (void)co_await asio::async_read(stream, asio::dynamic_buffer(reply), asio::transfer_all(), as_tuple);
         CHECK(reply == "yes\n");

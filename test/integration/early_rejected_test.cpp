@@ -228,7 +228,8 @@ TEST_CASE("of a session that the caller brings, the name must be known")
                 for (std::string const host : {"localhost", "127.0.0.1"})
                 {
                     auto other = w.stream();
-                    auto const info = co_await other.async_connect(host, w.srv().port(), session, early);
+                    auto const info =
+                        co_await other.async_connect(host, w.srv().port(), {.early_data = early, .exactly = &session});
                     CHECK(info.resumed() == (host == "localhost")); // under another name the server does not
                     bool const is_known = acknowledges && host == "localhost";
                     CHECK((info.early_data == early_data_status::accepted) == is_known);

@@ -241,7 +241,7 @@ TEST_CASE("no copy of an executor is lost or destroyed twice, with one address a
         auto const visit = [&]() -> asio::awaitable<void>
         {
             client_side::rebind_executor<asio::any_io_executor>::other stream{ex, w.client_tls, *w.store};
-            (void)co_await stream.async_connect(endpoints, "localhost");
+            (void)co_await stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints});
             co_await stream.async_shutdown();
         };
         run_on(ex, w.io, visit());
@@ -264,7 +264,7 @@ TEST_CASE("attempts that race run on the executor of their operation, not on the
         {
             reprise::client_stream<> stream{of_socket, w.client_tls, *w.store};
             *runs = 0;
-            (void)co_await stream.async_connect(endpoints, "localhost");
+            (void)co_await stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints});
             runs_with.push_back(*runs);
             stream.close();
         };

@@ -300,8 +300,8 @@ TEST_CASE("a session that was asked for exactly needs no store, not even to fail
             tcp::acceptor other{executor_of(w.io), at};
             asio::co_spawn(executor_of(w.io), talk_nonsense_once(other), asio::detached);
             client_side plain{executor_of(w.io), w.client_tls};
-            auto const [ec, info] = co_await plain.async_connect("localhost", std::to_string(at.port()), *session,
-                                                                 asio::as_tuple(asio::use_awaitable));
+            auto const [ec, info] = co_await plain.async_connect(
+                "localhost", std::to_string(at.port()), {.exactly = &*session}, asio::as_tuple(asio::use_awaitable));
             CHECK(ec.category() == asio::error::get_ssl_category());
         });
 }

@@ -114,8 +114,9 @@ TEST_CASE(
             std::vector const endpoints{nobody, w.srv().endpoint()};
             auto other = w.stream({.fast_open = true});
             reprise::early_data const early{asio::buffer("other\n", 6)};
-            CHECK((co_await other.async_connect(endpoints, "localhost", early)).early_data ==
-                  early_data_status::accepted);
+            CHECK((co_await other.async_connect("localhost", port_of(endpoints),
+                                                {.early_data = early, .endpoints = endpoints}))
+                      .early_data == early_data_status::accepted);
             std::string answer;
             (void)co_await asio::async_read(other, asio::dynamic_buffer(answer), asio::transfer_all(),
                                             asio::as_tuple(asio::use_awaitable));

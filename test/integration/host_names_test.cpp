@@ -53,7 +53,8 @@ TEST_CASE("a host that is none is refused before anything is sent, with an error
                 CHECK(by_name == errc::bad_host);
                 CHECK(info.failure.find("'" + host + "'") != std::string::npos);
                 CHECK(stream.handshake().failure == info.failure);
-                auto const [by_address, none] = co_await stream.async_connect(endpoints, host, as_tuple);
+                auto const [by_address, none] =
+                    co_await stream.async_connect(host, port_of(endpoints), {.endpoints = endpoints}, as_tuple);
                 CHECK(by_address == errc::bad_host);
                 auto const connected = co_await socket_to(e.srv.endpoint());
                 std::string what;
@@ -111,7 +112,7 @@ TEST_CASE("an absolute name is verified and sent without its dot, and shares its
             auto stream = w.stream();
             for (std::string const host : {"localhost.", "localhost", "LocalHost."})
             {
-                auto const info = co_await stream.async_connect(endpoints, host);
+                auto const info = co_await stream.async_connect(host, port_of(endpoints), {.endpoints = endpoints});
                 CHECK(info.resumed() == (host != "localhost."));
                 CHECK(std::string{SSL_get_servername(stream.native_handle(), TLSEXT_NAMETYPE_host_name)} ==
                       "localhost");
@@ -183,7 +184,8 @@ TEST_CASE("what the caller's context demands of a certificate's name stays as it
         {
             {
                 client_side stream{executor_of(e.io), e.client_tls, *e.store};
-                CHECK(std::get<0>(co_await stream.async_connect(endpoints, "localhost", as_tuple)));
+                CHECK(std::get<0>(co_await stream.async_connect("localhost", port_of(endpoints),
+                                                                {.endpoints = endpoints}, as_tuple)));
                 auto* const used = SSL_get0_param(stream.native_handle());
                 CHECK((X509_VERIFY_PARAM_get_hostflags(used) & X509_CHECK_FLAG_NEVER_CHECK_SUBJECT) != 0);
                 CHECK((X509_VERIFY_PARAM_get_hostflags(used) & X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS) != 0);
@@ -191,7 +193,8 @@ TEST_CASE("what the caller's context demands of a certificate's name stays as it
             REQUIRE(X509_VERIFY_PARAM_set1_host(param, "elsewhere.test", 0) == 1);
             {
                 client_side stream{executor_of(e.io), e.client_tls, *e.store};
-                auto const [ec, info] = co_await stream.async_connect(endpoints, "localhost", as_tuple);
+                auto const [ec, info] =
+                    co_await stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints}, as_tuple);
                 CHECK_MESSAGE(!ec, ec.message());
                 co_await read_all(stream);
                 co_await stream.async_shutdown();
@@ -200,7 +203,8 @@ TEST_CASE("what the caller's context demands of a certificate's name stays as it
             reprise::client_options options;
             options.server_name = "other.test";
             client_side stream{executor_of(e.io), e.client_tls, *e.store, options};
-            CHECK(std::get<0>(co_await stream.async_connect(endpoints, "localhost", as_tuple)));
+            CHECK(std::get<0>(
+                co_await stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints}, as_tuple)));
         }());
 }
 
@@ -232,7 +236,7 @@ TEST_CASE("a server name that is none, and a proxy that is none, are refused at 
         {
             auto stream = w.stream({.server_name = "A.Test."});
             std::vector const endpoints{w.srv.endpoint()};
-            co_await stream.async_connect(endpoints, "localhost");
+            co_await stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints});
             CHECK(stream.key().server_name == "a.test");
             stream.close();
         });

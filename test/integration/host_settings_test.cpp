@@ -76,7 +76,8 @@ struct hosted
         {
             std::vector const endpoints{srv.endpoint()};
             auto const no_throw = asio::as_tuple(asio::use_awaitable);
-            auto const [ec, info] = co_await stream.async_connect(endpoints, "a.test", no_throw);
+            auto const [ec, info] =
+                co_await stream.async_connect("a.test", port_of(endpoints), {.endpoints = endpoints}, no_throw);
             if (ec)
                 co_return;
             char byte = 0;

@@ -81,7 +81,7 @@ TEST_CASE("a stream that is destroyed while it connects: the operation ends with
                 auto stream = std::make_unique<client_side>(w.stream());
                 ending connecting;
                 std::vector const endpoints(race ? 2 : 1, w.srv.endpoint());
-                stream->async_connect(endpoints, "localhost", connecting.handler());
+                stream->async_connect("localhost", port_of(endpoints), {.endpoints = endpoints}, connecting.handler());
                 poll(w.io, handlers);
                 bool const had_ended = connecting.ec.has_value();
                 stream.reset();
@@ -453,7 +453,8 @@ TEST_CASE("a client whose own port is the one that it connects to is refused")
             [&]() -> asio::awaitable<void>
             {
                 client_side stream{executor_of(io), tls, options};
-                auto const [ec, info] = co_await stream.async_connect(endpoints, "localhost", as_tuple);
+                auto const [ec, info] =
+                    co_await stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints}, as_tuple);
                 CHECK(ec == asio::error::connection_refused);
             }());
     };

@@ -73,7 +73,8 @@ TEST_CASE("where the first address refuses, the next one is tried at once")
             auto stream = w.stream(options);
             for (bool const resumes : {false, true})
             {
-                CHECK((co_await stream.async_connect(endpoints, "localhost")).resumed() == resumes);
+                CHECK((co_await stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints}))
+                          .resumed() == resumes);
                 CHECK(stream.lowest_layer().remote_endpoint() == w.srv.endpoint());
                 co_await finish(stream);
             }
@@ -119,7 +120,7 @@ TEST_CASE("where the first address is silent, the next one is tried beside it, a
         [&]() -> asio::awaitable<void>
         {
             auto stream = w.stream(options);
-            co_await stream.async_connect(endpoints, "localhost");
+            co_await stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints});
             CHECK(stream.lowest_layer().remote_endpoint() == w.srv.endpoint());
             co_await finish(stream);
         });
@@ -138,7 +139,8 @@ TEST_CASE("silent addresses end with the time limit, and the stream is as good a
         [&]() -> asio::awaitable<void>
         {
             auto stream = w.stream(options);
-            auto const [ec, info] = co_await stream.async_connect(endpoints, "localhost", no_throw);
+            auto const [ec, info] =
+                co_await stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints}, no_throw);
             CHECK(ec == asio::error::timed_out);
         });
     w.io.restart();
@@ -163,7 +165,7 @@ TEST_CASE("a race that is cancelled ends at once, and the stream is as good as n
             asio::cancellation_signal cancel;
             error_code ended;
             bool done = false;
-            stream.async_connect(endpoints, "localhost",
+            stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints},
                                  asio::bind_cancellation_slot(cancel.slot(),
                                                               [&](error_code ec, auto const&)
                                                               {
@@ -193,7 +195,7 @@ TEST_CASE("close() ends a race")
             auto stream = w.stream();
             bool done = false;
             error_code ended;
-            stream.async_connect(endpoints, "localhost",
+            stream.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints},
                                  [&](error_code ec, auto const&)
                                  {
                                      ended = ec;
@@ -620,7 +622,7 @@ TEST_CASE("what a proxy refuses or says wrong is told, and nothing reaches the s
             auto resolved = w.stream(once);
             auto const at = refusing(w.io);
             std::vector const endpoints{at, w.srv.endpoint()};
-            co_await resolved.async_connect(endpoints, "localhost");
+            co_await resolved.async_connect("localhost", port_of(endpoints), {.endpoints = endpoints});
             co_await finish(resolved);
             REQUIRE(between.heard.size() == 2);
             CHECK(between.heard[0].starts_with("CONNECT 127.0.0.1:" + std::to_string(at.port()) + " "));

@@ -78,11 +78,11 @@ TEST_CASE(
                                                           stream.native_handle(), std::chrono::system_clock::now()));
             co_await stream.async_shutdown();
             REQUIRE(ticket);
-            auto const once = co_await stream.async_connect("localhost", w.srv.port(), *ticket);
+            auto const once = co_await stream.async_connect("localhost", w.srv.port(), {.exactly = &*ticket});
             CHECK(once.resumed());
             co_await read_all(stream);
             co_await stream.async_shutdown();
-            auto const twice = co_await stream.async_connect("localhost", w.srv.port(), *ticket);
+            auto const twice = co_await stream.async_connect("localhost", w.srv.port(), {.exactly = &*ticket});
             CHECK_FALSE(twice.resumed());
             CHECK(twice.reason == full_handshake_reason::declined);
             co_await read_all(stream);

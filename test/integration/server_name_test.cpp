@@ -32,7 +32,7 @@ struct names
         options.server_name = sni;
         client_side stream{executor_of(io), client_tls, *store, options};
         std::vector const endpoints{to};
-        auto const info = co_await stream.async_connect(endpoints, "a.test");
+        auto const info = co_await stream.async_connect("a.test", port_of(endpoints), {.endpoints = endpoints});
         co_await read_all(stream);
         co_await stream.async_shutdown();
         if (!store->sessions.empty())

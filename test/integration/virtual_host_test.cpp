@@ -90,7 +90,8 @@ TEST_CASE("each tenant shows its own certificate and resumes its own sessions")
                 for (bool const resumed : {false, true})
                     for (std::string const host : {"a.test", "b.test"})
                     {
-                        auto const info = co_await stream.async_connect(endpoints, host);
+                        auto const info =
+                            co_await stream.async_connect(host, port_of(endpoints), {.endpoints = endpoints});
                         CHECK(info.resumed() == resumed);
                         co_await read_all(stream);
                         co_await stream.async_shutdown();
@@ -120,7 +121,7 @@ TEST_CASE("a session of one tenant, offered to another, is a full handshake with
             {
                 client_side stream{executor_of(io), client_tls, *store};
                 std::vector const endpoints{srv.endpoint()};
-                (void)co_await stream.async_connect(endpoints, "a.test");
+                (void)co_await stream.async_connect("a.test", port_of(endpoints), {.endpoints = endpoints});
                 co_await read_all(stream);
                 auto const taken =
                     reprise::session::snapshot(::SSL_get_session(stream.native_handle()),
@@ -220,7 +221,8 @@ TEST_CASE(
                 [&]() -> asio::awaitable<void>
                 {
                     auto const quiet = asio::as_tuple(asio::use_awaitable);
-                    auto const [ec, info] = co_await stream.async_connect(endpoints, host, quiet);
+                    auto const [ec, info] =
+                        co_await stream.async_connect(host, port_of(endpoints), {.endpoints = endpoints}, quiet);
                     std::string data;
                     (void)co_await asio::async_read(stream, asio::dynamic_buffer(data), asio::transfer_all(), quiet);
                     answered = !ec && data == "!";
@@ -261,12 +263,12 @@ TEST_CASE("an unknown name, and a selector that throws, refuse the connection wi
             std::vector const endpoints{srv.endpoint()};
             for (std::string const host : {"c.test", "throws.test"})
             {
-                auto const [ec, info] =
-                    co_await stream.async_connect(endpoints, host, asio::as_tuple(asio::use_awaitable));
+                auto const [ec, info] = co_await stream.async_connect(
+                    host, port_of(endpoints), {.endpoints = endpoints}, asio::as_tuple(asio::use_awaitable));
                 CHECK(ec.category() == asio::error::get_ssl_category());
                 CHECK(ERR_GET_REASON(static_cast<unsigned long>(ec.value())) == SSL_R_TLSV1_UNRECOGNIZED_NAME);
             }
-            (void)co_await stream.async_connect(endpoints, "a.test");
+            (void)co_await stream.async_connect("a.test", port_of(endpoints), {.endpoints = endpoints});
             co_await read_all(stream);
             co_await stream.async_shutdown();
         }());
@@ -291,8 +293,8 @@ TEST_CASE("a selector that hangs is ended by the handshake timeout, and may answ
         {
             client_side stream{executor_of(io), client_tls};
             std::vector const endpoints{srv.endpoint()};
-            auto const [ec, info] =
-                co_await stream.async_connect(endpoints, "a.test", asio::as_tuple(asio::use_awaitable));
+            auto const [ec, info] = co_await stream.async_connect(
+                "a.test", port_of(endpoints), {.endpoints = endpoints}, asio::as_tuple(asio::use_awaitable));
             CHECK(ec);
             while (srv.failures.empty())
                 co_await asio::post(executor_of(io), asio::use_awaitable);

@@ -102,6 +102,12 @@ private:
     tcp::acceptor acceptor_;
 };
 
+/// The service of endpoints: the port of the first one.
+[[nodiscard]] inline std::string port_of(std::vector<tcp::endpoint> const& endpoints)
+{
+    return endpoints.empty() ? "443" : std::to_string(endpoints.front().port());
+}
+
 /// Read the server's byte, up to the end of the stream.
 asio::awaitable<void> read_all(client_side& stream);
 

@@ -1,8 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "base/old_name.hpp"
 #include "base/openssl.hpp"
 #include "base/require_option.hpp"
 #include "client/handshake/client_context.hpp"
+#include "client/handshake/client_setup.hpp"
 #include "client/handshake/early_offer.hpp"
 #include "tls/client_offer.hpp"
 #include "tls/external_psk.hpp"
@@ -64,20 +64,6 @@ bool checks_a_name(X509_VERIFY_PARAM* param)
 {
     openssl_text const address{::X509_VERIFY_PARAM_get1_ip_asc(param)};
     return address || ::X509_VERIFY_PARAM_get0_host(param, 0) != nullptr;
-}
-
-// What `read` returns. An error of its is one of this option.
-template <class Read>
-std::string checked(char const* option, Read read)
-{
-    try
-    {
-        return read();
-    }
-    catch (system_error const& e)
-    {
-        throw system_error{errc::bad_option, std::string{option} + ": " + e.what()};
-    }
 }
 
 std::vector<unsigned char> alpn_wire_format(std::vector<std::string> const& protocols)
@@ -154,42 +140,16 @@ bool same_ticket(SSL_SESSION const* a, SSL_SESSION const* b)
     return std::equal(ticket_a, ticket_a + size_a, ticket_b, ticket_b + size_b);
 }
 
-REPRISE_OLD_NAMES_BEGIN
-client_options with_new_names(client_options o)
-{
-    use_old_name(o.lookup_deadline, o.lookup_timeout);
-    use_old_name(o.retry.deadline, o.retry.total_timeout);
-    return o;
-}
-REPRISE_OLD_NAMES_END
-
 } // namespace
 
-client_handshake::client_handshake(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options)
-    : context_(share(context)), store_(std::move(store)), options_(with_new_names(std::move(options))),
-      shared_(&client_context::of(context)), route_(options_.proxy ? route_of(*options_.proxy) : "")
+client_handshake::client_handshake(client const& of)
+    : setup_(of.setup()), route_(setup_->options.proxy ? route_of(*setup_->options.proxy) : "")
 {
-    auto const& o = options_;
-    require_option(o.max_session_age.count() > 0 && o.max_session_age <= std::chrono::hours{24 * 7},
-                   "client_options::max_session_age: above 0 s, at most 7 days");
-    require_option(o.lookup_timeout.count() > 0 && o.connect_timeout.count() >= 0 && o.shutdown_timeout.count() >= 0 &&
-                       o.now != nullptr,
-                   "client_options: lookup_timeout is at least 1 ms, timeouts are not negative");
-    require_option(o.attempt_delay.count() >= 10 && o.attempt_delay <= std::chrono::seconds{10},
-                   "client_options::attempt_delay: 10 ms to 10 s");
-    require_option(o.retry.max_attempts >= 1 && o.retry.first_delay.count() >= 1 &&
-                       o.retry.max_delay >= o.retry.first_delay && o.retry.total_timeout.count() >= 0,
-                   "retry_options: at least 1 attempt, delays of at least 1 ms, the longest not below the first");
-    require_option(!o.proxy || can_be_asked(*o.proxy),
-                   "client_options::proxy: a host, a port, and an authorization of one line");
-    if (o.server_name && !o.server_name->empty())
-        server_name_option_ =
-            checked("client_options::server_name", [&] { return read_server_name_option(*o.server_name); });
-    else
-        server_name_option_ = o.server_name;
-    if (o.proxy)
-        checked("client_options::proxy",
-                [&] { return read_host(o.proxy->host).name + read_service(o.proxy->service); });
+}
+
+client_options const& client_handshake::options() const noexcept
+{
+    return setup_->options;
 }
 
 double client_handshake::random()
@@ -201,11 +161,11 @@ double client_handshake::random()
 
 ssl_ptr client_handshake::make_ssl()
 {
-    ssl_ptr ssl{::SSL_new(context_.get())};
+    ssl_ptr ssl{::SSL_new(setup_->context.get())};
     require(ssl != nullptr, "SSL_new");
     set_connection(ssl.get(), this);
     ::SSL_set_connect_state(ssl.get());
-    if (options_.verify_peer)
+    if (setup_->options.verify_peer)
         ::SSL_set_verify(ssl.get(), ::SSL_get_verify_mode(ssl.get()) | SSL_VERIFY_PEER,
                          ::SSL_get_verify_callback(ssl.get()));
     return ssl;
@@ -220,21 +180,21 @@ SSL* client_handshake::prepare()
 
 std::string client_handshake::default_server_name(host_name const& host) const
 {
-    return server_name_option_.value_or(host.address ? std::string{} : host.identity);
+    return setup_->server_name.value_or(host.address ? std::string{} : host.identity);
 }
 
 /* What the caller has set stays: a server name on the SSL, and names that the certificate has to be valid for, on the SSL or on
    the context. An option of the stream goes before both. */
 void client_handshake::name_peer(SSL* ssl, host_name const& host) const
 {
-    auto const& option = server_name_option_;
+    auto const& option = setup_->server_name;
     auto const sni = default_server_name(host);
     bool const is_named = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != nullptr;
     if (!sni.empty() && (option || !is_named))
         require(SSL_set_tlsext_host_name(ssl, sni.c_str()) == 1, "server name (SNI)");
-    if (auto const wire = alpn_wire_format(options_.alpn); !wire.empty())
+    if (auto const wire = alpn_wire_format(setup_->options.alpn); !wire.empty())
         require(::SSL_set_alpn_protos(ssl, wire.data(), static_cast<unsigned>(wire.size())) == 0, "ALPN");
-    if (!options_.verify_peer)
+    if (!setup_->options.verify_peer)
         return;
     X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
     ::X509_VERIFY_PARAM_set_hostflags(param,
@@ -263,7 +223,7 @@ void client_handshake::forget_default_names(SSL* ssl, host_name const& host) con
 
 client_handshake::settings client_handshake::read_settings(SSL* ssl, bool may_differ)
 {
-    now_.policy = shared_->policy.read(ssl);
+    now_.policy = setup_->shared->policy.read(ssl);
     char const* const sni = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     // Where that of the context cannot be read, that of its SSLs cannot either.
     bool const is_own = may_differ && now_.policy->offer.has_value();
@@ -275,7 +235,7 @@ client_handshake::settings client_handshake::read_settings(SSL* ssl, bool may_di
    whether it is equal elsewhere, unless the caller says so; then nothing crosses to another context. */
 std::string client_handshake::policy_of(SSL* ssl, settings const& s, bool may_differ)
 {
-    bool const has_word = !options_.policy_tag.empty();
+    bool const has_word = !setup_->options.policy_tag.empty();
     now_.is_shared = s.offer && has_word;
     std::string policy;
     policy.reserve(192);
@@ -283,12 +243,12 @@ std::string client_handshake::policy_of(SSL* ssl, settings const& s, bool may_di
     if (s.offer)
         policy.append(s.offer->begin(), s.offer->end());
     if (now_.is_shared)
-        policy.append("t").append(options_.policy_tag);
+        policy.append("t").append(setup_->options.policy_tag);
     else
-        policy.append("c").append(shared_->id.begin(), shared_->id.end());
+        policy.append("c").append(setup_->shared->id.begin(), setup_->shared->id.end());
     if (may_differ && !s.offer && !has_word) // an SSL of which nobody knows what is set on it
         policy.append("s").append(own_id());
-    add_number(policy, options_.verify_peer ? 1 : 0);
+    add_number(policy, setup_->options.verify_peer ? 1 : 0);
     add_number(policy, static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
     return policy;
 }
@@ -317,14 +277,14 @@ ssl_ptr client_handshake::begin(host_name const& host, std::string const& servic
     if (by_hand)
         forget_default_names(ssl.get(), host);
     auto const set = by_hand ? std::optional{read_settings(ssl.get(), true)} : std::nullopt;
-    if (options_.on_ssl)
-        options_.on_ssl(ssl.get());
+    if (setup_->options.on_ssl)
+        setup_->options.on_ssl(ssl.get());
     if (by_hand)
     {
         auto const fresh = make_ssl();
         has_lost_settings_ = *set != read_settings(fresh.get(), true);
     }
-    bool const may_differ = by_hand || options_.on_ssl;
+    bool const may_differ = by_hand || setup_->options.on_ssl;
     auto const read = read_settings(ssl.get(), may_differ); // before it has the names of this connection
     name_peer(ssl.get(), host);
     char const* const sni = ::SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name);
@@ -332,18 +292,18 @@ ssl_ptr client_handshake::begin(host_name const& host, std::string const& servic
     now_.key = {host.name,
                 service,
                 lower_case(sni != nullptr ? sni : ""),
-                options_.alpn,
+                setup_->options.alpn,
                 route_,
                 policy_of(ssl.get(), read, may_differ),
                 now_.policy->identity,
-                options_.partition};
+                setup_->options.partition};
     now_.verification = verified_under();
 
     bool const repeatable = is_repeatable(ssl.get());
-    now_.keeps = store_ != nullptr && repeatable;
-    now_.reason = !store_      ? full_handshake_reason::disabled
-                  : repeatable ? full_handshake_reason::nothing_stored
-                               : full_handshake_reason::unrepeatable;
+    now_.keeps = setup_->store != nullptr && repeatable;
+    now_.reason = !setup_->store ? full_handshake_reason::disabled
+                  : repeatable   ? full_handshake_reason::nothing_stored
+                                 : full_handshake_reason::unrepeatable;
     ask_for_tickets();
     return ssl;
 }
@@ -359,7 +319,7 @@ std::shared_ptr<std::string const> client_handshake::verified_under() const
 {
     if (now_.policy->judges_peer)
         return nullptr;
-    std::string under{shared_->id.begin(), shared_->id.end()};
+    std::string under{setup_->shared->id.begin(), setup_->shared->id.end()};
     add_number(under, now_.policy->revision);
     under += now_.key.policy;
     under += now_.key.server_name.empty() ? now_.key.host : now_.key.server_name;
@@ -369,7 +329,7 @@ std::shared_ptr<std::string const> client_handshake::verified_under() const
 // Whether a session stands for what a full handshake would do: what is decided unseen has to be the caller's word.
 bool client_handshake::is_repeatable(SSL const* ssl) const noexcept
 {
-    bool const has_word = !options_.policy_tag.empty();
+    bool const has_word = !setup_->options.policy_tag.empty();
     if (now_.policy->chooses_identity && !has_word)
         return false;
     return !must_verify(ssl) || !(now_.policy->wants_evidence || (now_.policy->judges_peer && !has_word));
@@ -378,19 +338,19 @@ bool client_handshake::is_repeatable(SSL const* ssl) const noexcept
 // A session of an identity that a callback has chosen is not one of the identity that its key names.
 bool client_handshake::identity_is_known(SSL const* ssl) const noexcept
 {
-    return !options_.policy_tag.empty() || shows_own_certificate(*now_.policy, ssl);
+    return !setup_->options.policy_tag.empty() || shows_own_certificate(*now_.policy, ssl);
 }
 
 void client_handshake::ask_for_tickets() noexcept
 {
-    auto const wanted = now_.keeps ? std::min(255u, store_->tickets_wanted(now_.key)) : 0u;
+    auto const wanted = now_.keeps ? std::min(255u, setup_->store->tickets_wanted(now_.key)) : 0u;
     // After a resumption one is enough: it takes the place of the one that is used (RFC 9149, 3).
     now_.ticket_request = {static_cast<unsigned char>(wanted), 1};
 }
 
 std::chrono::milliseconds client_handshake::lookup_limit() const noexcept
 {
-    return store_->is_immediate() ? std::chrono::milliseconds{0} : options_.lookup_timeout;
+    return setup_->store->is_immediate() ? std::chrono::milliseconds{0} : setup_->options.lookup_timeout;
 }
 
 namespace {
@@ -452,18 +412,18 @@ asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
         co_return offer(ssl, *std::exchange(now_.exact, std::nullopt));
     if (!now_.keeps || !now_.asks_store)
         co_return;
-    auto found = co_await with_timeout(lookup_limit(), take_from(store_, now_.key));
+    auto found = co_await with_timeout(lookup_limit(), take_from(setup_->store, now_.key));
     if (found.status != timed_status::answered)
         now_.reason = reason_of(found.status);
     else if (!found.value->ticket)
         now_.reason = found.value->reason;
-    else if (!options_.is_revoked || !must_verify(ssl))
+    else if (!setup_->options.is_revoked || !must_verify(ssl))
         offer(ssl, *found.value->ticket);
     else
     {
-        borrowed candidate{*store_, now_.key, std::move(*found.value->ticket)};
-        auto question = ask(options_.is_revoked, candidate.ticket().origin().chain);
-        auto const revoked = co_await with_timeout(options_.lookup_timeout, std::move(question));
+        borrowed candidate{*setup_->store, now_.key, std::move(*found.value->ticket)};
+        auto question = ask(setup_->options.is_revoked, candidate.ticket().origin().chain);
+        auto const revoked = co_await with_timeout(setup_->options.lookup_timeout, std::move(question));
         if (revoked.status != timed_status::answered)
             now_.reason = reason_of(revoked.status);
         else if (*revoked.value)
@@ -479,8 +439,8 @@ asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
 
 asio::awaitable<void> client_handshake::forget_session(full_handshake_reason why)
 {
-    co_await with_timeout(lookup_limit(), remove_from(store_, now_.key));
-    store_->note(now_.key, why);
+    co_await with_timeout(lookup_limit(), remove_from(setup_->store, now_.key));
+    setup_->store->note(now_.key, why);
 }
 
 full_handshake_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
@@ -497,8 +457,8 @@ full_handshake_reason may_offer(session const& candidate, time_point now, std::c
 full_handshake_reason client_handshake::judge(SSL* ssl, session const& candidate) const
 {
     bool const must_be_verified = must_verify(ssl);
-    auto const now = options_.now();
-    auto const reason = may_offer(candidate, now, options_.max_session_age, must_be_verified);
+    auto const now = setup_->options.now();
+    auto const reason = may_offer(candidate, now, setup_->options.max_session_age, must_be_verified);
     if (reason != full_handshake_reason::none || !must_be_verified)
         return reason;
     // What this process has verified under this very policy, for this name, need not be verified again.
@@ -529,7 +489,7 @@ byte_view client_handshake::plan_early(SSL* ssl, early_data const& wanted)
     byte_view const bytes{static_cast<unsigned char const*>(wanted.bytes().data()), wanted.bytes().size()};
     early_situation s{.has_session = now_.offered.has_value(),
                       .stream_is_tls13 = speaks_tls13(ssl),
-                      .offered_alpn = options_.alpn,
+                      .offered_alpn = setup_->options.alpn,
                       .size = bytes.size(),
                       .may_split = wanted.options().split};
     if (now_.offered)
@@ -582,7 +542,7 @@ try
 }
 catch (...)
 {
-    store_->note(now_.key, full_handshake_reason::not_resumable);
+    setup_->store->note(now_.key, full_handshake_reason::not_resumable);
 }
 
 bool client_handshake::keep(SSL_SESSION const* live) noexcept
@@ -592,14 +552,14 @@ try
     if (!ticket)
         return false;
     now_.captured = true;
-    if (options_.observer)
-        options_.observer->on_session(now_.key.host, ticket->protocol());
-    store_->capture(now_.key, std::move(*ticket));
+    if (setup_->options.observer)
+        setup_->options.observer->on_session(now_.key.host, ticket->protocol());
+    setup_->store->capture(now_.key, std::move(*ticket));
     return true;
 }
 catch (...) // a session that there is no memory for costs the next connection a full handshake, and this one nothing
 {
-    store_->note(now_.key, full_handshake_reason::not_resumable);
+    setup_->store->note(now_.key, full_handshake_reason::not_resumable);
     return false;
 }
 
@@ -617,7 +577,7 @@ bool client_handshake::used_external_psk(SSL* ssl) const
 // Record what this handshake has verified. Returns why its sessions are not kept, `none` if they are.
 full_handshake_reason client_handshake::begin_origin(SSL* ssl)
 {
-    now_.origin = session_origin::of_full_handshake(ssl, options_.now());
+    now_.origin = session_origin::of_full_handshake(ssl, setup_->options.now());
     now_.origin.verified_under = now_.verification;
     // Somebody's SSL_CTX_set_cert_verify_callback(3) has decided, without building a chain.
     bool const is_verified_unseen = must_verify(ssl) && now_.origin.chain && ::SSL_get0_verified_chain(ssl) == nullptr;
@@ -642,7 +602,8 @@ void client_handshake::handshake_done(SSL* ssl)
     {
         now_.origin = now_.offered->origin();
         now_.origin.verified_under = now_.verification;
-        now_.info.session_age = std::chrono::floor<std::chrono::seconds>(options_.now() - now_.origin.verified_at);
+        now_.info.session_age =
+            std::chrono::floor<std::chrono::seconds>(setup_->options.now() - now_.origin.verified_at);
         now_.info.resumption = now_.info.protocol == tls_version::tls13 ? resumption_kind::tls13_ticket
                                : now_.offered->has_ticket()             ? resumption_kind::tls12_ticket
                                                                         : resumption_kind::tls12_session_id;
@@ -673,8 +634,8 @@ void client_handshake::handshake_done(SSL* ssl)
         now_.info.early_data = early_data_status::rejected;
         now_.info.early_reason = early_data_reason::declined;
     }
-    if (options_.observer)
-        options_.observer->on_handshake(now_.key.host, now_.info);
+    if (setup_->options.observer)
+        setup_->options.observer->on_handshake(now_.key.host, now_.info);
     for (auto const& live : std::exchange(now_.unverified, {}))
         if (now_.keeps)
             keep(live.get());
@@ -687,7 +648,7 @@ bool client_handshake::handshake_failed(bool has_sent) noexcept
         return false;
     bool const is_reusable = now_.offered->protocol() == tls_version::tls12;
     if (!has_sent && !is_reusable)
-        store_->put_back(now_.key, *std::exchange(now_.offered, std::nullopt));
+        setup_->store->put_back(now_.key, *std::exchange(now_.offered, std::nullopt));
     return has_sent && is_reusable;
 }
 
@@ -696,7 +657,7 @@ void client_handshake::capture_before_shutdown(SSL* ssl)
     if (!now_.keeps || !now_.verified || now_.captured || now_.info.resumed())
         return;
     if (!keep(::SSL_get_session(ssl)))
-        store_->note(now_.key, full_handshake_reason::not_resumable);
+        setup_->store->note(now_.key, full_handshake_reason::not_resumable);
 }
 
 std::string client_handshake::why_not_verified(SSL* ssl, error_code why)
@@ -715,8 +676,8 @@ handshake_info const& client_handshake::failed(std::string why)
 
 void client_handshake::count_failure(std::string const& host, error_code why) const noexcept
 {
-    if (options_.observer)
-        options_.observer->on_failure(host, why);
+    if (setup_->options.observer)
+        setup_->options.observer->on_failure(host, why);
 }
 
 bool client_handshake::peer_said_goodbye(SSL const* ssl) noexcept

@@ -65,12 +65,9 @@ void say_verdict(std::ostream& out, explanation const& e)
 
 } // namespace
 
-asio::awaitable<explanation> explain(std::string host, std::string service, asio::ssl::context& tls,
-                                     session_store& store, client_options options)
+asio::awaitable<explanation> explain(std::string host, std::string service, client of)
 {
-    options.observer.reset(); // this is no handshake
-    auto const connection =
-        std::make_unique<detail::client_handshake>(tls.native_handle(), store.shared_from_this(), std::move(options));
+    auto const connection = std::make_unique<detail::client_handshake>(of);
     auto const ssl = connection->begin(host, service);
     co_await connection->choose_session(ssl.get());
     explanation result;
@@ -80,8 +77,14 @@ asio::awaitable<explanation> explain(std::string host, std::string service, asio
     result.candidate = connection->offered();
     if (result.candidate)
         result.time_left = time_left(*result.candidate, connection->options());
-    (void)connection->handshake_failed(false); // so it goes back
+    (void)connection->handshake_failed(false); // the session goes back
     co_return result;
+}
+
+asio::awaitable<explanation> explain(std::string host, std::string service, asio::ssl::context& tls,
+                                     session_store& store, client_options options)
+{
+    return explain(std::move(host), std::move(service), client{tls, store, std::move(options)});
 }
 
 asio::awaitable<explanation> explain(std::string host, std::string service, asio::ssl::context& tls,

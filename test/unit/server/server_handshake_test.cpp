@@ -54,7 +54,7 @@ public:
         : kind_(k), has_hosts_(has_hosts), server_tls_(configured(test::server_context(), k)),
           client_tls_(configured(test::client_context(), k)), storage_(memory_storage::make()),
           cache_(server_tls_, options()), store_(memory_session_store::make()),
-          client_(client_tls_.native_handle(), store_, {})
+          client_(reprise::client{client_tls_, *store_})
     {
     }
 

@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <reprise/client_handle.hpp>
 #include <reprise/client_options.hpp>
 #include <reprise/detail/net/peer_name.hpp>
 #include <reprise/early_data.hpp>
@@ -34,8 +35,7 @@ struct context_policy;
 class client_handshake
 {
 public:
-    /// Takes a reference to the context and hooks up its new-session callback, once per context.
-    client_handshake(SSL_CTX* context, std::shared_ptr<session_store> store, client_options options);
+    explicit client_handshake(client const& of);
     client_handshake(client_handshake const&) = delete;
     client_handshake& operator=(client_handshake const&) = delete;
 
@@ -70,7 +70,7 @@ public:
     }
     [[nodiscard]] session_scope const& key() const noexcept { return now_.key; }
 
-    [[nodiscard]] client_options const& options() const noexcept { return options_; }
+    [[nodiscard]] client_options const& options() const noexcept;
     [[nodiscard]] handshake_info const& info() const noexcept { return now_.info; }
 
     /** Ask the store, and the caller's revocation check, and offer what they give if every rule allows it; else note why not.
@@ -169,16 +169,12 @@ private:
     /// Hand a copy of a session to the store. False, if it cannot be resumed or there is no memory for it.
     bool keep(SSL_SESSION const* live) noexcept;
 
-    ssl_ctx_ptr context_;
-    std::shared_ptr<session_store> store_;
-    client_options options_;
-    client_context* shared_; // the context's
+    std::shared_ptr<client_setup const> setup_;
     std::string route_;
-    std::optional<std::string> server_name_option_; // as options_ has it, in its usual form
-    ssl_ptr prepared_;                              // of prepare(), until it is used
-    bool has_lost_settings_ = false;                // which were made on that one
-    std::string own_id_;                            // unlike that of any other stream; made when it is needed
-    std::optional<std::minstd_rand> random_;        // for the waits between attempts
+    ssl_ptr prepared_;                       // of prepare(), until it is used
+    bool has_lost_settings_ = false;         // which were made on that one
+    std::string own_id_;                     // unlike that of any other stream; made when it is needed
+    std::optional<std::minstd_rand> random_; // for the waits between attempts
 
     // The state of one connection; `begin` replaces all of it.
     struct connection
