@@ -11,36 +11,38 @@
 
 namespace reprise {
 
-/// A client's wish to send early data, when everything else has been decided.
+/// A client's offer of early data that the library itself would accept.
 struct early_data_offer
 {
     client_hello const& hello;
-    std::string_view alpn;            ///< of the session, and of this connection; empty for none
-    std::chrono::seconds session_age; ///< since the peer was last verified, in a full handshake
+    std::string_view alpn;            ///< the protocol of the session and of this connection; empty for none
+    std::chrono::seconds session_age; ///< time since the peer was last verified, in a full handshake
 };
 
-/** Whether clients may send data in their first flight, before they are proven to be there (RFC 8446, 2.3).
+/** Early data (0-RTT): whether clients may send data in their first flight, before they have proved that they are live
+    (RFC 8446, 2.3).
 
-    It saves a round trip, and somebody who has recorded it can send it again. The replay guard sees to it that a copy is
-    refused; what reaches the application is still not known to be fresh until the handshake is complete. So let early
-    requests do nothing that must not be done twice: `server_stream::is_early` tells them from others.
+    Early data saves a round trip, but an attacker can record it and send it again. The replay guard refuses copies.
+    Data that reaches the application is still not known to be fresh until the handshake is complete. So process only
+    early requests that are safe to replay. `server_stream::is_early` tells early requests from others.
 */
 struct early_data_options
 {
-    /// How much a client may send, in bytes; it is told with the ticket. 0: none, early data is off. A ticket that promises
-    /// more than is allowed now is resumed without early data.
+    /// Most bytes of early data that a client may send. The ticket tells the client. 0 turns early data off. A ticket
+    /// that promises more than this limit is resumed without early data.
     std::uint32_t max_bytes = 0;
 
-    /// Mandatory with max_bytes.
+    /// Detects copies of a first flight. Mandatory if `max_bytes` is not 0.
     replay_guard guard{};
 
-    /// Asked for each offer; false rejects it. Empty: all are welcome. It may be called on any thread that runs a
-    /// server_stream. An exception counts as false.
+    /// Decides about each offer: false rejects the early data. Empty accepts all offers. Called on any thread that runs
+    /// a server_stream. An exception counts as false.
     std::function<bool(early_data_offer const&)> accept{};
 
-    /// The largest max_bytes of any server whose tickets are alive here, if it is more than max_bytes and 16384: so much
-    /// early data that is rejected is read and thrown away. A client that sends more loses its connection, and one that was
-    /// promised it has a right to. Of tickets that open here it is known without this.
+    /// The largest `max_bytes` of all servers whose tickets are still valid here. Needed only if it is more than both
+    /// `max_bytes` and 16384. The server reads and drops this much rejected early data. A client that sends more loses
+    /// its connection, although its ticket may have promised more. The server knows the promise of a ticket that it can
+    /// open.
     std::uint32_t promised_bytes = 0;
 };
 

@@ -19,41 +19,45 @@ class strike_register;
 
 struct replay_guard_options
 {
-    /// Most first flights with early data remembered at once, by this process; when there are more, early data is refused
-    /// until older ones have expired. At least 1. Anybody can send such flights, so this bounds what strangers can fill the
-    /// storage with. Each takes less than 512 bytes.
+    /// Most first flights with early data that this process remembers at once. At least 1. Above the limit, early data
+    /// is refused until older entries have expired. Any client can send such flights, so the limit bounds what
+    /// attackers can add to the storage. An entry takes less than 512 bytes.
     std::size_t max_entries = 65536;
 
-    /// Longest wait for the storage; after it early data is refused. At least 1 ms.
+    /// Longest wait for the storage. After a timeout early data is refused. At least 1 ms.
     std::chrono::milliseconds storage_timeout{50};
 
     [[deprecated("storage_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
 
-    /// How far the clocks of the servers, and that of the storage, may be apart. 0 ms to 1 h. With 0 ms for processes of one
-    /// machine.
+    /// Largest difference between the clocks of the servers and of the storage. 0 ms to 1 h. Use 0 ms if all processes
+    /// run on one machine.
     std::chrono::milliseconds max_clock_skew{10'000};
 
-    /// The caller's word that no other process opens the same tickets. A guard in the memory of one process needs it with
-    /// `ticket_keys` from files, from a callback or from a storage, because other processes may open tickets under those.
+    /// Declares that no other process opens the same tickets. A guard in memory requires this declaration if
+    /// `ticket_keys` come from files, a callback or a storage, because other processes may have the same keys.
     bool one_process = false;
 
-    /// Where "now" comes from.
+    /// Clock that supplies the current time.
     clock now = system_clock();
 };
 
-/** Sees to it that early data reaches the application once (RFC 8446, 8).
+/** Ensures that early data reaches the application at most once (RFC 8446, 8).
 
-    Whoever has recorded the first flight of a client can send it again, to this server and to others that open the same
-    ticket. A guard fails closed: when it is not sure, early data is refused, the handshake goes on, and the client sends its
-    data again, after it.
+    An attacker can record a client's first flight and send it again, to this server or to another server that opens the
+    same ticket. A guard fails closed: when it is not sure, early data is refused and the handshake goes on. The client
+    then sends its data again after the handshake.
 
-    A strike register remembers the first PSK binder of each first flight (RFC 8446, 8.2) with `put_if_absent`, in any
-    `storage`, for as long as OpenSSL accepts the flight's ticket age (12 s) and twice the clock skew. A register that has
-    not been there so long, because it is new or its storage has lost its data, is good only for tickets that were issued
-    since. One whose storage may have lost a single entry begins anew: it compares the `storage_epoch` of each answer with
-    that in which it began. Where the epoch is unknown, early data is refused (`early_data_reason::guard_unsure`).
+    A strike register stores the first PSK binder of each first flight with `put_if_absent` in any `storage` (RFC 8446,
+    8.2). An entry lives as long as OpenSSL accepts the ticket age of the flight (12 s), plus twice the clock skew.
 
-    This is a handle: copies share one guard.
+    A register may be younger than that, because it is new or its storage has lost its data. Then the register accepts
+    early data only with tickets that were issued after the register began.
+
+    A register begins anew if its storage may have lost even one entry. It compares the `storage_epoch` of each answer
+    with the epoch in which it began. If the epoch is unknown, early data is refused
+    (`early_data_reason::guard_unsure`).
+
+    A replay_guard is a handle: copies share one guard.
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -61,44 +65,52 @@ struct replay_guard_options
 class replay_guard
 {
 public:
-    /// None. Early data cannot be configured with it.
+    /// No guard. Early data cannot be configured with it.
     replay_guard() = default;
 
-    /// A strike register in the memory of this process, for tickets that no other process opens; `max_clock_skew` is not
-    /// used. In a process that was forked off afterwards early data is refused, because each process has a copy.
+    /// Create a strike register in the memory of this process, for tickets that no other process opens.
+    /// `max_clock_skew` is not used. A process that was forked afterwards refuses early data, because each process has
+    /// its own copy of the register.
     /// @throws system_error `errc::bad_option`.
     [[nodiscard]] static replay_guard in_memory(replay_guard_options options = {});
 
-    /** A strike register in a storage, for all processes that open the same tickets: `lmdb_storage` on one machine,
-        `redis_storage` for a fleet. Give it a storage of its own, for one that drops entries early is of no use.
+    /** Create a strike register in a storage, for all processes that open the same tickets: `lmdb_storage` on one
+        machine, `redis_storage` for a fleet. Give the register a storage of its own, because a storage that evicts
+        entries makes the register begin anew.
 
-        After a restart, a failover or an eviction early data is refused to tickets that were issued before. Two primaries at
-        once, on both sides of a partition, cannot be told apart.
+        After a restart, a failover or an eviction, early data is refused to tickets that were issued before. The
+        register cannot detect two primaries on both sides of a network partition.
+
         @throws system_error `errc::bad_option`.
     */
     [[nodiscard]] static replay_guard shared(storage_ptr storage, replay_guard_options options = {});
 
-    /// Tickets that are good for one use, wherever the sessions are stored: with `session_cache_options::tickets = false`
-    /// a TLS 1.3 session is taken out of the storage by the first who offers it (RFC 8446, 8.1). A session carries the
-    /// `storage_epoch::incarnation` in which it was stored, because a storage that goes back in time has it once more. Early
-    /// data is refused where that has changed or is unknown.
+    /** Use single-use tickets instead of a strike register (RFC 8446, 8.1). This requires
+        `session_cache_options::tickets = false`: the first client that offers a TLS 1.3 session takes it from the
+        storage.
+
+        A storage that goes back in time has taken sessions again. So a session carries the `storage_epoch::incarnation`
+        in which it was stored. Early data is refused if the incarnation has changed or is unknown.
+    */
     [[nodiscard]] static replay_guard single_use_tickets();
 
-    /** Whether the storage of this guard can be relied upon, for a program that wants to know before its first connection.
+    /** Check that the storage of this guard is reliable, for a program that wants to know before its first connection.
 
-        Throws why early data would be refused: what the storage cannot do, `errc::guard_unsure` if it does not know its
-        epoch, `errc::made_before_fork`. It waits for as long as the storage does, and not for `storage_timeout`. Single-use tickets
-        have no storage here: ask `storage::epoch` of the one for the sessions.
+        Waits as long as the storage does; `storage_timeout` does not apply. A guard of single-use tickets has no
+        storage: call `storage::epoch` of the storage for the sessions.
+
+        @throws The reason for which early data would be refused: an error of the storage; system_error
+            `errc::guard_unsure` if the storage does not know its epoch; `errc::made_before_fork`.
 
         @par Cancellation
-        As the storage's operations.
+        As for the operations of the storage.
     */
     asio::awaitable<void> check() const;
 
     [[nodiscard]] bool is_set() const noexcept { return single_use_ || strikes_; }
     [[nodiscard]] bool is_single_use() const noexcept { return single_use_; }
 
-    /// For session_cache. Null for single-use tickets.
+    /// The strike register, for session_cache. Null for single-use tickets.
     [[nodiscard]] std::shared_ptr<detail::strike_register> const& strikes() const noexcept { return strikes_; }
 
 private:

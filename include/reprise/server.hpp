@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-/// @file Everything for servers, apart from the optional parts: LMDB and Redis, http/, metrics/ and testing/.
+/// @file All headers for servers, except the optional parts: LMDB and Redis, http/, metrics/ and testing/.
 #pragma once
 
 #include <reprise/client_hello.hpp>

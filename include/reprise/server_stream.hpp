@@ -38,22 +38,22 @@ enum class role_type;
 
 namespace reprise {
 
-/** A TLS server stream that resumes: its handshake asks the session_cache's storage.
+/** A TLS server stream that resumes: its handshake looks up sessions in the storage of its session_cache.
 
-    It satisfies Asio's AsyncReadStream and AsyncWriteStream, so that asio::async_read, Beast's HTTP and WebSocket work on
-    it.
+    The stream satisfies Asio's AsyncReadStream and AsyncWriteStream. So asio::async_read and Beast's HTTP and WebSocket
+    work on it.
 
     @tparam NextLayer A connected TCP socket, or layers on top of one, such as beast::tcp_stream.
 
-    Every operation takes any completion token and awaits where none is given; it supports `terminal` cancellation, after
-    which the stream is of no use, unless it says otherwise. One that is awaited with `use_awaitable` is a part of the
-    coroutine, and obeys the types of cancellation that this has enabled.
+    Every operation takes any completion token; without one, the caller awaits the operation. Unless an operation says
+    otherwise, it supports `terminal` cancellation, which leaves the stream unusable. An operation that is awaited with
+    `use_awaitable` is part of the awaiting coroutine and obeys the cancellation types that this coroutine has enabled.
 
     @par Object Lifetimes
-    The stream keeps the cache and the SSL_CTX. It must outlive its operations.
+    The stream keeps the cache and the SSL_CTX. The stream must outlive its operations.
 
     @par Thread Safety
-    Distinct objects: safe. Shared objects: unsafe; with several threads running the io_context use a strand as executor.
+    Distinct objects: safe. Shared objects: unsafe. If several threads run the io_context, use a strand as executor.
 */
 template <class NextLayer = default_socket>
 class server_stream
@@ -62,7 +62,7 @@ public:
     using next_layer_type = NextLayer;
     using executor_type = typename NextLayer::executor_type;
 
-    /// The completion token of an operation that is given none: that of the executor, else `use_awaitable`.
+    /// The default completion token of operations: that of the executor, or else `use_awaitable`.
     using default_token = detail::default_token_t<executor_type>;
 
     /// The stream's type for another executor type, as Asio's I/O objects have it.
@@ -75,22 +75,22 @@ public:
     using lowest_layer_type = std::remove_reference_t<decltype(detail::lowest_socket(std::declval<NextLayer&>()))>;
     using native_handle_type = SSL*;
 
-    /// A stream on an accepted connection. With `server_options::select_host` the cache is only the start: it supplies
-    /// OpenSSL's callbacks and its built-in ticket key.
+    /// Construct a stream on an accepted connection. With `server_options::select_host` the cache only begins the
+    /// handshake: it supplies OpenSSL's callbacks and OpenSSL's built-in ticket key.
     server_stream(NextLayer next, session_cache const& cache, server_options options)
         : impl_(std::make_shared<impl>(std::move(next), cache, std::move(options)))
     {
     }
 
-    /// With default options. Not a default argument: GCC 12 copies an aggregate temporary bit by bit where the same
-    /// expression awaits.
+    /// Construct a stream with default options. This is an overload because GCC 12 copies an aggregate temporary in a
+    /// default argument bit by bit if the same expression awaits.
     server_stream(NextLayer next, session_cache const& cache) : server_stream(std::move(next), cache, server_options{})
     {
     }
 
     server_stream(server_stream&&) noexcept = default;
 
-    /// The connection of this stream is closed, as if the stream were destroyed.
+    /// Closes this stream's own connection, as the destructor does, and takes over the connection of `other`.
     server_stream& operator=(server_stream&& other) noexcept
     {
         server_stream taken{std::move(other)};
@@ -98,7 +98,7 @@ public:
         return *this;
     }
 
-    /// Closes the socket, without close_notify. Pending operations end with `asio::error::operation_aborted`.
+    /// Closes the socket without close_notify. Pending operations complete with `asio::error::operation_aborted`.
     ~server_stream()
     {
         if (impl_)
@@ -116,36 +116,42 @@ public:
     /// How the handshake went: resumed or not, and why not.
     [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->accept.info(); }
 
-    /// What the client asked for. After the handshake, what it offered to resume by (PSK identities, the binder, the
-    /// ticket's name) is forgotten: that may be 128 KB.
+    /// The ClientHello. After the handshake the offers to resume (PSK identities, the binder, the name of the ticket)
+    /// are dropped, because they can take 128 KB.
     [[nodiscard]] client_hello const& hello() const noexcept { return impl_->accept.hello(); }
 
-    /** True from the end of `async_handshake`, if the client's early data was accepted, until the handshake is complete.
+    /** Whether early data was accepted and the handshake is not complete. True from the end of `async_handshake` until
+        the handshake is complete.
 
-        What is read meanwhile may be a copy that somebody sends: do nothing that must not be done twice, or wait with
-        `async_finish_handshake` (RFC 8446, 8; RFC 8470, 3). What is written meanwhile reaches the client a round trip sooner.
+        Data that is read meanwhile may be a replay. Process only what is safe to replay, or wait with
+        `async_finish_handshake` (RFC 8446, 8; RFC 8470, 3). Data that is written meanwhile reaches the client a round
+        trip sooner.
     */
     [[nodiscard]] bool is_early() const noexcept { return impl_->tls.engine.is_early(); }
 
-    /** Accept the TLS connection: read the ClientHello, choose the host, look its session up, shake hands.
+    /** Accept the TLS connection: read the ClientHello, choose the host, look up the session, run the handshake.
 
-        A storage that is slow or broken costs only time: after `session_cache_options::lookup_timeout` the handshake runs
-        in full. With early data (`session_cache_options::early_data`) it ends as soon as that can be read, which
-        `handshake_info::early_data` and `is_early` tell; reading completes the handshake. A client that has finished its handshake and goes away before it reads its tickets is not a failure: what
-        it wrote can be read.
+        A slow or failing storage costs only time: after `session_cache_options::lookup_timeout` the handshake runs in
+        full.
+
+        With early data (`session_cache_options::early_data`) the operation completes as soon as early data can be read.
+        `handshake_info::early_data` and `is_early` say so. Reading then completes the handshake.
+
+        If the client closes after its Finished but before it reads its tickets, the handshake still succeeds and the
+        client's data can be read.
 
         @par Completion Signature
         @code void(error_code, handshake_info) @endcode
 
         @par Errors
-        @li `asio::error::timed_out` after `server_options::handshake_timeout`; the socket is closed. A storage that is being
-            asked then may add its `lookup_timeout`.
-        @li `errc::unknown_host`, if the selector knows no such host.
+        @li `asio::error::timed_out` after `server_options::handshake_timeout`; the socket is closed. A pending lookup
+            may add its `lookup_timeout`.
+        @li `errc::unknown_host`, if the selector does not know the host.
         @li `asio::ssl::error::stream_truncated`, if the client closed during the handshake.
-        @li `errc::operation_in_progress`, `errc::already_connected`, `errc::stream_closed`, if a handshake is pending, is
-            complete, or has failed.
-        @li Socket and OpenSSL errors, unchanged; `http request` for plain HTTP on the TLS port. The alert was sent. If the
-            client's certificate was not verified, `handshake_info::failure` says why.
+        @li `errc::operation_in_progress`, `errc::already_connected` or `errc::stream_closed`, if a handshake is
+            pending, is complete, or has failed.
+        @li Socket and OpenSSL errors, unchanged; `http request` for plain HTTP on the TLS port. The alert was sent. If
+            the client's certificate was not verified, `handshake_info::failure` says why.
     */
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_handshake(Token&& token = {})
@@ -155,12 +161,12 @@ public:
             std::forward<Token>(token));
     }
 
-    /** Accept a TLS connection of which the first bytes have been read already, for example by `beast::async_detect_ssl`.
+    /** Accept a TLS connection whose first bytes were already read, for example by `beast::async_detect_ssl`.
 
-        @param first What the caller has read from the next layer; all of it is taken, and copied before the function
-            returns. The ClientHello may continue in the socket.
+        Apart from these bytes the operation is `async_handshake`.
 
-        Everything else is as for async_handshake without the bytes.
+        @param first The bytes that the caller has read from the next layer. All of them are taken, and copied before
+            the function returns. The rest of the ClientHello may still be in the socket.
     */
     template <class ConstBufferSequence,
               asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
@@ -174,10 +180,10 @@ public:
             { return self->handshake(self, at, std::move(bytes)); }, std::forward<Token>(token));
     }
 
-    /** Complete a handshake that `is_early`; at once, if it is not.
+    /** Complete the handshake while `is_early`. Completes at once if the handshake is not early.
 
-        Early data that was not read yet is kept for later reads; it is then known that the client is there, and that it has
-        sent them just now.
+        Early data that was not read yet is kept for later reads. After success the client is known to be live, and
+        early data is known to be no replay.
 
         @par Completion Signature
         @code void(error_code) @endcode
@@ -193,14 +199,15 @@ public:
             get_executor(), [self = impl_] { return self->finish_handshake(self); }, std::forward<Token>(token));
     }
 
-    /** Send close_notify, wait for the peer's, close the socket; bounded by `server_options::shutdown_timeout`.
+    /** Send close_notify, wait for the client's close_notify, and close the socket. `server_options::shutdown_timeout`
+        bounds the operation.
 
-        A client may still be sending, for example a request that was refused because of its head. Then the send direction of
-        the socket is shut down, and input is dropped until the client stops, the timeout is over, or
-        `server_options::linger_bytes` have arrived. Otherwise TCP would reset the connection, and the client could lose the
-        response (RFC 9112, 9.6).
+        The client may still be sending, for example a request that was refused because of its head. Then the send
+        direction of the socket is shut down, and input is dropped until the client stops, the timeout expires, or
+        `server_options::linger_bytes` have arrived. Otherwise TCP would reset the connection, and the client could lose
+        the response (RFC 9112, 9.6).
 
-        How the peer takes it is its business, so everything but cancellation is success.
+        Succeeds whatever the client does. Only cancellation is an error.
 
         @par Completion Signature
         @code void(error_code) @endcode
@@ -212,12 +219,19 @@ public:
             get_executor(), [self = impl_] { return self->shutdown(self); }, std::forward<Token>(token));
     }
 
-    /// Close the socket at once, without close_notify. Pending operations end with `asio::error::operation_aborted`.
+    /// Close the socket at once, without close_notify. Pending operations complete with
+    /// `asio::error::operation_aborted`.
     void close() noexcept { impl_->close(); }
 
-    /// As AsyncReadStream. `errc::never_connected` before the handshake, `errc::operation_in_progress` during it,
-    /// `errc::stream_closed` after a shutdown or close, or a handshake that failed. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not
-    /// deliver, the next one does.
+    /** Read some data, as AsyncReadStream requires.
+
+        @par Per-Operation Cancellation
+        `terminal`, `partial` and `total`. The next read delivers what a cancelled read did not deliver.
+
+        @par Errors
+        @li `errc::never_connected` before the handshake, `errc::operation_in_progress` during the handshake.
+        @li `errc::stream_closed` after a shutdown, a close, or a failed handshake.
+    */
     template <class MutableBufferSequence,
               asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
@@ -233,7 +247,8 @@ public:
         return start(begin, buffers, std::forward<Token>(token));
     }
 
-    /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
+    /// Write some data, as AsyncWriteStream requires. Small buffers of one sequence are sent in one TLS record. The
+    /// errors before, during and after a connection are those of `async_read_some`.
     template <class ConstBufferSequence,
               asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})
@@ -450,14 +465,14 @@ private:
     std::shared_ptr<impl> impl_; // also for moving: operations and OpenSSL hold its address
 };
 
-/// Closes the transport when a WebSocket on top has said goodbye.
+/// Shut down the TLS connection after a WebSocket on top was closed. Beast calls this function.
 template <class NextLayer, class Handler>
 void async_teardown(boost::beast::role_type, server_stream<NextLayer>& stream, Handler&& handler)
 {
     stream.async_shutdown(std::forward<Handler>(handler));
 }
 
-/// The same where nobody waits: the socket is closed at once.
+/// Close the socket at once: the synchronous counterpart of async_teardown. Beast calls this function.
 template <class NextLayer>
 void teardown(boost::beast::role_type, server_stream<NextLayer>& stream, error_code& ec)
 {
