@@ -10,10 +10,11 @@
 
 namespace reprise {
 
-/** A storage that keeps everything in this process's memory, and so has nothing to await.
+/** A storage in the memory of this process, which answers without waiting.
 
-    A session_cache asks it inside the handshake: without a coroutine, a deadline or a queue of writes. The operations mean
-    what their namesakes in `storage` do, and those call them. They may throw: that costs a full handshake, no more.
+    A session_cache calls it inside the handshake: without a coroutine, a timeout or a queue of writes. The `_now`
+    functions do what their namesakes in `storage` do; the operations of `storage` call them. They may throw: an
+    exception costs only the resumption.
 
     @par Thread Safety
     Distinct and shared objects: safe. No operation may block: a lock is held for microseconds.
@@ -21,14 +22,14 @@ namespace reprise {
 class immediate_storage : public storage
 {
 public:
-    /// Looks at a value where it is, and keeps nothing of it. It is called at most once, within `read_now`, perhaps under a
-    /// lock: it has to be done in a microsecond or so and to leave this storage alone.
+    /// Reads a value in place, and keeps no reference to it. Called at most once, within `read_now`, perhaps under a
+    /// lock. So the reader must return within about a microsecond and must not call this storage.
     using reader = std::function<void(byte_view value)>;
 
-    /// As `get`, without a copy: show the value to `read`. True if there was one.
+    /// Show the value under `name` to `read`, without a copy. @return Whether there was a value.
     virtual bool read_now(std::string_view name, reader const& read) = 0;
 
-    /// A copy of the value, or nothing.
+    /// A copy of the value under `name`, or nothing.
     std::optional<secret_bytes> get_now(std::string_view name);
 
     virtual void put_now(std::string_view name, byte_view value, time_point expiry) = 0;
@@ -36,8 +37,9 @@ public:
     virtual bool put_if_absent_now(std::string_view name, byte_view value, time_point expiry) = 0;
     virtual bool erase_now(std::string_view name) = 0;
 
-    /// The epoch of now. By default the memory of this process is one incarnation, and `stats` counts evictions. In a child
-    /// that was forked off after this object was made the epoch is unknown, because the child has a copy of its own.
+    /// The current epoch. By default the memory of this process is one incarnation, and `stats` counts the evictions.
+    /// In a process that was forked after this object was made, the epoch is unknown, because the child has its own
+    /// copy of the memory.
     [[nodiscard]] virtual storage_epoch epoch_now() const;
 
     [[nodiscard]] bool is_process_local() const noexcept override { return true; }

@@ -7,36 +7,37 @@
 
 namespace reprise {
 
-/** What went wrong in an lmdb_storage, where the storage itself is the one to say it.
+/** Errors of an lmdb_storage that come from the storage itself.
 
-    LMDB's own errors are in the same category, under LMDB's numbers, which are negative: `e.code().value() == MDB_MAP_FULL`.
-    Errors of the operating system (no permission, disk full) keep the system's category, so that
+    LMDB's own errors have the same category and LMDB's numbers, which are negative: `e.code().value() == MDB_MAP_FULL`.
+    Errors of the operating system (no permission, disk full) keep the system's category. So
     `e.code() == boost::system::errc::no_space_on_device` works. Numbers are stable: new ones are appended.
 */
 enum class lmdb_errc
 {
-    /// More is waiting than `lmdb_storage_options::max_queued_bytes`. Nothing was done; the caller may drop it or try later.
+    /// Pending operations take more than `lmdb_storage_options::max_queued_bytes`. Nothing was changed. Drop the
+    /// operation or retry later.
     queue_full = 1,
 
-    /// The storage object has gone, or is going.
+    /// The storage object is destroyed or is being destroyed.
     closed = 2,
 
-    /// This process has the same directory open already, which LMDB forbids. Share the one storage.
+    /// This process already has the directory open; LMDB forbids to open it twice. Share one storage object.
     already_open = 3,
 
-    /// Others than the owner may read or replace the files, or they belong to somebody else.
+    /// The files belong to another user, or other users may read or replace them.
     not_private = 4,
 
-    /// The file is LMDB's, but something else than a reprise storage is in it.
+    /// The file is an LMDB file, but not a reprise storage.
     foreign_file = 5,
 
-    /// The file was written by a release of reprise with another format.
+    /// The file was written by a release of reprise with an unknown format.
     unknown_format = 6,
 
-    /// `lmdb_storage_options::path` leads to something that is not a directory.
+    /// `lmdb_storage_options::path` is not a directory.
     not_a_directory = 7,
 
-    /// `lmdb_storage_options::now` has thrown an exception.
+    /// `lmdb_storage_options::now` threw an exception.
     clock_failed = 8,
 };
 

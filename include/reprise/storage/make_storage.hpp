@@ -7,18 +7,20 @@
 
 namespace reprise {
 
-/** The storage that one line names, with its default options: for configuration files and command lines.
+/** Make the storage that a line of text names, with default options: for configuration files and command lines.
 
     | line | storage |
     |---|---|
     | `memory` | memory_storage: this process |
-    | `lmdb:PATH` | lmdb_storage in the directory PATH: survives a restart, and the processes of one machine share it |
-    | `redis:URL` | redis_storage at URL, as `parse_redis_url` takes it: a fleet. `redis:` may be left out before `redis://`, `rediss://` and `unix://` |
+    | `lmdb:PATH` | lmdb_storage in the directory PATH: survives a restart; shared by the processes of one machine |
+    | `redis:URL` | redis_storage at URL, as `parse_redis_url` takes it: a fleet |
 
-    It is in the target `reprise::storages`, which links what this build of reprise has.
+    `redis:` may be omitted before `redis://`, `rediss://` and `unix://`.
 
-    @throws system_error `errc::bad_option`, if the line names no storage, or one that this build lacks; what the storage's
-        own `make` throws.
+    The function is in the target `reprise::storages`, which links the storages of this build of reprise.
+
+    @throws system_error `errc::bad_option`, if the line names no storage, or one that this build lacks; the exceptions
+        of the storage's own `make`.
 */
 [[nodiscard]] storage_ptr make_storage(std::string_view line);
 

@@ -13,25 +13,30 @@ namespace reprise {
 
 struct memory_storage_options
 {
-    /// Memory for all entries and the tables that find them, in bytes; at least 4096 for each shard, which itself takes
-    /// about 10 KB more. A TLS session without a client certificate takes about 300 bytes, so the default holds some
-    /// 220 000.
+    /// Memory for all entries and their index tables, in bytes. At least 4096 for each shard; a shard itself takes
+    /// about 10 KB more. A TLS session without a client certificate takes about 300 bytes, so the default holds about
+    /// 220 000 sessions.
     std::size_t max_bytes = 64u << 20;
 
-    /// Independent parts, each with a lock of its own; 1 to 256, a power of two. A few per thread keep threads apart.
+    /// Independent parts, each with its own lock. 1 to 256, a power of two. A few shards per thread avoid lock
+    /// contention.
     std::size_t shards = 16;
 
-    /// Where "now" comes from.
+    /// Clock that supplies the current time.
     clock now = system_clock();
 };
 
-/** A storage in this process's memory: bounded in bytes, least recently used (to the second) out first.
+/** A storage in the memory of this process, bounded in bytes. Evicts the least recently used entry first, to the
+    second.
 
-    Every operation completes without suspending, except for a `flush` that finds much: between parts of 256 entries it lets
-    others run. What has expired is never served; its memory comes back at O(1) per entry, and nobody has to call `flush`:
-    each write drops a few entries, at most a sixteenth of their lifetime late, so that there is never one long sweep.
-    (`flush` is exact to the second.) Nor is there a table that is ever rebuilt. What is larger than a shard, or has a name
-    of more than 65535 bytes, is not kept, and counts as evicted.
+    Every operation completes without suspending, except a `flush` that finds many expired entries: it yields after
+    every 256 entries.
+
+    Expired entries are never served. Each write drops a few expired entries, at most a sixteenth of their lifetime
+    late, at O(1) per entry. So there is never one long sweep, and `flush` is optional; `flush` is exact to the second.
+    No table is ever rebuilt.
+
+    An entry that is larger than a shard, or has a name of more than 65535 bytes, is not stored and counts as evicted.
 */
 class memory_storage final : public immediate_storage, public std::enable_shared_from_this<memory_storage>
 {
@@ -57,7 +62,7 @@ private:
     [[nodiscard]] static asio::awaitable<std::size_t> flush_in_slices(std::shared_ptr<memory_storage> self);
 
     memory_storage_options const options_;
-    std::array<std::uint64_t, 6> const key_; // of the hash: nobody who chooses names can make them meet in one place
+    std::array<std::uint64_t, 6> const key_; // of the hash: stops attackers from choosing colliding names
     std::vector<std::unique_ptr<shard>> shards_;
 };
 

@@ -5,34 +5,34 @@
 
 namespace reprise {
 
-/** Why a redis_storage could not answer. Socket, resolver and TLS errors keep their own categories.
+/** Errors of a redis_storage. Socket, resolver and TLS errors keep their own categories.
 
-    Each message says what to do about it. Numbers are stable: new ones are appended.
+    Each message says what to do. Numbers are stable: new ones are appended.
 */
 enum class redis_errc
 {
-    /// No answer within `request_timeout`. A change that was asked for may still be made.
+    /// No answer within `request_timeout`. The server may still make a requested change.
     timed_out = 1,
 
-    /// The circuit breaker is open, for the server did not answer lately: nothing was sent.
+    /// The circuit breaker is open, because the server did not answer recently. Nothing was sent.
     circuit_open = 2,
 
-    /// `max_pending` requests are waiting already: nothing was sent.
+    /// `max_pending` requests are already pending. Nothing was sent.
     queue_full = 3,
 
-    /// The connection ended before the answer came. A change that was asked for may have been made.
+    /// The connection ended before the answer. The server may have made a requested change.
     connection_lost = 4,
 
-    /// The peer's answer is not RESP, not what the command returns, or larger than `max_value_bytes` allows.
+    /// The answer is not RESP, does not fit the command, or is larger than `max_value_bytes` allows.
     bad_answer = 5,
 
-    /// The value is larger than `max_value_bytes`: nothing was sent.
+    /// The value is larger than `max_value_bytes`. Nothing was sent.
     value_too_large = 6,
 
-    /// NOAUTH: the server wants a password.
+    /// NOAUTH: the server requires a password.
     password_missing = 7,
 
-    /// WRONGPASS, or another refusal of AUTH: user or password is wrong.
+    /// WRONGPASS, or another refusal of AUTH: user or password are wrong.
     password_refused = 8,
 
     /// NOPERM: the server's ACL does not allow this user the command or the key.
@@ -53,16 +53,16 @@ enum class redis_errc
     /// SELECT was refused: the server has no such database.
     database_refused = 14,
 
-    /// WRONGTYPE: the key holds something that is not a string, so somebody else wrote it.
+    /// WRONGTYPE: the value of the key is not a string, so another program wrote it.
     foreign_key = 15,
 
     /// The server does not know the command.
     unknown_command = 16,
 
-    /// MISCONF: the server refuses writes, for it could not save its data.
+    /// MISCONF: the server refuses writes, because it could not save its data.
     server_not_saving = 17,
 
-    /// Any other error that the server answered.
+    /// Any other error reply of the server.
     server_error = 18,
 
     /// The server speaks TLS, and `redis_storage_options::tls` is not set.

@@ -9,38 +9,49 @@
 
 namespace reprise {
 
-/// A key is 32 bytes from a random generator: RAND_bytes(3), or `head -c 32 /dev/urandom`. One with fewer than 16 different
-/// bytes is refused: zeros, repeated bytes, hexadecimal text.
+/// Options of a sealed_storage. A key is 32 bytes from a random generator: RAND_bytes(3), or `head -c 32 /dev/urandom`.
+/// A key with fewer than 16 different bytes is refused. That finds zeros, repeated bytes and hexadecimal text.
 struct sealed_storage_options
 {
-    /// Where the sealed records go. Mandatory.
+    /// Storage for the sealed records. Mandatory.
     storage_ptr inner{};
 
-    /// 1 to 16 different keys. The first one seals, all of them open. To change keys in a fleet: first add the new one at
-    /// the end everywhere, then put it first everywhere, then, when the longest expiry has passed, leave the old one out.
-    /// A server that lacks a key only misses: those records are `rejected` there.
+    /** 1 to 16 different keys. The first key seals, all keys open. To rotate keys in a fleet:
+
+        @li append the new key on all servers;
+        @li move the new key to the front on all servers;
+        @li remove the old key when the longest expiry has passed.
+
+        A server that lacks a key only misses: it counts the records as `rejected`.
+    */
     std::vector<secret_bytes> keys{};
 
-    /// Hides the names. Equal on all servers, and not changed with `keys`: a name has one place in the inner storage
-    /// whatever the keys are, so that `take` and `put_if_absent` are as single as they are there, during a change too.
-    /// Whoever has it learns which records belong to sessions that they have seen, and opens none. Changing it forgets
-    /// all records.
+    /** Key that hides the names. Equal on all servers, and not rotated with `keys`. So a name has one place in the
+        inner storage whatever the keys are, and `take` and `put_if_absent` stay atomic while keys are rotated.
+
+        An attacker with this key learns which records belong to sessions that the attacker has seen, but opens none. A
+        change of this key loses all records.
+    */
     secret_bytes name_key{};
 
-    /// Where "now" comes from.
+    /// Clock that supplies the current time.
     clock now = system_clock();
 };
 
-/** Seals what another storage keeps: for a disk, a network or a Redis that others can read or write.
+/** Encrypts the records of another storage: for a disk, a network or a Redis that others can read or write.
 
-    Names are keyed hashes (HMAC-SHA-256) and values are encrypted and authenticated (AES-256-GCM, a key of its own for each
-    record), bound to their name and expiry: a record that was changed, moved to another name or kept past its expiry is a
-    miss and counted in `storage_stats::rejected`. `get` leaves such a record where it is, for it may be another server's
-    with a newer key; it goes when it is replaced, taken or expires, and until then `put_if_absent` finds its place taken.
+    Names are keyed hashes (HMAC-SHA-256). Values are encrypted and authenticated (AES-256-GCM, a new key for each
+    record), and bound to their name and expiry. A record that was changed, moved to another name or kept past its
+    expiry is a miss and counts in `storage_stats::rejected`.
 
-    What it cannot keep from whoever controls the inner storage: to forget, to be slow, to see how many records there are,
-    when each is used, how long it is and when it expires; and to break single use, by serving again, within its expiry,
-    a record that was replaced or taken, or by saying that something was absent.
+    `get` leaves a rejected record in place, because it may come from another server with a newer key. The record stays
+    until it is replaced, taken or expires. Until then `put_if_absent` finds its place taken.
+
+    An attacker who controls the inner storage can still:
+
+    @li drop records or answer slowly;
+    @li see how many records there are, when each is used, how long it is and when it expires;
+    @li break single use: serve a replaced or taken record again before its expiry, or claim that an entry was absent.
 
     A record is 49 bytes longer than its value. A lookup costs about 4 us, a write about 6 us.
 */
@@ -68,15 +79,15 @@ public:
 
     [[nodiscard]] bool is_process_local() const noexcept override;
 
-    /// Of the inner storage.
+    /// Checks the inner storage.
     asio::awaitable<void> check() override;
 
     asio::awaitable<std::size_t> flush() override;
 
-    /// The inner storage's, and what was rejected here.
+    /// Counters of the inner storage, plus the records that were rejected here.
     [[nodiscard]] storage_stats stats() const override;
 
-    /// What was rejected here alone.
+    /// Number of records that were rejected here, without those of the inner storage.
     [[nodiscard]] std::uint64_t rejected() const noexcept;
 
 private:

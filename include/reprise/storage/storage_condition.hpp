@@ -8,10 +8,10 @@
 
 namespace reprise {
 
-/// What the error of a storage says about the change that was asked for: `e.code() == storage_condition::unchanged`.
+/// Condition of a storage's errors: the state of the requested change. `e.code() == storage_condition::unchanged`.
 enum class storage_condition
 {
-    /// It was not made and will not be, where another process could see it. Other errors leave that open.
+    /// The change was not made and will never be visible to another process. Other errors leave this open.
     unchanged = 1,
 };
 

@@ -10,36 +10,38 @@ namespace reprise {
 
 struct tiered_storage_options
 {
-    /// What this process asks first: a memory_storage, as a rule. Mandatory.
+    /// The near storage, which this process reads first: usually a memory_storage. Mandatory.
     std::shared_ptr<immediate_storage> near{};
 
-    /// What all processes share, and what decides. Mandatory. All who share it use a tiered_storage: values carry their
-    /// expiry in it.
+    /// The far storage, which all processes share and which decides. Mandatory. All processes that share it must use a
+    /// tiered_storage, because far values contain their expiry.
     storage_ptr far{};
 
-    /// How long a copy near by may serve `get` before the far storage is asked again, and so how long `get` may serve here
-    /// what was taken, erased or replaced by another process. 1 s to 7 days. Longer saves round trips; it also is how long
-    /// this process resumes from memory while the far storage is down.
+    /// How long `get` may use a near copy before it reads the far storage again. 1 s to 7 days. So this is also how
+    /// long `get` may return a value here that another process has taken, erased or replaced. A longer time saves round
+    /// trips, and lets this process resume from memory longer while the far storage is down.
     std::chrono::seconds near_ttl{60};
 
-    /// Where "now" comes from.
+    /// Clock that supplies the current time.
     clock now = system_clock();
 };
 
 /** A storage of this process in front of one that a fleet shares: the second lookup of a name costs no round trip.
 
-    @li `get` asks near, then far, and keeps what it finds far away near by as well.
-    @li `put` writes near at once, then far. If far fails, so does `put`, but near has the value: a client that comes back
+    @li `get` reads near, then far, and copies what it finds far to near.
+    @li `put` writes near at once, then far. If far fails, `put` fails, but near has the value: a client that comes back
         to this process finds it.
-    @li `take`, `put_if_absent` and `erase` are decided by far, always, and nothing near is left: single use holds between
-        the tiers and between processes. If far fails, they fail.
+    @li `take`, `put_if_absent` and `erase` are always decided by far and leave no copy in near. So single use holds
+        between the tiers and between processes. If far fails, they fail.
 
-    Once one of these three, or `put`, has succeeded here, a `get` that begins here later serves no older value from near,
-    however the steps of all of them run into one another. Between processes the bound is `near_ttl`. A far record that was not written by a tiered_storage is a miss
-    and counted in `storage_stats::rejected`. Far values are 9 bytes longer, and so are near ones.
+    After one of `put`, `take`, `put_if_absent` and `erase` has succeeded here, a `get` that begins later here returns
+    no older value from near, however the operations interleave. Between processes the bound is `near_ttl`.
 
-    A name that is only ever taken, as those of TLS 1.3 tickets are, is asked for far away each time; `put` keeps a copy
-    near by all the same, for up to `near_ttl`.
+    A far record that was not written by a tiered_storage is a miss and counts in `storage_stats::rejected`. Near and
+    far values are 9 bytes longer than the value itself.
+
+    A name that is only taken, as for TLS 1.3 tickets, is read from far each time. `put` nevertheless keeps a near copy,
+    for up to `near_ttl`.
 */
 class tiered_storage final : public storage
 {
@@ -65,13 +67,13 @@ public:
 
     [[nodiscard]] bool is_process_local() const noexcept override;
 
-    /// Of the far storage.
+    /// Checks the far storage.
     asio::awaitable<void> check() override;
 
-    /// Both; the number counts copies near by as well.
+    /// Flushes both storages. @return The number of dropped entries, including near copies.
     asio::awaitable<std::size_t> flush() override;
 
-    /// Sums of both: what is in both counts twice.
+    /// Sums of both storages: an entry in both counts twice.
     [[nodiscard]] storage_stats stats() const override;
 
 private:
