@@ -7,7 +7,8 @@
 
 namespace reprise {
 
-/// Whether a request may be sent again when nobody knows whether it was processed (RFC 9110, 9.2.2).
+/// Whether the method is idempotent: a request may be sent again if it may already have been processed (RFC 9110,
+/// 9.2.2).
 [[nodiscard]] constexpr bool is_idempotent_method(boost::beast::http::verb method) noexcept
 {
     using enum boost::beast::http::verb;

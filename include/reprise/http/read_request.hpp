@@ -26,14 +26,14 @@
 
 namespace reprise {
 
-/// What a server does with requests that come as early data.
+/// How a server handles requests that arrive as early data.
 struct early_request_policy
 {
-    /// Which methods may be processed before it is known that the client is there. Never empty.
+    /// Which methods may be processed before the client has proved that it is live. Must not be empty.
     std::function<bool(boost::beast::http::verb)> allows = is_safe_method;
 
-    /// Requests of other methods wait for the end of the handshake, one round trip. False: the server answers 425, and the
-    /// client sends the request again.
+    /// True: requests of other methods wait for the end of the handshake, one round trip. False: the server answers
+    /// 425, and the client sends the request again.
     bool waits = true;
 };
 
@@ -120,7 +120,7 @@ asio::awaitable<outcome<request_arrival>> read_request(server_stream<NextLayer>&
         request.set(early_data_field, "1");
         co_return outcome<request_arrival>{{}, request_arrival::early};
     }
-    if (is_marked || !policy.waits) // the handshake of a proxy in front of this server is not ours to wait for
+    if (is_marked || !policy.waits) // a marked request came through a proxy, whose handshake this server cannot await
         co_return outcome<request_arrival>{{}, request_arrival::too_early};
     auto const [finish_error] = co_await stream.async_finish_handshake(asio::as_tuple(asio::use_awaitable));
     co_return outcome<request_arrival>{finish_error, request_arrival::on_time};
@@ -145,14 +145,14 @@ read_request(server_stream<NextLayer>& stream, DynamicBuffer& buffer,
 
     Reads as `boost::beast::http::async_read` does, and adds:
 
-    @li A request that is complete before the end of the handshake is processed early if the policy allows its method. The
-        request then has the field `Early-Data: 1`, so a proxy can forward the request unchanged.
+    @li A request that is complete before the end of the handshake is processed early if the policy allows its method.
+        The request then has the field `Early-Data: 1`, so a proxy can forward the request unchanged.
     @li A request with a field Early-Data, repeated or of any value, counts as early (RFC 8470, 5.1).
     @li One empty line before the request is dropped (RFC 9112, 2.2).
     @li A client that sends `Expect: 100-continue` gets 100 Continue, unless the head is refused (RFC 9110, 10.1.1).
 
-    @param request Read with the limits of Beast's parser: 8 KiB for the head, 1 MiB for the body. For other limits pass a
-        parser.
+    @param request Read with the limits of Beast's parser: 8 KiB for the head, 1 MiB for the body. For other limits pass
+        a parser.
 
     @par Completion Signature
     @code void(error_code, request_arrival) @endcode
@@ -163,8 +163,8 @@ read_request(server_stream<NextLayer>& stream, DynamicBuffer& buffer,
     @par Errors
     @li Errors of reading and of `async_finish_handshake`.
     @li `http::error::body_limit` or `http::error::header_limit` beyond the limits of the parser or `chunk_line_limit`.
-    @li `http::error::bad_transfer_encoding` for a request whose last transfer coding is not chunked, or a request of HTTP/1.0
-        with a transfer coding (RFC 9112, 6.1 and 6.3). Answer with 400 and close.
+    @li `http::error::bad_transfer_encoding` for a request whose last transfer coding is not chunked, or a request of
+        HTTP/1.0 with a transfer coding (RFC 9112, 6.1 and 6.3). Answer with 400 and close.
     @li `errc::bad_option` for a policy without a function.
 */
 template <class NextLayer, class DynamicBuffer, class Body, class Allocator,
@@ -178,8 +178,8 @@ auto async_read_request(server_stream<NextLayer>& stream, DynamicBuffer& buffer,
         { return detail::read_request(stream, buffer, request, policy); }, std::forward<Token>(token));
 }
 
-/// Read the request into the caller's parser, which sets the limits and prepares the body. The caller may have read the head
-/// before; then the caller also sends 100 Continue.
+/// Read the request into the caller's parser, which sets the limits and prepares the body. The caller may have read the
+/// head before; then the caller also sends 100 Continue.
 template <class NextLayer, class DynamicBuffer, class Body, class Allocator,
           asio::completion_token_for<void(error_code, request_arrival)> Token = asio::use_awaitable_t<>>
 auto async_read_request(server_stream<NextLayer>& stream, DynamicBuffer& buffer,

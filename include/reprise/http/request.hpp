@@ -38,8 +38,8 @@ namespace reprise {
 /// Which requests a client sends early.
 enum class early_request
 {
-    if_safe, ///< those whose method is safe (RFC 9110, 9.2.1)
-    always,  ///< this one, whatever its method: the caller knows that a replay does no harm
+    if_safe, ///< requests whose method is safe (RFC 9110, 9.2.1)
+    always,  ///< this request, whatever its method: the caller declares it safe to replay
     never,
 };
 
@@ -68,7 +68,7 @@ std::string to_bytes(boost::beast::http::request<Body, Fields> const& request, e
     return bytes;
 }
 
-/// Longest Retry-After of a 425 response that is waited for.
+/// Longest Retry-After of a 425 response that the retry waits for.
 inline constexpr std::chrono::seconds longest_retry_after{5};
 
 /// Connects and makes one exchange, and a second one after 425 Too Early.
@@ -162,7 +162,7 @@ private:
         co_return ec;
     }
 
-    // How long the response in the buffer asks to wait. Empty, if that is too long or not a number of seconds.
+    // The delay that the response in the buffer asks for. Empty if the delay is too long or not a number of seconds.
     asio::awaitable<std::optional<std::chrono::seconds>> delay_asked()
     {
         namespace http = boost::beast::http;
@@ -233,9 +233,9 @@ auto async_exchange(client_stream<NextLayer>& stream, std::optional<http_peer> t
 
     Nothing is added to the request. Interim responses (1xx except 101) are dropped (RFC 9110, 15.2).
 
-    A 425 Too Early to a request that was sent early is not delivered. The request is sent once more, after the handshake,
-    and on a new connection if the server closes this one (RFC 8470, 5.2). The retry waits as Retry-After asks, at most 5 s.
-    A 425 that asks for more, or names a date, is delivered.
+    A 425 Too Early to a request that was sent early is not delivered. The request is sent once more, after the
+    handshake, and on a new connection if the server closes this one (RFC 8470, 5.2). The retry waits as Retry-After
+    asks, at most 5 s. A 425 that asks for more, or names a date, is delivered.
 
     A request of more than 16 KiB is written while the response is read. A response that is complete before the whole
     request was sent is delivered, and the stream is closed (RFC 9112, 9.5). Otherwise the stream stays connected.
@@ -271,9 +271,9 @@ auto async_connect_and_request(
                                   response, early, std::forward<Token>(token));
 }
 
-/// Read the response into the caller's parser, which sets the limits and prepares the body. The parser gets the final response
-/// only, and must be unused (`errc::bad_option`). With `buffer_body`, `http::error::need_buffer` leaves the stream open;
-/// continue with `http::async_read`.
+/// Connect, send a request, and read the response into the caller's parser, which sets the limits and prepares the
+/// body. The parser gets the final response only, and must be unused (`errc::bad_option`). With `buffer_body`,
+/// `http::error::need_buffer` leaves the stream open; continue with `http::async_read`.
 template <class NextLayer, class RequestBody, class RequestFields, class DynamicBuffer, class Body, class Allocator,
           asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
 auto async_connect_and_request(client_stream<NextLayer>& stream, std::string_view host, std::string_view service,
@@ -285,7 +285,8 @@ auto async_connect_and_request(client_stream<NextLayer>& stream, std::string_vie
                                   parser, early, std::forward<Token>(token));
 }
 
-/// Connect again to the same peer, as `async_reconnect` does, and make the request as `async_connect_and_request` does.
+/// Connect again to the same peer as `async_reconnect` does, send a request and read its response. Parameters, result
+/// and errors are those of `async_connect_and_request`.
 template <class NextLayer, class RequestBody, class RequestFields, class DynamicBuffer, class Body, class Allocator,
           asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
 auto async_reconnect_and_request(
@@ -296,7 +297,7 @@ auto async_reconnect_and_request(
     return detail::async_exchange(stream, std::nullopt, request, buffer, response, early, std::forward<Token>(token));
 }
 
-/// Connect again to the same peer, and read the response into the caller's parser.
+/// Connect again to the same peer, send a request, and read the response into the caller's parser.
 template <class NextLayer, class RequestBody, class RequestFields, class DynamicBuffer, class Body, class Allocator,
           asio::completion_token_for<void(error_code, handshake_info)> Token = asio::use_awaitable_t<>>
 auto async_reconnect_and_request(client_stream<NextLayer>& stream,

@@ -24,16 +24,16 @@ namespace reprise {
 /// Which requests are retried when a kept-alive connection turns out to be dead.
 enum class request_retry
 {
-    if_idempotent, ///< those whose method is idempotent (RFC 9110, 9.2.2)
-    always,        ///< this one, whatever its method: the caller knows that the request is idempotent
+    if_idempotent, ///< requests whose method is idempotent (RFC 9110, 9.2.2)
+    always,        ///< this request, whatever its method: the caller declares it idempotent
     never,
 };
 
-/// What a request needed.
+/// How the operation got its response.
 struct request_outcome
 {
-    bool reconnected = false; ///< a new connection
-    bool retried = false;     ///< sending the request twice
+    bool reconnected = false; ///< made a new connection
+    bool retried = false;     ///< sent the request twice
 };
 
 namespace detail {
@@ -76,7 +76,7 @@ private:
         // On a kept-alive connection the server sends 408 because the connection was idle (RFC 9110, 15.5.9).
         exchange_.retry_status = may_retry ? request_timeout_status : 0;
         ec = co_await exchange_.run();
-        // A connection that has delivered bytes of a response was not dead.
+        // A connection that has delivered bytes of a response was alive.
         bool const is_dead = ec && ec != asio::error::operation_aborted && !exchange_.is_answered();
         if (may_retry && (is_dead || exchange_.must_retry()))
         {
@@ -142,8 +142,8 @@ auto start_request(client_stream<NextLayer>& stream, Request const& request, Dyn
 
 /** Send a request on a kept-alive connection, and read its response.
 
-    Reconnects first, resuming, if the stream is closed or the server has sent unsolicited bytes or close_notify. The stream
-    must have been connected before.
+    Reconnects first, resuming, if the stream is closed or the server has sent unsolicited bytes or close_notify. The
+    stream must have been connected before.
 
     Retries the request once on a new connection if the connection turns out to be dead: it breaks before any byte of a
     response, or the server answers 408 Request Timeout. The server may have processed the request, so `retry` limits
@@ -185,9 +185,9 @@ auto async_request(client_stream<NextLayer>& stream,
     return detail::start_request(stream, request, buffer, response, retry, std::forward<Token>(token));
 }
 
-/// Read the response into the caller's parser, which sets the limits and prepares the body. The parser gets the final response
-/// only, and must be unused (`errc::bad_option`). With `buffer_body`, `http::error::need_buffer` leaves the stream open;
-/// continue with `http::async_read`.
+/// Send a request on a kept-alive connection, and read the response into the caller's parser, which sets the limits and
+/// prepares the body. The parser gets the final response only, and must be unused (`errc::bad_option`). With
+/// `buffer_body`, `http::error::need_buffer` leaves the stream open; continue with `http::async_read`.
 template <class NextLayer, class RequestBody, class RequestFields, class DynamicBuffer, class Body, class Allocator,
           asio::completion_token_for<void(error_code, request_outcome)> Token = asio::use_awaitable_t<>>
 auto async_request(client_stream<NextLayer>& stream,

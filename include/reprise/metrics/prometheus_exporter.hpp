@@ -13,9 +13,9 @@ class Collectable;
 
 namespace reprise {
 
-/** Counters for Prometheus, read when it asks; handshakes pay nothing for it.
+/** Exports counters to Prometheus. The counters are read when Prometheus scrapes, so handshakes have no extra cost.
 
-    Everything has the labels `name`, which is the caller's, and `end`, which is "client" or "server":
+    All metrics have the labels `name`, chosen by the caller, and `end`, which is "client" or "server":
 
     | metric | further labels |
     |---|---|
@@ -30,7 +30,7 @@ namespace reprise {
     | `reprise_tickets_total` | `what`: "issued", "opened", "unknown" |
     | `reprise_ticket_key_steps_total` | `result`: "taken", "refused", "failed" |
 
-    It is in the target `reprise::prometheus`, which needs prometheus-cpp.
+    The class is in the target `reprise::prometheus`, which needs prometheus-cpp.
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -43,27 +43,29 @@ public:
     prometheus_exporter(prometheus_exporter const&) = delete;
     prometheus_exporter& operator=(prometheus_exporter const&) = delete;
 
-    /** Export a server's cache. Replaces the server's cache of this name, for example after the certificate was renewed.
+    /** Export a server's cache. Replaces the server's cache of this name, for example after the certificate was
+        renewed.
 
-        Counters continue from the values of the replaced cache, so no counter decreases. Gauges are those of the new cache.
-        Handshakes that complete on the replaced cache later are not counted. The exporter holds the cache, its context and
-        private key until the cache is replaced or removed.
+        Counters continue from the values of the replaced cache, so no counter decreases. Gauges show the new cache.
+        Later handshakes on the replaced cache are not counted. The exporter keeps the cache, its context and private
+        key until the cache is replaced or removed.
     */
     void add(std::string const& name, session_cache cache);
 
-    /// Export the counters of clients, which have them as `client_options::observer`. Replaces the client counters of this name,
-    /// and continues from their values. @throws system_error `errc::bad_option` for a null pointer.
+    /// Export the counters of clients, which set them as `client_options::observer`. Replaces the client counters of
+    /// this name and continues from their values. @throws system_error `errc::bad_option` for a null pointer.
     void add(std::string const& name, std::shared_ptr<handshake_counters const> counters);
 
-    /// Stop exporting the server's cache and the client counters of this name, and release both. Counters that are added later
-    /// under this name begin at zero, which Prometheus treats as a restart. @return Whether the name was known.
+    /// Stop exporting the server's cache and the client counters of this name, and release both. Counters that are
+    /// added later under this name begin at zero, which Prometheus treats as a restart. @return Whether the name was
+    /// known.
     bool remove(std::string const& name);
 
-    /// For `prometheus::Exposer::RegisterCollectable`. It lives on as long as somebody has it.
+    /// The collectable for `prometheus::Exposer::RegisterCollectable`. It is valid as long as the caller holds it.
     [[nodiscard]] std::shared_ptr<prometheus::Collectable> collectable() const;
 
-    /// The same as Prometheus' text, for a server that answers GET /metrics itself
-    /// (`text/plain; version=0.0.4`).
+    /// All metrics in Prometheus' text format (`text/plain; version=0.0.4`), for a server that answers GET /metrics
+    /// itself.
     [[nodiscard]] std::string text() const;
 
 private:

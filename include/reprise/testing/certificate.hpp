@@ -8,14 +8,14 @@
 
 namespace reprise::testing {
 
-/// A certificate and its private key, as PEM texts (P-256).
+/// A certificate with its chain, and its private key (P-256), in PEM.
 struct identity
 {
     std::string certificate;
     std::string key;
 };
 
-/// A certificate authority made on the spot, for tests and demonstrations: its key lives in this process only.
+/// A certificate authority for tests and demonstrations. Its key exists only in this process.
 class certificate_authority
 {
 public:
@@ -23,18 +23,19 @@ public:
     certificate_authority(certificate_authority&&) noexcept;
     ~certificate_authority();
 
-    /// The authority's own certificate, as PEM.
+    /// The authority's own certificate, in PEM.
     [[nodiscard]] std::string pem() const;
 
-    /// A certificate for these host names and addresses (the first is the subject), for servers and clients alike.
+    /// Issue a certificate for these host names and addresses, for servers and clients. The first name is the subject.
     [[nodiscard]] identity issue(std::vector<std::string> const& names,
                                  std::chrono::seconds lifetime = std::chrono::hours{24 * 30}) const;
 
-    /// An authority below this one. With what it issues comes its own certificate.
+    /// Create an intermediate authority below this one. Its own certificate is part of the chain of each certificate
+    /// that it issues.
     [[nodiscard]] certificate_authority
     issue_authority(std::string const& name, std::chrono::seconds lifetime = std::chrono::hours{24 * 30}) const;
 
-    /// A revocation list with this certificate on it, as PEM; good for a day.
+    /// A revocation list that contains this certificate, in PEM; valid for a day.
     [[nodiscard]] std::string revoke(identity const& issued) const;
 
 private:

@@ -9,7 +9,7 @@
 
 namespace reprise::testing {
 
-/// What is asked of a storage.
+/// An operation of a storage.
 enum class storage_operation
 {
     get,
@@ -20,46 +20,48 @@ enum class storage_operation
     flush,
 };
 
-/// What goes wrong with an operation.
+/// The fault that an operation has.
 enum class storage_fault
 {
     none,
 
-    /// It throws `asio::error::connection_refused`; the inner storage is not asked.
+    /// Throw `asio::error::connection_refused`, without calling the inner storage.
     fail,
 
-    /// The inner storage does it, and the answer is lost: it throws `asio::error::connection_reset`.
+    /// Perform the operation in the inner storage, but lose the answer: throw `asio::error::connection_reset`.
     fail_after,
 
-    /// It waits until `release` is called, then it is done.
+    /// Wait until `release` is called, then perform the operation.
     hold,
 
-    /// It is done, and its answer waits until `release` is called.
+    /// Perform the operation, then hold its answer until `release` is called.
     hold_after,
 
-    /// It never ends, unless it is cancelled.
+    /// Never complete, unless the operation is cancelled.
     hang,
 
-    /// A bit in the middle of the value is flipped, on its way in or out. An empty value, or none, stays as it is.
+    /// Flip a bit in the middle of the value that is written or read. An empty or missing value stays as it is.
     corrupt,
 
-    /// What is to be written or erased is confirmed and forgotten (`put_if_absent`, `erase`: true; `flush`: 0), what is to
-    /// be read is a miss.
+    /// Lose the operation. Writes and erasures are confirmed but not performed (`put_if_absent`, `erase`: true;
+    /// `flush`: 0). Reads are misses.
     lose,
 };
 
-/// What happens to an operation, which is the `nth` of this storage, from 0. Called from the threads of the operations.
+/// Chooses the fault of an operation, which is the `nth` of this storage, from 0. Called from the threads of the
+/// operations.
 using fault_plan = std::function<storage_fault(storage_operation operation, std::size_t nth)>;
 
-/// This fault for the `nth` operation of all, from 0, and none for the others.
+/// A plan with this fault for the `nth` operation of all, from 0, and none for the others.
 [[nodiscard]] fault_plan nth_operation(std::size_t nth, storage_fault fault);
 
-/// This fault for each operation of this kind, and none for the others.
+/// A plan with this fault for each operation of this kind, and none for the others.
 [[nodiscard]] fault_plan each(storage_operation operation, storage_fault fault);
 
-/** A storage with the faults that a test plans, in front of one that works.
+/** A storage that adds planned faults to another storage, for tests.
 
-    An operation that is cancelled while it waits throws `operation_aborted`. If its answer was held, it has been done.
+    An operation that is cancelled while it waits throws `operation_aborted`. If its answer was held, the operation has
+    been performed.
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -67,21 +69,21 @@ using fault_plan = std::function<storage_fault(storage_operation operation, std:
 class faulty_storage final : public storage
 {
 public:
-    /// In front of `inner`, without faults until there is a plan.
+    /// Create a faulty storage in front of `inner`. Without a plan there are no faults.
     [[nodiscard]] static std::shared_ptr<faulty_storage> make(storage_ptr inner, fault_plan plan = {});
 
     ~faulty_storage() override;
 
-    /// From now on. Operations are counted from 0 again.
+    /// Set the plan for later operations. Operations are counted from 0 again.
     void set_plan(fault_plan plan);
 
-    /// Let all operations that are held now go on. Those that come later are held anew.
+    /// Release all operations that are held now. Later operations are held anew.
     void release();
 
-    /// How many are held, or hang, now.
+    /// Number of operations that are held or hang now.
     [[nodiscard]] std::size_t waiting() const;
 
-    /// How many operations have begun under this plan.
+    /// Number of operations that have begun under the current plan.
     [[nodiscard]] std::size_t operations() const;
 
     asio::awaitable<std::optional<secret_bytes>> get(std::string name) override;

@@ -9,11 +9,11 @@
 
 namespace reprise::testing {
 
-/// A clock that moves when it is told to. Copies share one time. Thread-safe.
+/// A clock that moves only when `advance` is called. Copies share one time. Thread-safe.
 class manual_clock
 {
 public:
-    /// Starts at the system's time, for OpenSSL's own clock cannot be moved.
+    /// Starts at the system's time, because OpenSSL's own clock cannot be moved.
     manual_clock() : now_(std::make_shared<std::atomic<time_point>>(std::chrono::system_clock::now())) {}
 
     [[nodiscard]] time_point now() const { return now_->load(); }
@@ -22,7 +22,7 @@ public:
         now_->store(now_->load() + std::chrono::duration_cast<time_point::duration>(by));
     }
 
-    /// For an option that takes a clock.
+    /// Convert to a clock, for options.
     operator clock() const
     {
         return [now = now_] { return now->load(); };
