@@ -18,8 +18,8 @@ struct default_token<Executor>
     using type = typename Executor::default_completion_token_type;
 };
 
-/// The completion token of an operation that is given none: that of the stream's executor, as in Asio; awaiting, if the
-/// executor has none.
+/// The default completion token of a stream's operations: that of the stream's executor, as in Asio, or else
+/// use_awaitable.
 template <class Executor>
 using default_token_t = typename default_token<Executor>::type;
 

@@ -9,7 +9,7 @@
 
 namespace reprise::detail {
 
-/// Lets one operation at a time use one direction of a transport. Not thread-safe.
+/// Lets only one operation at a time use one direction of a transport. Not thread-safe.
 class direction_lock
 {
 public:
@@ -23,14 +23,14 @@ public:
         wake();
     }
 
-    /// Completes all waits, although the direction may be locked.
+    /// Complete all waits, even if the direction is locked.
     void wake()
     {
         if (unlocked_)
             unlocked_->cancel();
     }
 
-    /// Completes when the direction may have been unlocked; check again.
+    /// Wait until the direction may have been unlocked. The handler must check again.
     template <class Handler>
     void async_wait(boost::asio::any_io_executor const& ex, Handler handler)
     {

@@ -20,14 +20,14 @@ namespace reprise::detail {
 
 namespace asio = boost::asio;
 
-/** Something that happens once, for coroutines on any executor and thread to wait for.
+/** An event that is set once. Coroutines on any executor and thread can wait for it.
 
-    A coroutine that waits may be cancelled, and may go with its io_context.
+    A waiting coroutine may be cancelled, and may be destroyed with its io_context.
 */
 class event
 {
 public:
-    /// It has happened: whoever waits goes on, on their own executor.
+    /// Set the event: all waiting coroutines resume, each on its own executor.
     void set() noexcept
     {
         std::lock_guard const lock{mutex_};
@@ -37,7 +37,7 @@ public:
         waiting_.clear();
     }
 
-    /// Wait until it has happened, which may have been long ago. Cancellation throws `operation_aborted`.
+    /// Wait until the event is set; completes at once if it is already set. Cancellation throws `operation_aborted`.
     static asio::awaitable<void> wait(std::shared_ptr<event> e)
     {
         asio::steady_timer timer{co_await asio::this_coro::executor, asio::steady_timer::time_point::max()};
@@ -49,9 +49,9 @@ public:
     }
 
 private:
-    /* Whoever sets the event touches the timers of others, so these are touched under the lock alone. (A cancellation is
-       no exception: it goes to Asio's queue of timers, which has a lock of its own.) They live in the coroutines, which
-       leave the list before they go. */
+    /* `set` modifies the timers of other coroutines, so all accesses to timers hold the lock. (Cancellation needs no
+       lock: it goes to Asio's queue of timers, which has its own lock.) The timers live in the coroutines, which leave
+       the list before they are destroyed. */
     class registration
     {
     public:

@@ -30,7 +30,7 @@ namespace reprise::detail {
 
 namespace asio = boost::asio;
 
-/// What an operation's coroutine returns: its completion arguments.
+/// Result of an operation's coroutine: the completion arguments.
 template <class T>
 struct outcome
 {
@@ -60,7 +60,7 @@ struct completion<void>
     static tuple to_tuple(outcome<void>&& o) { return {o.ec}; }
 };
 
-/// The error for an exception that ends an operation. Call it in a handler of that exception.
+/// The error_code for the current exception, which ends an operation. Call it in a handler of that exception.
 [[nodiscard]] inline error_code current_error() noexcept
 {
     try
@@ -75,7 +75,7 @@ struct completion<void>
     {
         return asio::error::no_memory;
     }
-    catch (...) // from a function of the caller's
+    catch (...) // thrown by a callback of the caller
     {
         return errc::callback_threw;
     }
@@ -106,7 +106,8 @@ asio::awaitable<outcome<T>> run(Make make)
     }
 }
 
-/// The exception for an awaiting coroutine. Its text has the value's own account of the failure, where there is one.
+/// Throw the error into an awaiting coroutine. The text of the exception contains the value's own `failure`, if there
+/// is one.
 template <class T>
 [[noreturn]] void throw_error(outcome<T> const& failed)
 {
@@ -134,8 +135,9 @@ asio::awaitable<typename completion<T>::tuple> run_to_tuple(Make make)
 
 /** Start the operation's coroutine, and call `handler` when the coroutine has ended.
 
-    The coroutine runs on the handler's associated executor, as the intermediate steps of any composed operation do, or on `on`
-    where that executor cannot run coroutines. The handler waits in memory of its associated allocator.
+    The coroutine runs on the handler's associated executor, as the intermediate steps of any composed operation do. If
+    that executor cannot run coroutines, the coroutine runs on `on`. The handler is stored in memory of its associated
+    allocator.
 */
 template <class T, class Make, class Handler>
 void start_coroutine(asio::any_io_executor const& on, Make make, Handler handler)
@@ -146,10 +148,10 @@ void start_coroutine(asio::any_io_executor const& on, Make make, Handler handler
     auto kept = std::allocate_shared<Handler>(allocator, std::move(handler));
     auto complete = [kept = std::move(kept)](std::exception_ptr e, outcome<T> result) mutable
     {
-        if (e) // it was cancelled before run() had begun, or there was no memory for its coroutine
+        if (e) // cancelled before run() had begun, or no memory for its coroutine
             result.ec = error_of(e);
         Handler ended{std::move(*kept)};
-        kept.reset(); // its memory may be what the handler's next operation needs
+        kept.reset(); // the handler's next operation may need this memory
         std::apply(std::move(ended), completion<T>::to_tuple(std::move(result)));
     };
     asio::any_io_executor run_on{on};
@@ -161,10 +163,12 @@ void start_coroutine(asio::any_io_executor const& on, Make make, Handler handler
 
 /** Run a coroutine as an Asio operation with any completion token.
 
-    A coroutine that awaits it, by `use_awaitable`, runs it as a part of itself, which costs less than a second one.
+    A coroutine that awaits the operation with `use_awaitable` runs it as a part of itself, which costs less than a
+    second coroutine.
 
-    @param on The I/O object's executor, for a handler that has none of its own.
-    @param make Called when the operation starts; gives `asio::awaitable<outcome<T>>`. It lives as long as that.
+    @param on The I/O object's executor, for a handler without an associated executor.
+    @param make Called when the operation starts; returns `asio::awaitable<outcome<T>>`. `make` lives as long as that
+        awaitable.
 */
 template <class T, class Make, class Token>
 auto initiate(asio::any_io_executor on, Make make, Token&& token)

@@ -5,7 +5,8 @@
 
 namespace reprise::detail {
 
-/// The function that starts an operation, with the operation's executor, which some completion tokens ask for.
+/// The function that starts an operation, together with the operation's executor. Some completion tokens ask for the
+/// executor.
 template <class Executor, class Function>
 class initiation
 {
@@ -24,7 +25,7 @@ public:
 
 private:
     Executor executor_;
-    [[no_unique_address]] Function start_; // GCC 12 takes an empty one with a byte of its own for uninitialised
+    [[no_unique_address]] Function start_; // GCC 12 warns that an empty function with its own byte is uninitialised
 };
 
 } // namespace reprise::detail

@@ -25,7 +25,7 @@ namespace reprise::detail {
 
 namespace asio = boost::asio;
 
-/// Cancels a coroutine, once it has begun. What comes before waits until then.
+/// Cancels a coroutine after it has begun. Earlier cancellations are delivered when the coroutine begins.
 class coroutine_cancellation
 {
 public:
@@ -39,7 +39,7 @@ public:
             waiting_ |= type;
     }
 
-    /// Called in the coroutine.
+    /// Deliver earlier cancellations. Called at the beginning of the coroutine.
     void begin()
     {
         has_begun_ = true;
@@ -70,21 +70,21 @@ asio::awaitable<T> run_cancellable(std::shared_ptr<coroutine_cancellation> cance
     {
         failure = std::current_exception();
     }
-    co_await asio::this_coro::throw_if_cancelled(false); // not in co_spawn's own last await
+    co_await asio::this_coro::throw_if_cancelled(false); // otherwise co_spawn's own last await throws
     if (failure)
         std::rethrow_exception(failure);
     if constexpr (!std::is_void_v<T>)
         co_return std::move(*value);
 }
 
-/** asio::co_spawn, for a handler that may have a cancellation slot.
+/** Spawn a coroutine as asio::co_spawn does, for a handler that may have a cancellation slot.
 
-    co_spawn awaits before the coroutine's first step and after its last. Up to Boost 1.83 a cancellation that has come by then
-    is thrown there: out of io_context::run, and the handler is never called. That is so for a coroutine that is cancelled
-    before it begins, and for one that has been cancelled and ends without having waited.
+    co_spawn awaits before the coroutine's first step and after its last step. Up to Boost 1.83 a cancellation that has
+    arrived by then is thrown there: out of io_context::run, and the handler is never called. That happens if a
+    coroutine is cancelled before it begins, or is cancelled and then ends without waiting.
 
-    @param ex Where the coroutine runs, and where it is cancelled. @param handler Called as void(std::exception_ptr, T), on
-        its associated executor.
+    @param ex Executor on which the coroutine runs and is cancelled.
+    @param handler Called as void(std::exception_ptr, T), on its associated executor.
 */
 template <class T, class Handler>
 void spawn_cancellable(asio::any_io_executor const& ex, asio::awaitable<T> body, Handler handler)
@@ -97,7 +97,7 @@ void spawn_cancellable(asio::any_io_executor const& ex, asio::awaitable<T> body,
                 { asio::dispatch(ex, [cancellation, type] { cancellation->emit(type); }); });
     auto const handler_ex = asio::get_associated_executor(handler, ex);
     auto const allocator = asio::get_associated_allocator(handler);
-    // Asio uses the slot until the handler has run, so that is how long the signal is held.
+    // Asio uses the slot until the handler has run, so the signal is kept until then.
     auto ended = [slot, cancellation, handler = std::move(handler)](auto&&... results) mutable
     {
         slot.clear();

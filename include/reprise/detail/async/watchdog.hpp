@@ -12,14 +12,14 @@
 
 namespace reprise::detail {
 
-/** Ends an operation that takes too long by closing its socket, which no layer above can ignore.
+/** Ends an operation after a timeout by closing its socket, which no layer above can ignore.
 
-    It lives in the operation's coroutine and works on its executor.
+    The watchdog lives in the operation's coroutine and runs on its executor.
 */
 class watchdog
 {
 public:
-    /// Calls `close` after `limit`, unless this object has gone before; never, if the limit is zero.
+    /// Call `close` after `limit`, unless the watchdog is destroyed before. A limit of zero is no limit.
     template <class Close>
     watchdog(boost::asio::any_io_executor const& ex, std::chrono::milliseconds limit, Close close)
     {
@@ -46,7 +46,7 @@ public:
         state_->timer.cancel();
     }
 
-    /// Whether it has ended the operation.
+    /// Whether the timeout has ended the operation.
     [[nodiscard]] bool expired() const noexcept { return state_ && state_->expired; }
 
 private:

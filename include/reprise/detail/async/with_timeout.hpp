@@ -47,7 +47,7 @@ asio::awaitable<timed_result<T>> answer(asio::awaitable<T> question)
         result.value.emplace(co_await std::move(question));
         result.status = timed_status::answered;
     }
-    catch (...) // whatever it is, it costs a resumption and nothing else
+    catch (...) // any exception costs only the resumption
     {
         result.status = timed_status::failed;
     }
@@ -71,7 +71,8 @@ asio::awaitable<void> answer_to(std::shared_ptr<pending_result<T>> asker, asio::
     asker->answered.cancel();
 }
 
-/// Ends a wait from outside: cancelling the timer makes it throw `operation_aborted`. Expired when nobody waits.
+/// Ends a wait from outside: cancelling the timer makes the wait throw `operation_aborted`. Expired while no wait is
+/// pending.
 using wait_handle = std::weak_ptr<asio::steady_timer>;
 
 template <class T>
@@ -85,7 +86,7 @@ asio::awaitable<timed_result<T>> await_with_timeout(std::chrono::milliseconds li
         state = std::make_shared<pending_result<T>>(ex);
         if (handle != nullptr)
             *handle = std::shared_ptr<asio::steady_timer>{state, &state->answered};
-        // The slot is used until the handler has run, so that is how long the signal is held.
+        // The slot is used until the handler has run, so the signal is kept until then.
         spawn_cancellable(ex, answer_to(state, std::move(question)),
                           asio::bind_cancellation_slot(state->abandon.slot(), [state](std::exception_ptr) {}));
     }
@@ -108,10 +109,11 @@ asio::awaitable<timed_result<T>> await_with_timeout(std::chrono::milliseconds li
     co_return std::move(*state->result);
 }
 
-/** Await `question` for at most `limit`, whatever it does: fail, throw, or never answer. A lack of memory is a failure.
+/** Await `question` for at most `limit`, even if `question` fails, throws or never completes. Missing memory counts as
+    failure.
 
-    One that is late is told to stop and left to itself, so it has to own what it uses. The caller's own cancellation
-    throws `operation_aborted`. A limit of zero is none, and costs no timer.
+    On timeout the operation is cancelled and detached, so it must own its arguments. Cancellation of the caller throws
+    `operation_aborted`. A limit of zero is no limit, and costs no timer.
 */
 template <class T>
 asio::awaitable<timed_result<T>> with_timeout(std::chrono::milliseconds limit, asio::awaitable<T> question)

@@ -11,17 +11,18 @@
 
 namespace reprise::detail {
 
-/// Bytes of a key of `keyed_hash` and `aead`.
+/// Size of a key of `keyed_hash` and `aead`, in bytes.
 inline constexpr std::size_t secret_key_size = 32;
 
-/** Whether these bytes may be a key: 32 of them, with at least 16 different values.
+/** Whether these bytes may be a key: 32 bytes with at least 16 different values.
 
-    It finds what was forgotten or typed, zeros, repeated bytes, hexadecimal text; nothing finds a key that was chosen by
-    a bad generator. Of keys drawn at random it refuses less than one in 10^14.
+    Finds keys that were forgotten or typed: zeros, repeated bytes, hexadecimal text. Cannot find keys of a bad
+    generator. Refuses less than one random key in 10^14.
 */
 [[nodiscard]] bool is_plausible_key(byte_view key) noexcept;
 
-/** HMAC-SHA-256 (RFC 2104) under one key: a name for bytes that says nothing about them, or a key for one purpose.
+/** HMAC-SHA-256 (RFC 2104) under one key: makes a name for bytes that reveals nothing about them, or a key for one
+    purpose.
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -31,7 +32,7 @@ class keyed_hash
 public:
     using digest = std::array<unsigned char, 32>;
 
-    /// @throws std::bad_alloc, also where OpenSSL does not say what it lacked.
+    /// @throws std::bad_alloc, also if OpenSSL fails without a reason.
     explicit keyed_hash(byte_view key);
     keyed_hash(keyed_hash&&) noexcept;
     keyed_hash& operator=(keyed_hash&&) noexcept;
@@ -39,7 +40,7 @@ public:
 
     [[nodiscard]] digest operator()(byte_view message) const;
 
-    /// A key that is good for `purpose` alone: the hash of its name.
+    /// Derive a key for this purpose only: the hash of the purpose's name.
     [[nodiscard]] secret_bytes derive(std::string_view purpose) const;
 
 private:
@@ -47,11 +48,11 @@ private:
     std::unique_ptr<impl const> impl_;
 };
 
-/** Authenticated encryption: AES-256-GCM, each message under a key of its own.
+/** Authenticated encryption: AES-256-GCM, each message under its own key.
 
-    That key is the keyed hash of 16 random bytes in front of the message. So no nonce can ever repeat under it, and there
-    is no number of messages, within reason (2^64), after which the key has to be changed, as there is for GCM with random
-    nonces (2^32; NIST SP 800-38D, 8.3).
+    The key of a message is the keyed hash of 16 random bytes in front of the message. So no nonce ever repeats under a
+    key. The master key needs no change after any realistic number of messages (2^64). GCM with random nonces is limited
+    to 2^32 messages (NIST SP 800-38D, 8.3).
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -59,10 +60,10 @@ private:
 class aead
 {
 public:
-    /// How much longer a sealed message is than its header and text together: the random bytes and the tag.
+    /// Bytes that sealing adds to header and text: the random bytes and the tag.
     static constexpr std::size_t overhead = 16 + 16;
 
-    /// @throws std::bad_alloc, also where OpenSSL does not say what it lacked.
+    /// @throws std::bad_alloc, also if OpenSSL fails without a reason.
     explicit aead(byte_view key);
     aead(aead&&) noexcept;
     aead& operator=(aead&&) noexcept;
@@ -70,13 +71,14 @@ public:
 
     /** Seal a text.
 
-        @param header Goes in front, readable and protected from change.
-        @param text What nobody may read.
-        @param context What has to be equal when it is opened; it is not part of the result.
+        @param header Put in front: readable, but authenticated.
+        @param text The text to encrypt.
+        @param context Must be equal when the message is opened. Not part of the result.
     */
     [[nodiscard]] secret_bytes seal(byte_view header, byte_view text, byte_view context) const;
 
-    /// The text, if all of `sealed`, its first `header_size` bytes included, and `context` are as they were.
+    /// Open a sealed message. @return The text, if `sealed` with its first `header_size` bytes and `context` are
+    /// unchanged.
     [[nodiscard]] std::optional<secret_bytes> open(byte_view sealed, std::size_t header_size, byte_view context) const;
 
 private:

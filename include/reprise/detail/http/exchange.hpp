@@ -91,8 +91,8 @@ void set_default_limits(Parser& parser)
     return ec.category() == asio::error::get_system_category() && ec != asio::error::operation_aborted;
 }
 
-/// Await an exchange. After a failure the stream is closed, because the rest of this response must not be read as the response to
-/// another request. A parser of `buffer_body` that is full is no failure.
+/// Await an exchange. After a failure the stream is closed, because the rest of this response must not be read as the
+/// response to another request. A full buffer of a `buffer_body` parser is no failure.
 template <class NextLayer>
 asio::awaitable<error_code> close_if_failed(client_stream<NextLayer>& stream, asio::awaitable<error_code> exchange)
 {
@@ -171,8 +171,8 @@ private:
         error_code ec;
     };
 
-    // A complete response makes the rest of the request useless. After a failed write no response is expected, except on a
-    // broken connection: the server may have responded before it closed.
+    // A complete response makes the rest of the request useless. After a failed write no response is expected, except
+    // on a broken connection: the server may have responded before it closed.
     struct stop_early
     {
         asio::cancellation_type operator()(std::exception_ptr const& failure, sent const& s) const
@@ -285,7 +285,7 @@ private:
         }
     }
 
-    // Scans the bytes of the buffer from this offset on. Returns how many the scanner has taken.
+    // Scan the bytes of the buffer from this offset on. @return How many bytes the scanner has consumed.
     [[nodiscard]] std::size_t scan(response_head& head, std::size_t from) const
     {
         std::size_t taken = 0;

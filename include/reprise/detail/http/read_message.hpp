@@ -24,8 +24,9 @@ namespace reprise::detail {
 
 namespace asio = boost::asio;
 
-/// Whether `ec` is this error of Beast. Compares the category's name and the value. A program that compiles Beast separately in
-/// one file and header-only in another has Beast's category twice, and Boost.System compares categories by address.
+/// Whether `ec` is this error of Beast. Compares the category's name and the value. A program that compiles Beast
+/// separately in one file and header-only in another has Beast's category twice, and Boost.System compares categories
+/// by address.
 [[nodiscard]] inline bool is_http_error(error_code const& ec, boost::beast::http::error wanted)
 {
     return ec.value() == static_cast<int>(wanted) &&
@@ -44,8 +45,8 @@ template <bool is_request, class Fields>
     return false;
 }
 
-/// Whether the fields let another message follow this one on its connection (RFC 9112, 9.3 and 6.1). A message whose end is the
-/// end of the connection needs a check of its own.
+/// Whether the fields let another message follow this one on its connection (RFC 9112, 9.3 and 6.1). A message whose
+/// end is the end of the connection needs a check of its own.
 template <bool is_request, class Fields>
 [[nodiscard]] bool persists(boost::beast::http::header<is_request, Fields> const& head)
 {
@@ -59,8 +60,8 @@ template <bool is_request, class Fields>
 
 /** Whether the fields determine without contradiction where the message ends (RFC 9112, 6.1 and 6.3).
 
-    Beast's parser refuses most contradictions. The parser ignores a Transfer-Encoding whose last coding is not chunked, so
-    the body of the message would be read as the next request (request smuggling).
+    Beast's parser refuses most contradictions. The parser ignores a Transfer-Encoding whose last coding is not chunked,
+    so the body of the message would be read as the next request (request smuggling).
 */
 template <bool is_request, class Fields>
 [[nodiscard]] bool is_framed(boost::beast::http::header<is_request, Fields> const& head, bool is_chunked)
@@ -120,8 +121,8 @@ catch (std::length_error const&)
 
 /** Read a message, or the rest of one: `boost::beast::http::async_read` with `chunk_line_limit`.
 
-    Between two chunks the parser gets at least 5 bytes, the shortest end of a message. Beast 1.81 asserts `n >= 5` when the
-    parser sees the last chunk again (basic_parser.ipp).
+    Between two chunks the parser gets at least 5 bytes, the shortest end of a message. Beast 1.81 asserts `n >= 5` when
+    the parser sees the last chunk again (basic_parser.ipp).
 */
 template <class Stream, class DynamicBuffer, bool is_request>
 asio::awaitable<error_code> read_message(Stream& stream, DynamicBuffer& buffer,

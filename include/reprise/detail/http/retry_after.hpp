@@ -12,8 +12,8 @@
 
 namespace reprise::detail {
 
-/// How long a response asks to wait before the next request (RFC 9110, 10.2.3). Zero without the field; of repeated fields the
-/// longest. Empty for a value that is not a number of seconds, such as a date.
+/// The delay that a response asks for before the next request (RFC 9110, 10.2.3). Zero without the field; the longest
+/// of repeated fields. Empty for a value that is not a number of seconds, such as a date.
 template <class Fields>
 [[nodiscard]] std::optional<std::chrono::seconds> retry_after(boost::beast::http::header<false, Fields> const& head)
 {

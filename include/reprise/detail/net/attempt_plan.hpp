@@ -5,17 +5,17 @@
 
 namespace reprise::detail {
 
-/// What a race of connection attempts does next.
+/// The next step of a race of connection attempts.
 enum class race_step
 {
-    start, ///< the next attempt
-    wait,  ///< until one ends, or the delay is over
+    start, ///< start the next attempt
+    wait,  ///< wait until an attempt ends or the delay expires
     won,
-    lost, ///< all have failed
+    lost, ///< all attempts have failed
 };
 
-/// Happy Eyeballs (RFC 8305, 5): an attempt starts when the one before has failed, or has been alone for long enough. No sockets
-/// and no clock.
+/// Happy Eyeballs (RFC 8305, 5): the next attempt starts when the previous attempt has failed, or after the connection
+/// attempt delay. No sockets and no clock.
 class attempt_plan
 {
 public:
@@ -30,7 +30,7 @@ public:
         return due_ && started_ < addresses_ ? race_step::start : race_step::wait;
     }
 
-    /// Whether the delay counts: there is somebody left to start.
+    /// Whether there is another address to try, so that the delay matters.
     [[nodiscard]] bool has_more() const noexcept { return started_ < addresses_; }
 
     void started() noexcept

@@ -27,9 +27,9 @@ namespace reprise::detail {
 
 namespace asio = boost::asio;
 
-/** Several attempts to connect. The handlers of the attempts share it, so that they may run after the race is over.
+/** Several parallel connection attempts. The handlers of the attempts share ownership, so they may run after the race.
 
-    Everything runs on one executor, that of the operation that awaits `run`; the sockets keep their own.
+    The race runs on the executor of the operation that awaits `run`; the sockets keep their own executor.
 */
 template <class Socket>
 class connect_race : public std::enable_shared_from_this<connect_race<Socket>>
@@ -44,7 +44,7 @@ public:
     {
     }
 
-    /// @return Why there is no winner.
+    /// Run the race. @param delay Connection attempt delay. @param end Deadline. @return Why there is no winner.
     asio::awaitable<error_code> run(std::chrono::milliseconds delay, std::chrono::steady_clock::time_point end)
     {
         for (auto step = plan_.next(); step != race_step::won; step = plan_.next())
@@ -65,7 +65,7 @@ public:
             auto const [ec] = co_await event_.async_wait(asio::as_tuple(asio::use_awaitable));
             if (happened_)
                 continue;
-            if (ec) // not by us
+            if (ec) // cancelled from outside
                 co_return asio::error::operation_aborted;
             if (std::chrono::steady_clock::now() >= end)
                 co_return asio::error::timed_out;
@@ -74,7 +74,7 @@ public:
         co_return error_code{};
     }
 
-    /// Close what has not won, however it was left.
+    /// Close all sockets except the winner's, whatever their state.
     void close_all()
     {
         is_over_ = true;
@@ -85,10 +85,10 @@ public:
         }
     }
 
-    /// The socket that has won.
+    /// The winner's socket.
     [[nodiscard]] Socket take_winner() { return std::move(*winner_); }
 
-    /// End it, as if it were cancelled.
+    /// End the race, as if it were cancelled.
     void abort()
     {
         is_aborted_ = true;
@@ -142,7 +142,7 @@ private:
     bool is_aborted_ = false;
 };
 
-/// Leaves no attempt behind, where a cancelled coroutine throws as well.
+/// Closes all other attempts at the end of a scope, because a cancelled coroutine may throw.
 template <class Socket>
 class race_end
 {
@@ -156,13 +156,15 @@ private:
     connect_race<Socket>& race_;
 };
 
-/** Connect to the first of these endpoints that answers (RFC 8305, 5). One alone is simply connected to.
+/** Connect to the first of these endpoints that answers (RFC 8305, 5). A single endpoint is connected to directly,
+    without a race.
 
-    @param delay How long an attempt is alone. @param end When to give up. @param current Refers to the race while there is
-        one, for whoever wants to abort it.
+    @param delay How long to wait before the next attempt starts in parallel.
+    @param end Deadline of the race. Not applied to a single endpoint.
+    @param current Set to the race while there is one, so that the caller can abort it.
 
-    It runs on the awaiting coroutine's executor. Cancelled, it ends with `operation_aborted`; other sockets than the winner are
-    closed.
+    The operation runs on the executor of the awaiting coroutine. On cancellation it returns `operation_aborted`. All
+    sockets except the winner's are closed.
 */
 template <class Socket>
 asio::awaitable<error_code> connect_to_any(Socket& socket, std::vector<asio::ip::tcp::endpoint> endpoints,

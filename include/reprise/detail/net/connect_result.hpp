@@ -9,8 +9,8 @@ namespace reprise::detail {
 
 /** Whether a TCP socket is connected to itself.
 
-    The kernel connects a socket to itself if the port that it picks for this end is the port that it is to connect to, on this
-    machine, and nobody listens there (simultaneous open; RFC 9293, 3.5).
+    The kernel connects a socket to itself (simultaneous open; RFC 9293, 3.5) if all of these hold: the destination is
+    this machine, no process listens on the port, and the kernel picks the same port for this end.
 */
 template <class Socket>
 [[nodiscard]] bool is_connected_to_itself(Socket const& socket)
@@ -22,7 +22,8 @@ template <class Socket>
     return !no_local && !no_remote && local == remote;
 }
 
-/// How an attempt to connect has ended. A connection to itself says that nobody listens: `asio::error::connection_refused`.
+/// The result of a connection attempt. A socket that is connected to itself means that no process listens:
+/// `asio::error::connection_refused`.
 template <class Socket>
 [[nodiscard]] error_code connect_result(Socket const& socket, error_code ec)
 {

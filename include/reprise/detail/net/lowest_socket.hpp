@@ -3,7 +3,7 @@
 
 namespace reprise::detail {
 
-/// The socket at the bottom of a stack of layers: asio's own, or the one in a beast::basic_stream.
+/// The socket at the bottom of a stack of layers: Asio's own socket, or the socket in a beast::basic_stream.
 template <class Layer>
 auto& lowest_socket(Layer& layer)
 {
@@ -15,7 +15,8 @@ auto& lowest_socket(Layer& layer)
         return layer;
 }
 
-/// Whether what a layer reads is what its socket reads: a socket, or Beast's basic_stream, which can give it away.
+/// Whether a layer reads the bytes of its socket unchanged: true for a socket, and for Beast's basic_stream, which can
+/// release its socket.
 template <class Layer>
 constexpr bool is_socket_layer =
     requires(Layer& layer) { layer.native_handle(); } || requires(Layer& layer) { layer.release_socket(); };

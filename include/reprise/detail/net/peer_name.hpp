@@ -10,34 +10,35 @@
 
 namespace reprise::detail {
 
-/// A host that a caller has named, validated and taken apart.
+/// The host that a caller named, validated and split into its uses.
 struct host_name
 {
-    /// In lower case, without the final dot of an absolute name. An address in its usual form, with its zone.
+    /// Name in lower case, without the final dot of an absolute name. An address in its usual form, with its zone.
     std::string name{};
 
-    /// What a resolver is asked for: `name`, with the final dot if there was one.
+    /// Name for the resolver: `name`, with the final dot if there was one.
     std::string query{};
 
-    /// What a certificate has to be valid for: `name`, but an address without its zone.
+    /// Name that a certificate must be valid for: `name`, but an address without its zone.
     std::string identity{};
 
-    /// If the host is an address; its scope id is that of the zone.
+    /// The address, if the host is an address. The scope id is that of the zone.
     std::optional<boost::asio::ip::address> address{};
 };
 
-/** Validate a host.
+/** Validate a host. Accepted are:
 
-    | accepted | by |
-    |---|---|
-    | names of letters, digits, hyphens and underscores; labels of 1 to 63 bytes, 253 in all | RFC 952, RFC 1123 (2.1), getaddrinfo(3) |
-    | a final dot: the name is absolute | RFC 1034, 3.1; it is not part of SNI (RFC 6066, 3) or of a certificate's names |
-    | IPv4 addresses, also as getaddrinfo(3) reads them: `127.1`, `0x7f000001` | RFC 1123, 2.1; inet_aton(3) |
-    | IPv6 addresses, also in brackets, with a zone that is the name or the number of an interface | RFC 3986, 3.2.2; RFC 4007, 11 |
+    @li names of letters, digits, hyphens and underscores; labels of 1 to 63 bytes, 253 in all (RFC 952; RFC 1123, 2.1;
+        getaddrinfo(3));
+    @li a final dot, for an absolute name (RFC 1034, 3.1); the dot is not part of SNI (RFC 6066, 3) or of a
+        certificate's names;
+    @li IPv4 addresses, also as getaddrinfo(3) reads them: `127.1`, `0x7f000001` (RFC 1123, 2.1; inet_aton(3));
+    @li IPv6 addresses, also in brackets, with a zone that is the name or the number of an interface (RFC 3986, 3.2.2;
+        RFC 4007, 11).
 
-    Names in other scripts are accepted as their A-labels only (RFC 5890; `xn--...`).
+    Names in other scripts are accepted only as their A-labels (RFC 5890; `xn--...`).
 
-    @throws system_error `errc::bad_host`; `what()` names the host, and says what is wrong and what to do.
+    @throws system_error `errc::bad_host`; `what()` names the host and says what is wrong and what to do.
 */
 [[nodiscard]] host_name read_host(std::string_view host);
 
@@ -55,7 +56,7 @@ struct host_name
 */
 [[nodiscard]] std::string read_service(std::string_view service);
 
-/// The number of a service that is one, as read_service returns it.
+/// The port number of a service from read_service. Empty if the service is a name.
 [[nodiscard]] std::optional<std::uint16_t> port_number(std::string_view service) noexcept;
 
 } // namespace reprise::detail

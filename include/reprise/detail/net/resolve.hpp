@@ -20,9 +20,9 @@ struct resolved
     std::vector<asio::ip::tcp::endpoint> endpoints{};
 };
 
-/** The endpoints of a host, in the order in which they are to be tried (RFC 8305, 4).
+/** Resolve a host to its endpoints, in the order in which to try them (RFC 8305, 4).
 
-    Owns what it uses, because getaddrinfo(3) cannot be interrupted: after a timeout the caller leaves it to itself.
+    Owns its arguments, because getaddrinfo(3) cannot be interrupted: after a timeout the caller abandons the operation.
 */
 [[nodiscard]] asio::awaitable<resolved> resolve(host_name host, std::string service);
 

@@ -9,15 +9,16 @@
 
 namespace reprise::detail {
 
-/** Makes one TLS record out of a sequence of small buffers.
+/** Joins a sequence of small buffers into one TLS record.
 
-    OpenSSL takes one buffer, so that a header and its body would become two records and two packets. The joined bytes are
-    kept here until the write is done.
+    OpenSSL takes one buffer at a time, so a header and its body would become two records and two packets. The joined
+    bytes stay here until the write is complete.
 */
 class coalescer
 {
 public:
-    /// What to write: the first buffer itself where that is as good, else the start of the sequence, joined.
+    /// The bytes to write: the first buffer itself if joining saves no record, or else the joined start of the
+    /// sequence.
     template <class ConstBufferSequence>
     boost::asio::const_buffer operator()(ConstBufferSequence const& buffers)
     {
@@ -30,7 +31,7 @@ public:
         boost::asio::const_buffer const first{*it};
         if (first.size() >= largest_record || ++it == end)
             return first;
-        // In one pass, for some sequences compute each of their buffers.
+        // One pass only, because some sequences compute each of their buffers.
         joined_.clear();
         joined_.reserve(small_message);
         append(first);

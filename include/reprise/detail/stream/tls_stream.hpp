@@ -28,7 +28,7 @@ namespace reprise::detail {
 
 namespace asio = boost::asio;
 
-/// What an operation on a stream completes with.
+/// The error_code with which an operation on a stream completes.
 [[nodiscard]] inline error_code error_of(tls_result const& result)
 {
     switch (result.status)
@@ -37,7 +37,7 @@ namespace asio = boost::asio;
     case tls_status::failed:
         if (result.no_memory)
             return asio::error::no_memory;
-        if (result.error == 0) // somebody else has used the SSL up
+        if (result.error == 0) // an earlier failure has made the SSL unusable
             return asio::ssl::error::unspecified_system_error;
         return {static_cast<int>(result.error), asio::error::get_ssl_category()};
     default: return {};
@@ -67,10 +67,10 @@ template <class Buffer, class Sequence>
 
 /** TLS on top of a next layer: moves the ciphertext of an engine.
 
-    One read and one write may be pending at the same time, with a shutdown beside them; each direction of the next layer
-    is used by one of them at a time.
+    One read, one write and one shutdown may be pending at the same time. Only one of them at a time uses each direction
+    of the next layer.
 
-    Operations hold this object, and what they are told to hold beside it, until their handlers are called.
+    Operations keep this object, and the owner that they are given, until their handlers are called.
 
     @par Thread Safety
     Distinct objects: safe. Shared objects: unsafe.
@@ -85,14 +85,15 @@ public:
 
     tls_engine engine;
 
-    /// What an operation holds: the stream that it uses, and the owner of the next layer.
+    /// Objects that an operation keeps alive: the stream, and the owner of the next layer.
     struct holder
     {
         std::shared_ptr<void> owner;
         std::shared_ptr<tls_stream> stream;
     };
 
-    /// Operations that are pending or begin end with `operation_aborted`. Those that use the next layer end when that does.
+    /// Close the stream: pending and later operations complete with `operation_aborted`. Operations in the next layer
+    /// complete when the next layer completes them.
     void close()
     {
         is_closed_ = true;
@@ -100,14 +101,14 @@ public:
         writing_.wake();
     }
 
-    /** Call `step`, again and again, until it has what it needs.
+    /** Call `step` repeatedly until it has what it needs.
 
         @param held Kept until the handler is called.
-        @param step Called as `tls_result(tls_engine&)`; all output that it leaves is written before the operation
+        @param step Called as `tls_result(tls_engine&)`. All output of the step is written before the operation
             completes or reads.
-        @param filter Which types of cancellation are let through: `asio::enable_terminal_cancellation`, or
-            `asio::enable_total_cancellation` for a step that changes nothing until it is done. Ciphertext that was not
-            written yet goes with the next operation.
+        @param filter The cancellation types to let through: `asio::enable_terminal_cancellation`, or
+            `asio::enable_total_cancellation` for a step that changes nothing until it is done. The next operation
+            writes ciphertext that was not written yet.
 
         @par Completion Signature
         @code void(error_code, std::size_t) @endcode, with the size that the step reported.
@@ -122,12 +123,13 @@ public:
             detail::initiation{ex, std::move(start)}, token, std::move(held), std::move(step), filter);
     }
 
-    /** Take in what has come from the peer, without waiting. Nothing, while a read is pending.
+    /** Process the data that has arrived from the peer, without waiting. Does nothing while a read is pending.
 
-        @param receive Called as `std::size_t(std::span<unsigned char>)`: fills it with what there is, 0 bytes if nothing.
-        @param budget About how many bytes to take in: a peer that never stops sending must not keep the caller.
-        @return `needs_input` if nothing more has come, `closed` or `failed`; `done` if there is plaintext to be read, which
-            stays, or if the peer has sent more than the budget.
+        @param receive Called as `std::size_t(std::span<unsigned char>)`: fills the span with the data that has arrived;
+            returns 0 if there is none.
+        @param budget About how many bytes to process, so that a peer that sends forever does not keep the caller.
+        @return `needs_input` if nothing more has arrived, `closed` or `failed`; `done` if there is plaintext to read,
+            which stays, or if the peer has sent more than the budget.
     */
     template <class Receive>
     [[nodiscard]] tls_status poll(Receive receive, std::size_t budget)
@@ -151,7 +153,8 @@ public:
         }
     }
 
-    /// As AsyncReadStream. Any type of cancellation: what it does not deliver stays for the next read.
+    /// Read some data, as AsyncReadStream requires. Supports all cancellation types: the next read delivers what a
+    /// cancelled read did not deliver.
     template <class MutableBufferSequence, class Token>
     static auto async_read_some(holder held, MutableBufferSequence const& buffers, Token&& token)
     {
@@ -161,7 +164,7 @@ public:
             std::forward<Token>(token));
     }
 
-    /// As AsyncWriteStream.
+    /// Write some data, as AsyncWriteStream requires.
     template <class ConstBufferSequence, class Token>
     static auto async_write_some(holder held, ConstBufferSequence const& buffers, Token&& token)
     {
@@ -176,7 +179,7 @@ private:
     class operation
     {
     public:
-        // What the next layer's operations are to know of the handler.
+        // Associated properties of the handler, for the operations of the next layer.
         using executor_type = asio::associated_executor_t<Handler, typename NextLayer::executor_type>;
         using allocator_type = asio::associated_allocator_t<Handler>;
         using cancellation_slot_type = asio::cancellation_slot;
@@ -222,7 +225,7 @@ private:
             go_on(false);
         }
 
-        // The direction that it waited for may be unlocked.
+        // The direction that the operation waited for may be unlocked.
         void operator()(error_code) { go_on(false); }
 
         friend bool asio_handler_is_continuation(operation* self) noexcept
@@ -236,7 +239,7 @@ private:
         enum class activity
         {
             starting,
-            reading, // or waiting until it may
+            reading, // or waiting until the direction is unlocked
             writing,
         };
 
@@ -251,7 +254,7 @@ private:
             owes_ |= e.produced() != produced;
         }
 
-        // Whether the step can go on by now: another operation may have fed the engine, or written its output.
+        // Whether the step can continue now: another operation may have fed the engine, or written its output.
         [[nodiscard]] bool may_go_on() const
         {
             auto const& e = stream().engine;
@@ -265,8 +268,8 @@ private:
         }
 
         /* Do not wait for output of another operation: the peer may be waiting for us to read, and both ends would
-           deadlock. A read leaves its own output (the answer to a KeyUpdate) to a write that is pending, until there is so
-           much of it that the engine reads no further. */
+           deadlock. A read leaves its own output (the answer to a KeyUpdate) to a pending write, until there is so much
+           output that the engine stops reading. */
         [[nodiscard]] bool must_write(byte_view output)
         {
             if (result_.status == tls_status::needs_output)
@@ -285,7 +288,7 @@ private:
             auto const output = s.engine.output();
             bool const writes = must_write(output);
             bool const is_over = !writes && !is_waiting();
-            if (is_over && is_first) // not from within the function that starts it
+            if (is_over && is_first) // the handler must not run within the initiating function
                 return asio::post(s.next_.get_executor(),
                                   asio::append(std::move(handler_), error_of(result_), result_.size));
             if (is_over)
@@ -303,7 +306,8 @@ private:
             s.next_.async_read_some(asio::buffer(room.data(), room.size()), std::move(*this));
         }
 
-        // End early, for this reason unless there is a better one. What was read is delivered all the same.
+        // End early, with this reason unless the step has a result of its own. Data that was read is delivered
+        // nevertheless.
         void stop(error_code reason)
         {
             bool const has_result = is_total && !is_waiting();
@@ -312,7 +316,7 @@ private:
 
         void complete(error_code ec)
         {
-            held_ = {}; // before the handler is called, as all that an operation holds
+            held_ = {}; // released before the handler is called, like everything that an operation holds
             std::move(handler_)(ec, ec ? 0 : result_.size);
         }
 
@@ -322,7 +326,7 @@ private:
         Handler handler_;
         tls_result result_;
         std::size_t fed_ = 0;
-        bool owes_ = false; // its step has left something to be written
+        bool owes_ = false; // the step has left output to write
         activity doing_ = activity::starting;
     };
 
