@@ -51,24 +51,26 @@ enum class role_type;
 
 namespace reprise {
 
-/** A TLS client stream that resumes.
+/** A TLS client stream that resumes sessions.
 
-    It satisfies Asio's AsyncReadStream and AsyncWriteStream, so that asio::async_read, Beast's HTTP and WebSocket work on
-    it. Sessions go to the session_store as they arrive; a connection that is truncated, reset, cancelled or destroyed
-    loses none that had arrived.
+    Satisfies Asio's AsyncReadStream and AsyncWriteStream, so that asio::async_read and Beast's HTTP and WebSocket work
+    on it. Sessions go to the session_store as they arrive. A connection that is truncated, reset, cancelled or
+    destroyed loses no session that has arrived.
 
-    @tparam NextLayer A TCP socket, or layers on top of one, such as beast::tcp_stream. It is constructed from an executor.
+    @tparam NextLayer A TCP socket, or layers on top of one, such as beast::tcp_stream. Constructed from an executor.
 
-    Every operation takes any completion token and awaits where none is given. Unless said otherwise an operation supports
-    `terminal` cancellation; after a cancelled operation only `close`, `async_reconnect` and destruction are useful. One that
-    is awaited with `use_awaitable` is a part of the coroutine, and obeys the types of cancellation that this has enabled.
+    Every operation takes any completion token, and awaits if none is given. Unless stated otherwise, an operation
+    supports `terminal` cancellation. After a cancelled operation only `close`, `async_reconnect` and destruction are
+    useful. An operation awaited with `use_awaitable` is a part of the coroutine, and obeys the cancellation types that
+    the coroutine has enabled.
 
     @par Object Lifetimes
-    The ssl::context must outlive the stream (it owns the verify callback) and must be configured before the first stream
-    is made of it; what is changed later counts for sessions from then on, see `policy_changed`. The store is held by shared ownership. The stream must outlive its operations.
+    The ssl::context must outlive the stream, because the context owns the verify callback. Configure the context before
+    making the first stream from it. Later changes apply to sessions from then on; see `policy_changed`. The store is
+    held by shared ownership. The stream must outlive its operations.
 
     @par Thread Safety
-    Distinct objects: safe. Shared objects: unsafe; with several threads running the io_context use a strand as executor.
+    Distinct objects: safe. Shared objects: unsafe; if several threads run the io_context, use a strand as executor.
 */
 template <class NextLayer = default_socket>
 class client_stream
@@ -77,10 +79,10 @@ public:
     using next_layer_type = NextLayer;
     using executor_type = typename NextLayer::executor_type;
 
-    /// The completion token of an operation that is given none: that of the executor, else `use_awaitable`.
+    /// Completion token of an operation that is given none: the default of the executor, otherwise `use_awaitable`.
     using default_token = detail::default_token_t<executor_type>;
 
-    /// The stream's type for another executor type, as Asio's I/O objects have it.
+    /// This stream's type for another executor type, as for Asio's I/O objects.
     template <class Executor>
     struct rebind_executor
     {
@@ -118,7 +120,7 @@ public:
 
     client_stream(client_stream&&) noexcept = default;
 
-    /// The connection of this stream is closed, as if the stream were destroyed.
+    /// Close the connection of this stream, as its destructor does, and take over `other`.
     client_stream& operator=(client_stream&& other) noexcept
     {
         client_stream taken{std::move(other)};
@@ -126,7 +128,7 @@ public:
         return *this;
     }
 
-    /// Closes the socket, without close_notify. Pending operations end with `asio::error::operation_aborted`.
+    /// Close the socket, without close_notify. Pending operations end with `asio::error::operation_aborted`.
     ~client_stream()
     {
         if (impl_)
@@ -137,44 +139,48 @@ public:
     [[nodiscard]] next_layer_type& next_layer() noexcept { return impl_->next; }
     [[nodiscard]] next_layer_type const& next_layer() const noexcept { return impl_->next; }
 
-    /// The TCP socket at the bottom.
+    /// The TCP socket at the bottom of the layers.
     [[nodiscard]] lowest_layer_type& lowest_layer() noexcept { return detail::lowest_socket(impl_->next); }
 
     /** The SSL of the current or last connection; before the first one, the SSL of the connection to come. Never null.
 
-        Each connect or reconnect has another SSL. Settings that are made here before the first connection, such as
-        SSL_set_tlsext_host_name(3), hold for that connection alone: if a later one would go without them, it fails with
-        `errc::settings_lost`. Settings for all connections go into `client_options::on_ssl`.
+        Each connect or reconnect uses a new SSL. Settings made here before the first connection, such as
+        SSL_set_tlsext_host_name(3), apply to that connection only. A later connection that would lack them fails with
+        `errc::settings_lost`. Make settings for all connections in `client_options::on_ssl`.
     */
     [[nodiscard]] native_handle_type native_handle()
     {
         return impl_->tls ? impl_->tls->engine.native_handle() : impl_->connection.prepare();
     }
 
-    /// How the last handshake went: resumed or not, and why not.
+    /// Outcome of the last handshake: resumed or not, and why not.
     [[nodiscard]] handshake_info const& handshake() const noexcept { return impl_->connection.info(); }
 
-    /// Under what the sessions of the current or last connection are filed; empty before the first. A protocol whose second
-    /// connection has to resume the first one's session takes it from a store of its own: `store->take(stream.key())`.
+    /// Scope under which the sessions of the current or last connection are stored; empty before the first connect. A
+    /// protocol that must resume the session of a parallel connection keeps a separate store and calls
+    /// `store->take(stream.key())`.
     [[nodiscard]] session_scope const& key() const noexcept { return impl_->connection.key(); }
 
-    /// Whether the connection is alive, as far as can be told without waiting: the peer has neither closed nor reset it. What
-    /// has come, up to 64 KiB, is taken in: tickets go to the store, a close_notify counts; data stays for the next read.
+    /// Whether the connection is alive, as far as can be told without waiting: the peer has neither closed nor reset
+    /// it. Reads what has arrived, up to 64 KiB. Tickets go to the store, a close_notify counts as closed, and data
+    /// stays for the next read.
     [[nodiscard]] bool is_open() { return impl_->probe() != condition::closed; }
 
-    /// Whether it is open and the peer has said nothing that waits to be read, as is due between two requests of HTTP/1.1
-    /// (RFC 9112, 6.3).
+    /// Whether the connection is open and no data waits to be read, as is due between two requests of HTTP/1.1
+    /// (RFC 9112, 6.3). Reads what has arrived, as `is_open` does.
     [[nodiscard]] bool is_idle() { return impl_->probe() == condition::idle; }
 
-    /** From now on `connect` connects the next layer, instead of a resolver and a socket: through SOCKS, a tunnel, or to an
-        address that somebody else knows.
+    /** Replace resolving and TCP connecting by a function of the caller, for example for SOCKS, a tunnel, or an address
+        that is known otherwise.
 
-        It is called as `asio::awaitable<void>(NextLayer&, std::string host, std::string service)`, by async_connect and
-        async_reconnect, and throws system_error if it fails. When `client_options::connect_timeout` is over, and by close(),
-        it is cancelled (`terminal`) and the socket under it closed; the caller's cancellation is passed on. The operation
-        ends when it has ended, for it uses the stream.
+        async_connect and async_reconnect call it as
+        `asio::awaitable<void>(NextLayer&, std::string host, std::string service)`. The function throws system_error if
+        it fails. After `client_options::connect_timeout`, and by close(), the function is cancelled (`terminal`) and
+        the socket of the next layer is closed. The caller's cancellation is passed on to the function. The operation
+        ends after the function has ended, because the function uses the stream.
 
-        @param route Names this way, so that its sessions are filed apart from those of direct connections.
+        @param route Name of this route. Its sessions are stored apart from those of direct connections.
+        @param connect The function.
         @throws system_error `errc::bad_option`, if the route is empty or there is no function.
     */
     template <class Connect>
@@ -188,32 +194,33 @@ public:
         impl_->way.connect_as_told = std::move(function);
     }
 
-    /** Resolve, connect and shake hands; resumes if the store has a usable session.
+    /** Resolve the host, connect and shake hands. Resumes if the store has a usable session.
 
-        A peer that declines costs only time: the handshake runs in full and the operation succeeds. Of a store that is
-        slow or broken the same holds (`handshake_info::reason` says so).
+        If the server declines the session, the handshake runs in full and the operation succeeds. A slow or failing
+        store also costs only the resumption; `handshake_info::reason` says so.
 
-        @param host DNS name, IPv4 address, or IPv6 address, which may have a zone. SNI and the certificate check follow it,
-            unless the options say otherwise. A final dot makes a name absolute for the resolver.
+        @param host DNS name, IPv4 address, or IPv6 address, which may have a zone. SNI and the certificate check use
+            the host, unless the options say otherwise. A final dot makes a name absolute for the resolver.
         @param service Port number or service name.
 
         @par Completion Signature
         @code void(error_code, handshake_info) @endcode
 
         @par Per-Operation Cancellation
-        `terminal`. The stream is closed afterwards and can be connected again. A ticket that was taken from the store is
-        not put back: the peer may have seen it, and it should not be offered twice (RFC 8446, C.4).
+        `terminal`. Afterwards the stream is closed and can be connected again. A ticket that may have been sent is not
+        put back into the store, because a ticket should not be offered twice (RFC 8446, C.4).
 
         @par Errors
-        @li `errc::bad_host`, `errc::bad_service`; nothing is sent, and `handshake_info::failure` says what is wrong.
-        @li `errc::already_connected`, if the stream is open; nothing is sent.
-        @li `errc::operation_in_progress`, if it is connecting; that operation goes on.
-        @li `asio::error::timed_out` after `client_options::connect_timeout`; a store that is being asked then may add its
-            `lookup_timeout`. With `client_options::retry` that is for each attempt.
-        @li `errc::proxy_refused`, `proxy_authentication_required`, `proxy_malformed`, with `client_options::proxy`;
-            `errc::bad_option` for a host or service that cannot be asked of it.
-        @li Resolver, socket and OpenSSL errors, unchanged, in their own categories; the stream is closed. If the server's
-            certificate was not verified, `handshake_info::failure` says why.
+        @li `errc::bad_host`, `errc::bad_service`. Nothing is sent, and `handshake_info::failure` says what is wrong.
+        @li `errc::already_connected`, if the stream is open. Nothing is sent.
+        @li `errc::operation_in_progress`, if the stream is connecting. That operation continues.
+        @li `errc::settings_lost`: see `native_handle`.
+        @li `asio::error::timed_out` after `client_options::connect_timeout`. A lookup in progress may add its
+            `lookup_timeout`. With `client_options::retry` the timeout is for each attempt.
+        @li `errc::proxy_refused`, `proxy_authentication_required`, `proxy_malformed`, `proxy_failed`, with
+            `client_options::proxy`. `errc::bad_option`, if the proxy cannot be asked for this host or service.
+        @li Resolver, socket and OpenSSL errors, unchanged, in their own categories. The stream is closed. If the
+            server's certificate was not verified, `handshake_info::failure` says why.
     */
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_connect(std::string_view host, std::string_view service, Token&& token = {})
@@ -221,12 +228,16 @@ public:
         return async_connect(host, service, connect_options{}, std::forward<Token>(token));
     }
 
-    /** Resolve, connect and shake hands, as `options` say.
+    /** Resolve the host, connect and shake hands, as `options` say.
 
-        With early data the operation ends when the handshake is complete and all bytes are sent.
-        `handshake_info::early_data` says which way they went, and `early_reason` why. The stream checks first what can be
-        known: the session's limit and age, ALPN, SNI and the cipher suite. If the server negotiates TLS 1.2, the stream
-        connects once more, without early data. If the operation fails, the server may have processed the bytes.
+        With early data the operation completes when the handshake is complete and all bytes are sent (unless `send_rest` is
+        false). `handshake_info::early_data` says whether the server accepted early data, and `early_reason` why not. Before
+        early data is offered, everything that can be known is checked: the session's limit and age, ALPN, SNI and the cipher
+        suite. If the connection fails because the server declined early data, for example because it negotiated TLS 1.2, it
+        is made again once without early data. If the operation fails, the server may still have processed the bytes.
+
+        With `connect_options::exactly`, connecting is not retried. If the session is not usable or is declined, the handshake
+        runs in full.
 
         Completion, cancellation and errors are those of `async_connect` without options.
     */
@@ -236,10 +247,10 @@ public:
         return connect(peer_of(host, service, options), request_of(options), std::forward<Token>(token));
     }
 
-    /** Shake hands on a next layer that the caller has connected, through a proxy for example.
+    /** Shake hands on a next layer that the caller has connected, for example through a proxy.
 
-        As async_connect, but without resolving and connecting; `host` and `service` name the peer for the certificate
-        check and for the store. `async_reconnect` connects to them directly.
+        Like async_connect, but without resolving, connecting and retries. `host` and `service` name the peer for the
+        certificate check and for the store. A later `async_reconnect` connects to them directly.
     */
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_handshake(std::string_view host, std::string_view service, Token&& token = {})
@@ -256,10 +267,10 @@ public:
                                        std::forward<Token>(token));
     }
 
-    /** Connect again to the same peer, resuming the last session if one is usable.
+    /** Connect again to the same peer. Resumes if the store has a usable session.
 
-        Builds a fresh TLS stream (the old one keeps state of its last connection), connects and offers the session. A
-        connection that the peer has closed or reset need not be shut down first.
+        Makes a new TLS stream, because the old one keeps state of its last connection. A connection that the peer has
+        closed or reset need not be shut down first.
 
         Completion, cancellation and errors as for async_connect, and
         @li `errc::never_connected`, if there is no peer yet;
@@ -316,11 +327,10 @@ public:
     }
     /// @}
 
-    /** Capture the session, send close_notify, wait for the peer's, close the socket.
+    /** Capture the session, send close_notify, wait for the peer's close_notify, and close the socket.
 
-        The wait is bounded by `client_options::shutdown_timeout` and serves a purpose: tickets that are still on their way
-        are read meanwhile. How the peer takes the end is its business: that it closes without an answer, resets, sends data
-        that nobody will read, or does nothing until the time is up, is success.
+        Tickets that are still on their way are read during the wait. Succeeds whatever the peer does: closes without an
+        answer, resets, sends data, or stays silent until `client_options::shutdown_timeout`.
 
         @par Completion Signature
         @code void(error_code) @endcode
@@ -335,11 +345,11 @@ public:
             any_executor(), [self = impl_] { return self->shutdown(self); }, std::forward<Token>(token));
     }
 
-    /** Wait for a ticket, if the connection has brought none yet, and close the socket, without close_notify.
+    /** Wait for a ticket, if none has arrived on this connection, and close the socket without close_notify.
 
-        For an application that has no use for the peer's answer to a goodbye, and closes before it has read anything: tickets
-        of TLS 1.3 come after the handshake (RFC 8446, 4.6.1). What else arrives meanwhile is dropped. The wait is bounded by
-        `client_options::shutdown_timeout`; that no ticket comes is success.
+        For an application that does not need the peer's close_notify and closes before it has read anything: TLS 1.3
+        tickets arrive after the handshake (RFC 8446, 4.6.1). Other input is dropped. The wait ends after
+        `client_options::shutdown_timeout`. The operation also succeeds if no ticket arrives.
 
         Completion and cancellation as for async_shutdown.
     */
@@ -350,13 +360,19 @@ public:
             any_executor(), [self = impl_] { return self->close_with_ticket(self); }, std::forward<Token>(token));
     }
 
-    /// Close the socket at once, without close_notify. What had arrived stays in the store. Operations that are under way
-    /// end with an error: one that connects with `asio::error::operation_aborted`, whatever it waits for.
+    /// Close the socket at once, without close_notify. Sessions that have arrived stay in the store. Pending operations
+    /// end with an error. A connecting operation ends with `asio::error::operation_aborted`, whatever it waits for.
     void close() noexcept { impl_->stop(); }
 
-    /// As AsyncReadStream. Tickets that come with the data go to the store. `errc::never_connected` before the first
-    /// connect, `errc::operation_in_progress` during one, `errc::stream_closed` after a shutdown or close. It supports `terminal`, `partial` and `total` cancellation: what a cancelled read does not deliver, the next
-    /// one does.
+    /** Read some data, as AsyncReadStream requires. Tickets that come with the data go to the store.
+
+        @par Per-Operation Cancellation
+        `terminal`, `partial` and `total`. Data that a cancelled read does not deliver stays for the next read.
+
+        @par Errors
+        `errc::never_connected` before the first connect, `errc::operation_in_progress` during a connect,
+        `errc::stream_closed` after a shutdown or close.
+    */
     template <class MutableBufferSequence,
               asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
     auto async_read_some(MutableBufferSequence const& buffers, Token&& token = {})
@@ -366,7 +382,8 @@ public:
         return start(begin, buffers, std::forward<Token>(token));
     }
 
-    /// As AsyncWriteStream. Small buffers of one sequence travel in one TLS record.
+    /// Write some data, as AsyncWriteStream requires. Small buffers of one sequence are sent in one TLS record. Errors
+    /// as for async_read_some.
     template <class ConstBufferSequence,
               asio::completion_token_for<void(error_code, std::size_t)> Token = default_token>
     auto async_write_some(ConstBufferSequence const& buffers, Token&& token = {})

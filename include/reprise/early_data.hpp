@@ -11,23 +11,26 @@ struct connect_options;
 
 struct early_data_send_options
 {
-    /// What to do with more than the server allows: false, send nothing early; true, send early what fits.
+    /// What to do with more data than the server allows: false sends nothing early, true sends early what fits.
     bool split = false;
 
-    /// Send after the handshake what the server has not accepted early, so that all of it is sent once. False leaves that to
-    /// the caller, who finds in `handshake_info::early_size` how much was accepted.
+    /// Send the bytes that the server did not accept early after the handshake, so that all bytes are sent once. False
+    /// leaves that to the caller: `handshake_info::early_size` says how many bytes were accepted.
     bool send_rest = true;
 };
 
-/** Bytes for the first flight of a connection (RFC 8446, 2.3): `stream.async_reconnect(early_data(asio::buffer(request)))`.
+/** Bytes for the first flight of a connection (RFC 8446, 2.3):
+    `stream.async_reconnect(early_data(asio::buffer(request)))`.
 
-    They go out with the ClientHello if the session allows, which saves a round trip. Somebody who records them can send
-    them again, to this server or another one, and they have no forward secrecy: use it for what may be done twice (RFC 8446,
-    8; for HTTP, RFC 8470). Where early data is not possible the same bytes follow the handshake. If the operation fails, the
-    server may have processed them all the same.
+    The bytes are sent with the ClientHello if the session allows early data, which saves a round trip. Otherwise the
+    same bytes follow the handshake.
+
+    Early data can be replayed: an attacker who recorded it can send it again, to this server or to another one. It also
+    has no forward secrecy. Use it only for idempotent requests (RFC 8446, 8; for HTTP, RFC 8470). If the operation
+    fails, the server may still have processed the bytes.
 
     @par Object Lifetimes
-    It refers to the bytes, which must outlive the operation.
+    The object refers to the bytes, which must outlive the operation.
 */
 class early_data
 {

@@ -15,39 +15,41 @@
 
 namespace reprise {
 
-/// What a connection would do about resumption, and why.
+/// Result of `explain`: the session that a connection would offer, or why it would offer none.
 struct explanation
 {
-    session_scope key{}; ///< under which the store was asked
+    session_scope key{}; ///< scope of the lookup in the store
 
-    /// `none`: a session would be offered. Else why not.
+    /// `none` if a session would be offered, otherwise why not.
     full_handshake_reason reason = full_handshake_reason::nothing_stored;
 
-    /// The session that would be offered. (One that is refused is dropped, as a connection would do.)
+    /// The session that would be offered. A TLS 1.3 session that fails a check is not put back, as in a connection.
     std::optional<session> candidate{};
 
-    /// For how long it would be offered still: as long as the server takes it, its certificates are valid, and
-    /// `max_session_age` allows.
+    /// How long the session could still be offered. The limits are its lifetime, the expiry of its certificates, and
+    /// `max_session_age`.
     std::chrono::seconds time_left{};
 
-    /// Sessions may cross to other contexts and processes: `client_options::policy_tag` is set, and all of the context's
-    /// policy could be read.
+    /// Whether other contexts and processes may use the session: `client_options::policy_tag` is set, and the whole
+    /// policy of the context could be read.
     bool is_shared = false;
 };
 
 /** Find out what a connection of this client to this peer would offer now. Nothing is sent.
 
-    Everything is asked as a connection asks it: the context's policy, the store within its deadline, the certificates, the
-    revocation check. The session goes back to the store.
-
-    @par Errors
-    Throws system_error `errc::bad_option`. A store that fails or is late is part of the answer.
+    Does what a connection does before its handshake: reads the context's policy, takes a session from the store within
+    `lookup_timeout`, checks its certificates, and calls the revocation check. The session is then put back into the
+    store. `client_options::observer` is not called.
 
     @par Cancellation
-    `terminal`: throws `asio::error::operation_aborted`; the session is back in the store.
+    `terminal`: throws `asio::error::operation_aborted`. A session that the store has handed out is put back.
+
+    @par Errors
+    Throws system_error `errc::bad_option`, `errc::bad_host` or `errc::bad_service`. A store that fails or is late is
+    not an error: `explanation::reason` reports it.
 
     @par Object Lifetimes
-    The context must outlive the operation; the store is held by shared ownership.
+    The context must outlive the operation. The store is held by shared ownership.
 */
 [[nodiscard]] asio::awaitable<explanation> explain(std::string host, std::string service, client of);
 
@@ -59,10 +61,10 @@ struct explanation
 [[nodiscard]] asio::awaitable<explanation> explain(std::string host, std::string service, asio::ssl::context& tls,
                                                    session_store& store);
 
-/// For people: a few lines, no secrets.
+/// A few lines of text for a person to read. They contain no secrets.
 [[nodiscard]] std::string to_string(explanation const& e);
 
-/// What a reason means, and what to do about it, in a sentence or two.
+/// Explains a reason, and what to do about it, in one or two sentences.
 [[nodiscard]] std::string_view advice(full_handshake_reason reason) noexcept;
 
 } // namespace reprise

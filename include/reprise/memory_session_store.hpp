@@ -12,28 +12,30 @@ namespace reprise {
 
 struct memory_session_store_options
 {
-    /// Most sessions held; the key that was used least recently loses its own first. At least 1. The default suits a
-    /// program that talks to hundreds of hosts.
+    /// Maximum number of sessions in the store. When it is full, the least recently used scope loses sessions first. At
+    /// least 1. The default suits a program that talks to hundreds of hosts.
     std::size_t max_sessions = 4096;
 
-    /// Most memory held, in bytes, as `session::size` counts it (with a chain of two about 16 KB each). At least 1.
+    /// Maximum memory of all sessions, in bytes, as `session::size` counts it. A session with a chain of two
+    /// certificates takes about 16 KB. At least 1.
     std::size_t max_bytes = 64u << 20;
 
-    /// Most TLS 1.3 tickets under one key; the oldest goes first. At least 1. As many as the program opens connections
-    /// to one host at once is enough (RFC 8446, 4.6.1); servers seldom send more than two per connection.
+    /// Maximum number of TLS 1.3 sessions under one scope; the oldest is dropped first. At least 1. The number of
+    /// connections that the program opens to one host at once is enough (RFC 8446, 4.6.1). Servers seldom send more
+    /// than two tickets per connection.
     std::size_t max_tickets_per_key = 8;
 
-    /// Ask servers for tickets until so many are held under a key (RFC 9149), for a program that opens as many connections
-    /// to one host at once. 0 asks for none; at most max_tickets_per_key. Few servers know the extension; ours does.
+    /// Ask servers for tickets (RFC 9149) until a scope has this many, for a program that opens as many connections to
+    /// one host at once. At most max_tickets_per_key and 255. 0 asks for none. Few servers know the extension; a
+    /// reprise server does.
     unsigned request_tickets = 0;
 
-    /// Where "now" comes from; an expired session is not handed out.
+    /// Source of the current time. An expired session is not handed out.
     clock now = system_clock();
 };
 
-/** The session_store in memory: it holds snapshots of `SSL_SESSION`, not bytes, so that taking one costs about a
-    microsecond. Its operations complete without suspending.
-*/
+/// A session_store in memory. Its operations complete without suspending. It holds snapshots of `SSL_SESSION`, not
+/// bytes, so that taking a session costs about a microsecond.
 class memory_session_store final : public session_store
 {
 public:
@@ -53,7 +55,7 @@ public:
     [[nodiscard]] bool is_immediate() const noexcept override { return true; }
     [[nodiscard]] std::size_t size() const override;
 
-    /// The memory that they take, in bytes, as `max_bytes` counts it.
+    /// Memory of the sessions in the store, in bytes, as `max_bytes` counts it.
     [[nodiscard]] std::size_t bytes() const;
 
 private:

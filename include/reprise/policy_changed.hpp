@@ -5,15 +5,18 @@
 
 namespace reprise {
 
-/** Say that a context which client_streams use has got another policy, so that no session of the old one is offered any more.
+/** Tell reprise that the policy of a context changed. Sessions made under the old policy are no longer offered.
 
-    Most changes are seen without it: trust, verification, versions, ciphers, certificates, callbacks. OpenSSL does not tell of
-    what is only offered to servers (groups, signature algorithms, ALPN), nor of the purpose, the trust setting and the
-    policies of a verification (SSL_CTX_set_purpose(3)). It is for these: what is offered is read again, and sessions are
-    verified again before they are offered. Where it was not needed, nothing is lost but that time.
+    Most changes are detected without this function: trust, verification, versions, ciphers, certificates, callbacks.
+    OpenSSL does not report the following settings, so call the function after changing them:
+    @li what is only offered to servers: groups, signature algorithms, ALPN;
+    @li the purpose, the trust setting and the policies of a verification (SSL_CTX_set_purpose(3)).
+
+    What is offered is then read again, and sessions are verified again before they are offered. An unnecessary call
+    costs only that time.
 
     @par Thread Safety
-    Safe, as long as nobody changes the context meanwhile.
+    Safe, as long as no thread changes the context at the same time.
 */
 void policy_changed(boost::asio::ssl::context& tls);
 

@@ -6,28 +6,33 @@
 
 namespace reprise {
 
-/** How a client_stream tries again to connect.
+/** How a client_stream retries connecting.
 
-    What may pass is tried again: a peer that refuses, resets, cannot be reached or does not answer in time, a name server that is
-    busy, a proxy that does not get through, a connection that breaks in the handshake. What says no is not: an alert, a certificate that does not verify, a
-    name that does not exist. Nor is a connection whose early data may have been processed, or one for exactly one session.
+    Errors that may be transient are retried:
+    @li a peer that refuses, resets, is unreachable, or does not answer in time;
+    @li a busy name server;
+    @li a proxy that cannot reach the peer (`errc::proxy_failed`);
+    @li a connection that breaks during the handshake.
 
-    The wait before attempt n + 1 is a random part of `first_delay` * 2^(n - 1), at most `max_delay`: clients of a server
-    that comes back do not come all at once.
+    Final errors are not retried: an alert, a certificate that does not verify, a name that does not exist. A connection
+    is not retried either if its early data may have been processed, or if it must resume exactly one session.
+
+    The delay before attempt n + 1 is a random part of `first_delay` * 2^(n - 1), at most `max_delay`. The jitter keeps
+    clients from reconnecting all at once when a server comes back.
 */
 struct retry_options
 {
-    /// At least 1, which tries once.
+    /// Maximum number of attempts. At least 1, which means no retry.
     unsigned max_attempts = 1;
 
-    /// At least 1 ms.
+    /// Bound of the first delay. At least 1 ms.
     std::chrono::milliseconds first_delay{100};
 
-    /// At least first_delay.
+    /// Bound of all delays. At least first_delay.
     std::chrono::milliseconds max_delay{10'000};
 
-    /// For all attempts and waits together; after it no attempt begins, and one that is under way has its own limit,
-    /// connect_timeout. Zero for none.
+    /// Timeout of all attempts and delays together. After it no attempt begins; an attempt in progress has its own
+    /// timeout, connect_timeout. Zero for none.
     std::chrono::milliseconds total_timeout{0};
 
     [[deprecated("total_timeout")]] std::optional<std::chrono::milliseconds> deadline{};

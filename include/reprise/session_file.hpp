@@ -17,20 +17,20 @@
 
 namespace reprise {
 
-/// The longest file that is written or read, in bytes. It holds some 20 000 sessions.
+/// Size limit of a session file, in bytes, for writing and reading. A file of this size holds about 20 000 sessions.
 inline constexpr std::uint64_t session_file_max_bytes = std::uint64_t{64} << 20;
 
 struct export_options
 {
-    /// Sessions of mutual TLS (`session_scope::identity`) too. Otherwise they stay in the store: who resumes one is taken
-    /// for the owner of the client certificate, without its key.
+    /// Also export sessions of mutual TLS (`session_scope::identity`). By default they stay in the store. Anyone who
+    /// resumes one of them acts as the owner of the client certificate, without having its key.
     bool mutual_tls = false;
 };
 
-/// What an importer accepts: what it would not have accepted from a server, it does not accept from a file.
+/// Which sessions an import accepts. It refuses what a client_stream would not have accepted from a server.
 struct import_policy
 {
-    /// Longest reuse since the certificate was verified; above 0 s, at most 7 days. As
+    /// Longest reuse since the certificate was verified. Above 0 s, at most 7 days. As
     /// `client_options::max_session_age`.
     std::chrono::seconds max_session_age = std::chrono::hours{24};
 
@@ -40,59 +40,64 @@ struct import_policy
     /// Accept sessions of mutual TLS.
     bool mutual_tls = false;
 
-    /// Leave the file where it is. Its tickets may then be used twice, by this process and by the next one that imports
-    /// it.
+    /// Do not remove the file. Its tickets may then be used twice: by this process and by the next one that imports the
+    /// file.
     bool keep_file = false;
 
-    /// The caller's own judgement, after all others: `full_handshake_reason::none`, or why not. It is called on a thread of the
-    /// import. Empty: none.
+    /// The caller's own check, after all others. Returns `full_handshake_reason::none`, or why the session is refused.
+    /// Called on a thread of the import. Empty for none.
     std::function<full_handshake_reason(session_scope const& key, session const& ticket)> accepts{};
 
-    /// Where "now" comes from.
+    /// Source of the current time.
     clock now = system_clock();
 };
 
-/// An entry that was not imported, and why: `record_corrupt` if it did not decode or was not sealed for its place in
-/// this file, `disabled` for mutual TLS, else what the policy has against it.
+/// An entry that was not imported, and why:
+/// @li `record_corrupt`, if the entry did not decode or was not sealed for its place in this file;
+/// @li `disabled`, if the session is of mutual TLS;
+/// @li otherwise the check of `import_policy` that failed.
 struct skipped_entry
 {
-    std::size_t index = 0; ///< from 0, in the order of the file
+    std::size_t index = 0; ///< position in the file, from 0
     full_handshake_reason reason = full_handshake_reason::none;
 };
 
 struct import_report
 {
-    /// Skipped entries that are named one by one; the others are only counted.
+    /// Maximum number of skipped entries that are listed one by one. Further entries are only counted.
     static constexpr std::size_t most_named = 64;
 
     std::size_t imported = 0;
     std::size_t skipped = 0;
     std::vector<skipped_entry> first_skipped{}; ///< at most `most_named`
 
-    /// The file ends where it should. False: it was cut, or damaged so that its end could not be found; the entries
-    /// before that count.
+    /// Whether the file ends where it should. False: the file was truncated, or damaged so that its end was not found.
+    /// The entries before that point are imported.
     bool is_whole = true;
 };
 
 /** Move the sessions of a store into one file, for the next process.
 
-    What `session_store::release` hands out is written, oldest first: TLS 1.3 tickets are gone from the store, for a
-    ticket is used by this process or by the next one. A store that has few sessions to give, or none, makes a file all
-    the same. If the file cannot be written, or has no room for all (`session_file_max_bytes`), they are put back.
+    Writes the sessions that `session_store::release` hands out, oldest first. TLS 1.3 sessions are then gone from the
+    store, because a ticket is used once: by this process or by the next one. A store with few sessions, or none, also
+    makes a file. If the file cannot be written, or would exceed `session_file_max_bytes`, the sessions are put back.
 
-    The file is sealed (AES-256-GCM, a key of its own for each entry) and bound to be read in this order; whoever lacks
-    the key learns how many sessions there are, and how long each is. It is for its owner alone (mode 0600), and appears
-    under its name whole or not at all, in place of what was there.
+    The file is sealed (AES-256-GCM, with a key of its own for each entry), and its entries are bound to their order.
+    Without the key, a reader learns only the number of sessions and the length of each. Only the owner can read the
+    file (mode 0600). It appears under its name complete or not at all, and replaces an existing file.
 
-    @param key 32 random bytes, as sealed_storage takes them.
-    @return How many sessions the file has.
-
-    @par Errors
-    Throws system_error `errc::bad_option`, if the key is none or the path is empty; the system's errors, with the path.
+    @param key 32 random bytes, as for sealed_storage.
+    @return The number of sessions in the file.
 
     @par Cancellation
-    `terminal`, while the store is asked; tickets that the store was just handing out may be lost. The work on the file,
-    which a thread does, is short and not interrupted.
+    `terminal`, while the store hands out its sessions; tickets that it was just handing out may be lost. A thread
+    writes the file. That takes a short time and is not interrupted.
+
+    @par Errors
+    Throws system_error:
+    @li `errc::bad_option`, if the key is not valid or the path is empty.
+    @li `errc::session_file_too_large`, if the sessions do not fit into the file.
+    @li Errors of the system, with the path.
 
     @par Object Lifetimes
     The store is held by shared ownership.
@@ -100,26 +105,29 @@ struct import_report
 asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesystem::path path, secret_bytes key,
                                              export_options options);
 
-/// The same with default options.
+/// Move the sessions of a store into one file, with default options.
 asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesystem::path path, secret_bytes key);
 
-/** Move the sessions of a file that `export_sessions` has written into a store, and wait until they are there.
+/** Move the sessions of a file that `export_sessions` has written into a store, and wait until they are stored.
 
-    The file is removed before its first ticket can be used, and of several processes that import it one gets the
-    sessions. It stays if this throws, and if `import_policy::keep_file` says so.
+    The file is removed before its first ticket can be used. If several processes import the file, one of them gets the
+    sessions. The file stays if one of the errors below is thrown, or if `import_policy::keep_file` is set.
 
-    Entries that were changed, moved, cut off, or are no longer acceptable are skipped and reported; the others count.
-
-    @par Errors
-    Throws system_error, and the store is as it was:
-    @li `errc::session_file_foreign`, `session_file_version`, `session_file_key`: this file is of no use here.
-    @li `errc::session_file_not_private`: others may read or write it, so its tickets may have been used.
-    @li `errc::session_file_too_large`; `errc::bad_option`, for the key, the path or the policy.
-    @li The system's errors, with the path; `no_such_file_or_directory` also if another process has just imported it.
+    Entries that were changed, moved or cut off, or are no longer acceptable, are skipped and reported. The other
+    entries are imported.
 
     @par Cancellation
-    `terminal`, before the work on the file, which a thread does, and while the store is waited for. What has been read
-    by then is in the store or lost.
+    `terminal`, before a thread begins to read the file, and while the store writes the sessions. Sessions that have
+    been read by then are in the store or lost.
+
+    @par Errors
+    Throws system_error, and leaves the store unchanged:
+    @li `errc::session_file_foreign`, `session_file_version`, `session_file_key`: this process cannot use the file.
+    @li `errc::session_file_not_private`: others may read or write the file, so its tickets may have been used.
+    @li `errc::session_file_too_large`: the file is longer than `session_file_max_bytes`.
+    @li `errc::bad_option`, for the key, the path or the policy.
+    @li Errors of the system, with the path. `no_such_file_or_directory` also if another process has just imported the
+        file.
 
     @par Object Lifetimes
     The store is held by shared ownership.
@@ -127,7 +135,7 @@ asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesyst
 asio::awaitable<import_report> import_sessions(session_store& store, std::filesystem::path path, secret_bytes key,
                                                import_policy policy);
 
-/// The same with the default policy.
+/// Move the sessions of a file into a store, with the default policy.
 asio::awaitable<import_report> import_sessions(session_store& store, std::filesystem::path path, secret_bytes key);
 
 } // namespace reprise

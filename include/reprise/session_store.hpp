@@ -18,36 +18,37 @@ namespace reprise {
 
 namespace asio = boost::asio;
 
-/// What a store answers: a session, or why there is none.
+/// Result of `session_store::take`: a session, or why there is none.
 struct take_result
 {
-    std::optional<session> ticket{};
+    std::optional<session> ticket{}; ///< the session; empty on a miss
 
-    /// Why there is none, as far as the store can tell.
+    /// Why there is no session, as far as the store can tell.
     full_handshake_reason reason = full_handshake_reason::nothing_stored;
 };
 
 using lease [[deprecated("reprise::take_result")]] = take_result;
 
-/// A session and whose it is.
+/// A session and the scope under which it is stored.
 struct kept_session
 {
     session_scope key{};
     session ticket;
 };
 
-/// Which sessions are meant. It is called under no lock, and must not throw.
+/// Selects sessions by their scope. Called without a lock held. Must not throw.
 using session_filter = std::function<bool(session_scope const& key)>;
 
-/** Where a client keeps the sessions of its connections: one for the whole program is meant.
+/** Where a client keeps the sessions of its connections. One store is meant for the whole program.
 
-    TLS 1.3 tickets are handed out once each, newest first (RFC 8446, C.4); a TLS 1.2 session may be used again. A store
+    A TLS 1.3 session is handed out once, the newest first (RFC 8446, C.4). A TLS 1.2 session may be used again. A store
     is bounded and may drop any session at any time: forgetting is a promise, keeping is not.
 
-    A store is always held by shared ownership, for a connection may deliver a ticket after everybody else has let go.
+    A store is always held by shared ownership, because a connection may deliver a ticket after all other owners are
+    gone.
 
     @par Cancellation
-    Every awaitable operation may be cancelled (`terminal`) and then throws `asio::error::operation_aborted`.
+    Every awaitable operation can be cancelled (`terminal`), and then throws `asio::error::operation_aborted`.
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -59,57 +60,57 @@ public:
     session_store& operator=(session_store const&) = delete;
     virtual ~session_store() = default;
 
-    /** Keep a session that a connection has just received.
+    /** Store a session that a connection has just received.
 
-        Called from inside a TLS read: it must not block, and a `take` that follows in this process finds the session. A
-        store that writes to a disk or a network queues it; `drain` waits for that.
+        Called from inside a TLS read, so it must not block. A later `take` in this process finds the session. A store
+        that writes to a disk or a network queues the session; `drain` waits for the write.
     */
     virtual void capture(session_scope const& key, session ticket) noexcept = 0;
 
-    /// Hand out one usable session, the newest, and forget it if it is a TLS 1.3 ticket.
+    /// Hand out the newest usable session, and forget it if it is a TLS 1.3 session.
     virtual asio::awaitable<take_result> take(session_scope key) = 0;
 
-    /// Keep again what `take` has handed out, for nothing of it has reached the wire. It must not block.
+    /// Return a session obtained from `take` that was never sent. Must not block.
     virtual void put_back(session_scope const& key, session ticket) noexcept { capture(key, std::move(ticket)); }
 
-    /// Nothing is kept under this key, for this reason; a `take` that finds nothing says so until something is kept. It must
+    /// Record why no session is stored under this scope. `take` reports this reason until a session is captured. Must
     /// not block.
     virtual void note(session_scope const&, full_handshake_reason) noexcept {}
 
-    /// How many TLS 1.3 tickets to ask the server for on the next connection (RFC 9149); 0 asks for none, and the server
-    /// decides.
+    /// How many TLS 1.3 tickets to request from the server on the next connection (RFC 9149), at most 255. 0 requests
+    /// none, and the server decides.
     [[nodiscard]] virtual unsigned tickets_wanted(session_scope const&) const noexcept { return 0; }
 
-    /// Forget all sessions under this key; returns how many there were.
+    /// Forget all sessions under this scope. Returns their number.
     virtual asio::awaitable<std::size_t> remove(session_scope key) = 0;
 
-    /// Forget everything.
+    /// Forget all sessions.
     virtual asio::awaitable<void> clear() = 0;
 
-    /// Wait until everything that was captured is where it is to be kept.
+    /// Wait until every captured session is where the store keeps it.
     virtual asio::awaitable<void> drain() = 0;
 
-    /** Hand out every session under the keys that `wanted` names, oldest first, and forget the TLS 1.3 tickets among
-        them: a ticket is used once, by this process or by whoever gets it. Those that have expired may be left out.
+    /** Hand out every session whose scope `wanted` selects, oldest first. Sessions of TLS 1.3 are forgotten, because a
+        ticket is used once: by this process or by the receiver. Expired sessions may be left out.
 
-        A store that has none to give away, or cannot say which it has, returns none.
+        A store that has no sessions to give, or cannot list them, returns none. That is the default.
     */
     virtual asio::awaitable<std::vector<kept_session>> release(session_filter)
     {
         co_return std::vector<kept_session>{};
     }
 
-    /// How many sessions it holds now.
+    /// Number of sessions held now.
     [[nodiscard]] virtual std::size_t size() const = 0;
 
-    /// Whether every operation completes without suspending, as one that keeps everything in memory does. Then no
-    /// deadline is set for it.
+    /// Whether every operation completes without suspending, as in a store that keeps all sessions in memory. A lookup
+    /// then has no timeout.
     [[nodiscard]] virtual bool is_immediate() const noexcept { return answers_at_once(); }
 
     /// The name of `is_immediate` in 0.1, for stores that override it.
     [[nodiscard]] virtual bool answers_at_once() const noexcept { return false; }
 
-    /// `capture`, then `drain`.
+    /// Call `capture`, then `drain`.
     asio::awaitable<void> insert(session_scope key, session ticket)
     {
         capture(key, std::move(ticket));
