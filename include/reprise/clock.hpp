@@ -6,17 +6,17 @@
 
 namespace reprise {
 
-/// Wall-clock time, as TLS tickets and X.509 certificates count it.
+/// Wall-clock time, as in TLS tickets and X.509 certificates.
 using time_point = std::chrono::system_clock::time_point;
 
-/** Where "now" comes from.
+/** Source of the current time.
 
-    A parameter wherever age or expiry is decided, so that tests own time. It is called from the threads of the
-    operations that use it, at the same time, and must not throw.
+    Passed wherever age or expiry is decided, so that tests control time. The threads of the operations call it, several
+    at once. It must not throw.
 */
 using clock = std::function<time_point()>;
 
-/// The system's wall clock: the default everywhere.
+/// The system's wall clock, the default everywhere.
 [[nodiscard]] inline clock system_clock()
 {
     return [] { return std::chrono::system_clock::now(); };

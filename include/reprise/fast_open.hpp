@@ -7,23 +7,26 @@ namespace reprise {
 
 namespace detail {
 
-/// TCP_FASTOPEN of a socket that listens, or is about to.
+/// Set TCP_FASTOPEN on a socket that listens or is about to listen.
 [[nodiscard]] error_code accept_fast_open(int socket, int max_pending) noexcept;
 
-/// TCP_FASTOPEN_CONNECT of a socket that is not connected yet.
+/// Set TCP_FASTOPEN_CONNECT on a socket that is not connected yet.
 [[nodiscard]] error_code connect_fast_open(int socket) noexcept;
 
 } // namespace detail
 
 /** Let clients send data with the first packet of a connection (TCP Fast Open, RFC 7413; Linux).
 
-    With it and early data a request needs one round trip in all. The system has to allow it as well, by the second bit of
-    net.ipv4.tcp_fastopen; where it does not, or the network does not let it through, connections are made as ever. A packet
-    that is delivered twice can make two connections, so use it where early data may be repeated, or with a replay guard.
+    With early data, a request then needs one round trip in all. The system must also allow it, by the second bit of
+    net.ipv4.tcp_fastopen. If the system or the network does not, connections are made without it.
 
-    @param acceptor An open asio acceptor of TCP, on Linux before or after it listens.
-    @param max_pending Most connections that may wait with data before their handshake is complete. At least 1.
-    @return What the system said; on other systems `operation_not_supported`.
+    A packet that is delivered twice can make two connections. So use this where early data may be repeated, or with a
+    replay guard.
+
+    @param acceptor An open TCP acceptor of Asio; on Linux before or after it listens.
+    @param max_pending Maximum number of connections with data that may wait for their TCP handshake to complete. At
+        least 1.
+    @return The error of the system, if any; `operation_not_supported` on other systems.
 */
 template <class Acceptor>
 error_code enable_fast_open(Acceptor& acceptor, int max_pending = 256)

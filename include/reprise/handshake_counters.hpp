@@ -10,13 +10,13 @@
 
 namespace reprise {
 
-/// How many handshakes ended how. Each number is exact; together they are not one snapshot.
+/// Number of handshakes by outcome. Each counter is exact; together they are not one snapshot.
 struct handshake_counts
 {
     std::uint64_t full = 0;
     std::uint64_t resumed = 0;
     std::uint64_t failed = 0;
-    std::uint64_t sessions = 0; ///< kept for later
+    std::uint64_t sessions = 0; ///< sessions kept for later
 
     std::array<std::uint64_t, resumption_kind_count> resumed_by_kind{}; ///< by `resumption_kind`
     std::array<std::uint64_t, full_reason_count> full_by_reason{};      ///< by `full_handshake_reason`
@@ -25,7 +25,7 @@ struct handshake_counts
     std::uint64_t early_rejected = 0;
 };
 
-/** An observer that counts: one for a program's clients, or one for each part of it.
+/** An observer that counts. Use one for all clients of a program, or one for each part of it.
 
     @par Thread Safety
     Distinct and shared objects: safe. Counting takes no lock.

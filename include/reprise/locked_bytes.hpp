@@ -7,10 +7,10 @@
 
 namespace reprise {
 
-/** A few bytes for a long time: keys that seal other secrets.
+/** A few long-lived bytes, for keys that seal other secrets.
 
-    Their memory is not swapped out (mlock(2)) and not part of a core dump (MADV_DONTDUMP), as far as the system allows it,
-    and it is wiped when they go. There is no stream operator. Copies have memory of their own.
+    The memory is not swapped out (mlock(2)) and not part of a core dump (MADV_DONTDUMP), as far as the system allows.
+    It is wiped on destruction. There is no stream operator. Each copy has memory of its own.
 
     @par Thread Safety
     Distinct objects: safe. Shared objects: unsafe, except to read.
@@ -22,10 +22,11 @@ public:
 
     locked_bytes() = default;
 
-    /// @throws std::bad_alloc, also if there are more than max_size.
+    /// @throws std::bad_alloc, also for more than max_size bytes.
     explicit locked_bytes(byte_view bytes);
 
-    /// Zeros, to be written to.
+    /// Make `size` zero bytes, to be written to.
+    /// @throws std::bad_alloc, also for more than max_size bytes.
     explicit locked_bytes(std::size_t size);
 
     locked_bytes(locked_bytes const& other) : locked_bytes(other.view()) {}
@@ -39,10 +40,10 @@ public:
     [[nodiscard]] byte_view view() const noexcept { return {data_, size_}; }
     operator byte_view() const noexcept { return view(); }
 
-    /// Compared in constant time.
+    /// Compares in constant time.
     friend bool operator==(locked_bytes const& a, locked_bytes const& b) noexcept;
 
-    /// Whether the system has allowed to lock all that this process has asked for (RLIMIT_MEMLOCK, setrlimit(2)).
+    /// Whether the system has locked all memory that this process asked for (RLIMIT_MEMLOCK, setrlimit(2)).
     [[nodiscard]] static bool all_locked() noexcept;
 
 private:

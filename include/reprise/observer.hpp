@@ -8,14 +8,14 @@
 
 namespace reprise {
 
-/** Is told what becomes of handshakes, for logs and metrics; see `client_options::observer`,
+/** Receives the outcome of handshakes, for logs and metrics: see `client_options::observer` and
     `session_cache_options::observer`.
 
-    What it is told holds no secrets. `peer` is the host that a client connects to, or the id context of a server's cache.
-    Views and references are good for the call only.
+    The arguments hold no secrets. `peer` is the host that a client connects to, or the id context of a server's cache.
+    Views and references are valid during the call only.
 
     @par Thread Safety
-    It is called by the threads that run the handshakes, by several at once. It must not block.
+    The threads that run the handshakes call the observer, several at once. The functions must not block.
 */
 class observer
 {
@@ -28,10 +28,10 @@ public:
     /// A handshake is complete.
     virtual void on_handshake(std::string_view peer, handshake_info const& info) noexcept = 0;
 
-    /// A handshake has failed, or the connection for it.
+    /// A handshake has failed, or the connection for it. A client reports only the last attempt.
     virtual void on_failure(std::string_view /*peer*/, error_code /*why*/) noexcept {}
 
-    /// A session was kept for later: by a client, as it arrived; by a server, for its storage.
+    /// A session was kept for later: captured by a client, or handed to the storage by a server.
     virtual void on_session(std::string_view /*peer*/, tls_version) noexcept {}
 };
 

@@ -11,13 +11,13 @@ namespace reprise {
 
 using byte_view = std::span<unsigned char const>;
 
-/// Overwrite memory in a way that the compiler may not remove (explicit_bzero(3)).
+/// Overwrite memory in a way that the compiler must not remove (explicit_bzero(3)).
 void wipe(std::span<unsigned char> bytes) noexcept;
 
-/** Bytes that are wiped when they go: session records and ticket keys.
+/** Bytes that are wiped on destruction, for session records and ticket keys.
 
-    There is no stream operator and there never will be: a session is a secret (RFC 8446, 4.6.1; design rule 6).
-    Copies are allowed, each wipes itself.
+    There is no stream operator and there never will be, because a session is a secret (RFC 8446, 4.6.1). Copies are
+    allowed; each wipes itself.
 */
 class secret_bytes
 {

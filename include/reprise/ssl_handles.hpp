@@ -8,7 +8,7 @@
 
 namespace reprise {
 
-/// Frees OpenSSL objects with the function that made for them.
+/// Frees an OpenSSL object with the function for its type.
 struct openssl_deleter
 {
     void operator()(SSL* ssl) const noexcept { ::SSL_free(ssl); }
@@ -24,21 +24,21 @@ using ssl_session_ptr = std::unique_ptr<SSL_SESSION, openssl_deleter>;
 using bio_ptr = std::unique_ptr<BIO, openssl_deleter>;
 using x509_ptr = std::unique_ptr<X509, openssl_deleter>;
 
-/// Another reference to the same context.
+/// Take another reference to the same context.
 [[nodiscard]] inline ssl_ctx_ptr share(SSL_CTX* context) noexcept
 {
     ::SSL_CTX_up_ref(context);
     return ssl_ctx_ptr{context};
 }
 
-/// Another reference to the same BIO.
+/// Take another reference to the same BIO.
 [[nodiscard]] inline bio_ptr share(BIO* bio) noexcept
 {
     ::BIO_up_ref(bio);
     return bio_ptr{bio};
 }
 
-/// Another reference to the same certificate.
+/// Take another reference to the same certificate.
 [[nodiscard]] inline x509_ptr share(X509* certificate) noexcept
 {
     ::X509_up_ref(certificate);
