@@ -9,18 +9,20 @@
 
 namespace asio = boost::asio;
 
-asio::awaitable<void> visit_twice(asio::ssl::context& tls, reprise::session_store& store, char** argv)
+asio::awaitable<void> visit_twice(asio::ssl::context& tls, reprise::session_store& store, char const* host,
+                                  char const* port)
 {
     reprise::client_stream<> stream{co_await asio::this_coro::executor, tls, store};
-    co_await stream.async_connect(argv[2], argv[3]);
-    for (int i = 0; i < 2; ++i)
+    co_await stream.async_connect(host, port);
+    for (int visit = 1;; ++visit)
     {
         std::string line;
         co_await asio::async_read_until(stream, asio::dynamic_buffer(line), '\n', asio::use_awaitable);
-        std::cout << line;
+        std::cout << (stream.handshake().resumed() ? "resumed: " : "full handshake: ") << line;
         co_await stream.async_shutdown();
-        if (i == 0)
-            co_await stream.async_reconnect();
+        if (visit == 2)
+            co_return;
+        co_await stream.async_reconnect();
     }
 }
 
@@ -36,7 +38,7 @@ try
     asio::ssl::context tls{asio::ssl::context::tls_client};
     tls.load_verify_file(argv[1]);
     auto const store = reprise::memory_session_store::make();
-    asio::co_spawn(io, visit_twice(tls, *store, argv),
+    asio::co_spawn(io, visit_twice(tls, *store, argv[2], argv[3]),
                    [](std::exception_ptr e)
                    {
                        if (e)

@@ -5,17 +5,31 @@
 #include <boost/asio.hpp>
 #include <boost/asio/ssl.hpp>
 
+#include <exception>
 #include <iostream>
 #include <stdexcept>
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
+void report(std::exception_ptr e)
+try
+{
+    if (e)
+        std::rethrow_exception(e);
+}
+catch (std::exception const& failure)
+{
+    std::cerr << "tiny_server: " << failure.what() << std::endl;
+}
+
 asio::awaitable<void> greet(tcp::socket socket, reprise::session_cache cache)
 {
     reprise::server_stream<> stream{std::move(socket), cache};
     co_await stream.async_handshake();
-    std::string const greeting = stream.handshake().resumed() ? "welcome back\n" : "nice to meet you\n";
+    bool const resumed = stream.handshake().resumed();
+    std::cout << (resumed ? "resumed" : "full handshake") << std::endl;
+    std::string const greeting = resumed ? "welcome back\n" : "nice to meet you\n";
     co_await asio::async_write(stream, asio::buffer(greeting), asio::use_awaitable);
     co_await stream.async_shutdown();
 }
@@ -25,7 +39,7 @@ asio::awaitable<void> serve(tcp::acceptor acceptor, asio::ssl::context& tls)
     reprise::session_cache cache{tls, {.id_context = "tiny/v1"}};
     for (;;)
         asio::co_spawn(acceptor.get_executor(), greet(co_await acceptor.async_accept(asio::use_awaitable), cache),
-                       asio::detached);
+                       report);
 }
 
 int main(int argc, char** argv)
@@ -44,7 +58,9 @@ try
     if (port < 0 || port > 65535)
         throw std::out_of_range{"PORT is 0 to 65535"};
     tcp::endpoint const endpoint{asio::ip::address_v4::loopback(), static_cast<unsigned short>(port)};
-    asio::co_spawn(io, serve(tcp::acceptor{io, endpoint}, tls), asio::detached);
+    tcp::acceptor acceptor{io, endpoint};
+    std::cout << "listening on " << acceptor.local_endpoint() << std::endl;
+    asio::co_spawn(io, serve(std::move(acceptor), tls), report);
     io.run();
 }
 catch (std::exception const& e)

@@ -33,6 +33,29 @@ std::vector<answer> three_visits(kind const& k, std::string const& port)
 
 } // namespace
 
+TEST_CASE("the smallest pair resumes on the second visit, and both ends say so")
+{
+    credentials const c;
+    child server{{example("tiny_server"), c.certificate, c.key, "0"}};
+    std::string const listening = "listening on 127.0.0.1:";
+    server.read_until(listening);
+    server.read_until("\n");
+    auto const begin = server.output().find(listening) + listening.size();
+    auto const port = server.output().substr(begin, server.output().find('\n', begin) - begin);
+
+    child client{{example("tiny_client"), c.ca, "localhost", port}};
+    CHECK(client.wait() == 0);
+    CHECK(client.output() == "full handshake: nice to meet you\nresumed: welcome back\n");
+    server.read_until("full handshake\nresumed\n");
+
+    child stranger{
+        {"openssl", "s_client", "-connect", "127.0.0.1:" + port, "-tls1"}}; // the server refuses it and goes on
+    (void)stranger.wait();
+    server.read_until("tiny_server: ");
+    child again{{example("tiny_client"), c.ca, "localhost", port}};
+    CHECK(again.wait() == 0);
+}
+
 TEST_CASE("openssl s_client resumes with our server, every kind")
 {
     credentials const c;
