@@ -209,7 +209,7 @@ bool ticket_keeper::may_ask(time_point now) const noexcept
     if (source_->is_immediate())
         return false;
     auto const last = last_refresh_.load(std::memory_order_relaxed);
-    return is_flying_.load(std::memory_order_relaxed) || last == time_point::min() || now < last ||
+    return is_refreshing_.load(std::memory_order_relaxed) || last == time_point::min() || now < last ||
            now - last >= std::min<std::chrono::milliseconds>(shortest_pause, source_->refresh_every());
 }
 
@@ -241,7 +241,7 @@ std::shared_ptr<ticket_keeper::refresh_operation> ticket_keeper::join_or_begin(a
         if (refresh_)
             return refresh_;
         f = refresh_ = std::make_shared<refresh_operation>();
-        is_flying_ = true;
+        is_refreshing_ = true;
         last_refresh_ = context_.now();
     }
     std::unique_ptr<refresh_end> end;
@@ -293,7 +293,7 @@ void ticket_keeper::end_refresh(std::shared_ptr<refresh_operation> const& f, std
                                  : source_->refresh_every();
         next_refresh_ = now + pause;
         refresh_ = nullptr;
-        is_flying_ = false;
+        is_refreshing_ = false;
         f->error = std::move(error);
         ring_.tidy();
     }

@@ -105,7 +105,7 @@ private:
     std::shared_ptr<refresh_operation> refresh_;
     std::string last_error_;
 
-    std::atomic<bool> is_flying_{false};
+    std::atomic<bool> is_refreshing_{false};
     std::atomic<time_point> next_refresh_{time_point::min()};
     std::atomic<time_point> last_refresh_{time_point::min()};
     std::atomic<std::uint64_t> issued_{0};
