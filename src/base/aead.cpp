@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::size_t salt_size = 16;
 constexpr std::size_t tag_size = 16;
-constexpr unsigned char zero_nonce[12] = {}; // the key is new for each message
+constexpr unsigned char zero_nonce[12] = {}; // each message has its own key
 static_assert(aead::overhead == salt_size + tag_size);
 
 int int_size(std::size_t size)
@@ -44,7 +44,7 @@ bool is_plausible_key(byte_view key) noexcept
 
 struct keyed_hash::impl
 {
-    evp_ptr<EVP_MAC_CTX> keyed; // never used itself: each message takes a copy
+    evp_ptr<EVP_MAC_CTX> keyed; // never used directly: each message takes a copy
 };
 
 keyed_hash::keyed_hash(byte_view key)
@@ -84,7 +84,7 @@ secret_bytes keyed_hash::derive(std::string_view purpose) const
 
 struct aead::impl
 {
-    keyed_hash key_of; // a message, by its salt
+    keyed_hash key_of; // derives each message's key from its salt
     evp_ptr<EVP_CIPHER> cipher;
 
     [[nodiscard]] evp_ptr<EVP_CIPHER_CTX> begin(byte_view salt, bool encrypt) const
@@ -101,7 +101,7 @@ struct aead::impl
 
 namespace {
 
-// What is protected but not encrypted, each with its length in front, so that no two run into one.
+// Add associated data: authenticated, not encrypted. A length prefix keeps different inputs distinct.
 void add_clear(EVP_CIPHER_CTX* context, byte_view bytes)
 {
     std::uint64_t const size = bytes.size();
@@ -159,7 +159,7 @@ std::optional<secret_bytes> aead::open(byte_view sealed, std::size_t header_size
     auto const salt = sealed.subspan(header_size, salt_size);
     auto const body = sealed.subspan(header_size + salt_size, sealed.size() - header_size - overhead);
     std::array<unsigned char, tag_size> tag;
-    std::ranges::copy(sealed.last(tag_size), tag.begin()); // the call below takes no pointer to const
+    std::ranges::copy(sealed.last(tag_size), tag.begin()); // EVP_CIPHER_CTX_ctrl takes no pointer to const
 
     auto const cipher = impl_->begin(salt, false);
     add_clear(cipher.get(), sealed.first(header_size));

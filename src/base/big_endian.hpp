@@ -8,7 +8,7 @@
 
 namespace reprise::detail {
 
-/// Append the last `Size` bytes of a number, the highest first.
+/// Append the low `Size` bytes of `value`, most significant byte first.
 template <std::size_t Size, class Bytes>
 void append_number(Bytes& to, std::uint64_t value)
 {
@@ -17,7 +17,7 @@ void append_number(Bytes& to, std::uint64_t value)
         to.push_back(static_cast<unsigned char>(value >> (8 * i)));
 }
 
-/// A number of at most 8 bytes.
+/// Read a big-endian number of at most 8 bytes.
 [[nodiscard]] inline std::uint64_t read_number(byte_view bytes) noexcept
 {
     std::uint64_t value = 0;

@@ -11,8 +11,8 @@
 
 namespace reprise::detail {
 
-/// What is to be hashed, part by part: each with its length in front, so that no two inputs run into one. Numbers are
-/// little-endian, so that all machines of a fleet agree.
+/// Input of a hash, collected part by part. Bytes and text are prefixed with their length, so that two inputs never run
+/// into one. Numbers are little-endian, so that all machines of a fleet agree.
 class digest_input
 {
 public:

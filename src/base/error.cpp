@@ -70,7 +70,7 @@ boost::system::error_category const& reprise_category() noexcept
 std::string detail::text_of(system_error const& e)
 {
     std::string text = e.what();
-    auto const message = e.code().what(); // with which what() ends
+    auto const message = e.code().what(); // what() ends with this text
     if (text.ends_with(message))
         text.resize(text.size() - message.size());
     if (text.ends_with(": "))

@@ -6,17 +6,17 @@
 
 namespace reprise::detail {
 
-/** How often fork(2) has come between the first process and this one, counted from the first call. An object that was made
-    at another depth was made in another process.
+/** How many calls of fork(2) lie between the first process and this one, counted from the first call of this function.
+    An object made at another depth was made in another process.
 
-    pthread_atfork(3) counts, so that asking costs no system call. It does not notice children of clone(2), vfork(2) or
-    _Fork(3).
+    pthread_atfork(3) counts, so the call needs no system call. Children of clone(2), vfork(2) and _Fork(3) are not
+    noticed.
 */
 [[nodiscard]] unsigned fork_depth() noexcept;
 
 /** An object that a forked child makes anew, because threads, connections and file locks stay with the parent.
 
-    The child leaves the parent's object alone for good: its destructor would wait for threads that do not exist.
+    The child never destroys the parent's object: the destructor would wait for threads that do not exist in the child.
 
     @par Thread Safety
     Shared objects: safe.
@@ -35,7 +35,7 @@ public:
             delete last;
     }
 
-    /// The object of this process. `make` makes it where there is none. Throws what `make` throws.
+    /// Return the object of this process; `make` creates the object if there is none. Throws what `make` throws.
     template <class Make>
     [[nodiscard]] T& get(Make make)
     {
@@ -49,7 +49,7 @@ public:
         return added->value;
     }
 
-    /// The object of this process, or null.
+    /// Return the object of this process, or null.
     [[nodiscard]] T* find() const noexcept
     {
         auto* const last = current_.load();
@@ -64,7 +64,7 @@ private:
         node* parents; // keeps the parent's object reachable
     };
 
-    // No mutex: a thread of the parent may have held it when this process was forked off.
+    // Not a mutex: a thread of the parent may hold a mutex during fork(2), and the child could never lock that mutex.
     class lock
     {
     public:
@@ -87,7 +87,7 @@ private:
         ~lock() { owner_ = 0; }
 
     private:
-        std::atomic<unsigned>& owner_; // fork_depth() + 1 of the process whose thread holds it
+        std::atomic<unsigned>& owner_; // fork_depth() + 1 of the process that holds the lock; 0 if free
     };
 
     std::atomic<node*> current_{nullptr};

@@ -8,7 +8,7 @@
 
 namespace reprise::detail {
 
-/// Two lower-case digits for each byte. Not for secrets: a string is not wiped.
+/// Format bytes as lower-case hex, two digits each. Not for secrets: the string is not wiped.
 [[nodiscard]] inline std::string hex(byte_view bytes)
 {
     constexpr std::string_view digits = "0123456789abcdef";

@@ -17,13 +17,13 @@ namespace reprise {
 
 namespace {
 
-// Regions of pages that hold nothing but keys. They are few and small, so what was taken from the system is kept.
+// Regions of pages that hold only keys. Regions are few and small, so none is returned to the system.
 class pool
 {
 public:
     static pool& instance()
     {
-        static pool& the = *new pool; // for good: keys may go after everything else
+        static pool& the = *new pool; // never destroyed: keys may be freed after all other objects
         return the;
     }
 
@@ -74,7 +74,7 @@ private:
             return at >= begin && at < begin + region_size;
         }
 
-        // The first of `count` free units in a row.
+        // Return the first of `count` consecutive free units, or `none`.
         [[nodiscard]] std::size_t find(std::size_t count) const noexcept
         {
             std::size_t run = 0;
@@ -107,7 +107,7 @@ private:
         void* const base = ::mmap(nullptr, region_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (base == MAP_FAILED)
             throw std::bad_alloc{};
-        // Where it is not allowed, a key in memory that may be swapped is still better than none.
+        // Go on without mlock(2): a key in memory that may be swapped is better than no key.
         all_locked_ = ::mlock(base, region_size) == 0 && all_locked_;
         (void)::madvise(base, region_size, MADV_DONTDUMP);
         return regions_.emplace_back(region{static_cast<unsigned char*>(base), {}});

@@ -6,7 +6,7 @@
 
 namespace reprise::detail {
 
-/// A member that 0.1 had under another name counts where it is set.
+/// Apply an option set under its 0.1 name: if `old` is set, move its value to `now` and clear `old`.
 template <class T>
 void use_old_name(std::optional<T>& old, T& now)
 {
@@ -16,7 +16,7 @@ void use_old_name(std::optional<T>& old, T& now)
 
 } // namespace reprise::detail
 
-// Around the functions that read deprecated members.
+// Enclose the functions that read deprecated members.
 #define REPRISE_OLD_NAMES_BEGIN                                                                                        \
     _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wdeprecated-declarations\"")
 #define REPRISE_OLD_NAMES_END _Pragma("GCC diagnostic pop")

@@ -26,14 +26,15 @@ struct evp_deleter
 template <class T>
 using evp_ptr = std::unique_ptr<T, evp_deleter>;
 
-/// A text of OpenSSL's that is the caller's to free.
+/// Frees a text that OpenSSL allocated for the caller.
 struct openssl_text_deleter
 {
     void operator()(char* text) const noexcept { ::OPENSSL_free(text); }
 };
 using openssl_text = std::unique_ptr<char, openssl_text_deleter>;
 
-/// What is left in OpenSSL's error queue meanwhile is removed: in the middle of a handshake it would be taken for a failure.
+/// On destruction, remove what was added to OpenSSL's error queue. During a handshake, an error left in the queue would
+/// be taken for a failure of the handshake.
 struct errors_put_back
 {
     errors_put_back() noexcept { ::ERR_set_mark(); }
@@ -42,14 +43,14 @@ struct errors_put_back
     ~errors_put_back() { ::ERR_pop_to_mark(); }
 };
 
-/// For calls that can lack nothing but memory: algorithms that are there, keys of the right size.
+/// Check a call that can fail only for lack of memory, because the algorithm exists and the key size is right.
 /// @throws std::bad_alloc, unless `ok`. OpenSSL's error queue is then empty.
 void check_openssl(bool ok);
 
-/// Bytes that others may see (RAND_bytes(3)). @throws as check_openssl.
+/// Fill `bytes` with random bytes that may become public (RAND_bytes(3)). @throws as check_openssl.
 void fill_random(std::span<unsigned char> bytes);
 
-/// Bytes that nobody may see (RAND_priv_bytes(3)). @throws as check_openssl.
+/// Make random bytes that stay secret (RAND_priv_bytes(3)). @throws as check_openssl.
 [[nodiscard]] locked_bytes random_secret(std::size_t size);
 
 } // namespace reprise::detail

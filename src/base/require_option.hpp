@@ -5,7 +5,8 @@
 
 namespace reprise::detail {
 
-/// @throws system_error `errc::bad_option`, saying `what` the option is and its bounds.
+/// Check an option; `what` names the option and its bounds.
+/// @throws system_error `errc::bad_option`, unless `ok`.
 inline void require_option(bool ok, char const* what)
 {
     if (!ok)

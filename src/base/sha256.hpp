@@ -9,7 +9,7 @@ namespace reprise::detail {
 
 using sha256_digest = std::array<unsigned char, 32>;
 
-/// @throws std::bad_alloc, if OpenSSL cannot.
+/// Compute a digest. @throws std::bad_alloc, if OpenSSL fails.
 [[nodiscard]] sha256_digest sha256(byte_view bytes);
 
 } // namespace reprise::detail

@@ -7,8 +7,8 @@
 
 namespace reprise::detail {
 
-/* While a thread of ours is started: the signals of the process are for its own threads. That SIGXFSZ is blocked makes a
-   file size limit an error. */
+/* Blocks all signals while a thread of the library is started, which inherits the mask: the process handles signals on
+   its own threads. With SIGXFSZ blocked, exceeding the file size limit is an error. */
 class signals_blocked
 {
 public:
