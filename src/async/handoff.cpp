@@ -14,8 +14,8 @@
 
 namespace reprise::detail {
 
-/* It is younger than the context's scheduler, so it is shut down before it: once shutdown() has returned, nothing is
-   posted there any more. */
+/* Services are shut down youngest first. This one is younger than the context's scheduler, so nothing is posted to the
+   scheduler after shutdown() has returned. */
 class bond_service final : public asio::execution_context::service
 {
 public:
@@ -79,10 +79,10 @@ void context_bond::post(handoff::list& ended) noexcept
 {
     while (!post_some(ended))
     {
-        // They cannot be dropped, because somebody awaits them: wait until others have given some memory back.
+        // These waits cannot be dropped, because coroutines await them: wait until memory is available.
         {
             std::lock_guard const lock{mutex_};
-            waiting_.splice(waiting_.end(), ended); // should the context go meanwhile
+            waiting_.splice(waiting_.end(), ended); // in case the context goes meanwhile
         }
         leave();
         std::this_thread::sleep_for(std::chrono::milliseconds{1});
@@ -102,13 +102,13 @@ void context_bond::post(handoff::list& ended) noexcept
     leave();
 }
 
-// False where there is no memory; what could not be posted is left in `ended`.
+// Returns false if there is no memory. Waits that could not be posted stay in `ended`.
 bool context_bond::post_some(handoff::list& ended) noexcept
 {
     while (!ended.empty())
     {
         auto& h = ended.front();
-        auto waiting = std::move(h.waiter_); // which may have ended, and `h` with it, once it has been posted
+        auto waiting = std::move(h.waiter_); // once posted, the wait may end and destroy `h`
         ended.pop_front();
         try
         {
@@ -138,7 +138,7 @@ void context_bond::shut_down() noexcept
         background_ = {};
         background_on_ = {};
     }
-    // Without the lock: they hold coroutines.
+    // Without the lock, because destroying a waiter destroys its coroutine.
     while (!abandoned.empty())
     {
         auto const waiting = std::move(abandoned.front().waiter_);

@@ -29,34 +29,37 @@ namespace asio = boost::asio;
 
 class context_bond;
 
-/** The end of a wait, brought to a coroutine by a thread that does not belong to its executor.
+/** Completes the wait of a coroutine from a thread outside the coroutine's executor.
 
-    As with a socket of Asio's, the waiting coroutine belongs to the execution_context on which it waits: when that is
-    destroyed the coroutine and its executor go with it, and whoever completes the wait later touches nothing of it.
+    As with Asio's sockets, the waiting coroutine belongs to the execution_context on which it waits. When the context
+    is destroyed, the coroutine and its executor are destroyed too. A later `complete` touches neither.
 */
 class handoff : public boost::intrusive::list_base_hook<>, public std::enable_shared_from_this<handoff>
 {
 public:
-    /// For a wait on `executor`, whose context must be alive now.
+    /// Prepare a wait on `executor`, whose context must be alive now.
     explicit handoff(asio::any_io_executor const& executor);
     handoff(handoff const&) = delete;
     handoff& operator=(handoff const&) = delete;
     virtual ~handoff() = default;
 
-    /// End the wait, or have it end when it begins. The first call counts, and returns true. From any thread; the
-    /// coroutine goes on in its executor, never within this call. Without memory to tell the executor, this waits for some.
+    /** Complete the wait. If the wait has not begun, it completes when it begins.
+
+        Only the first call counts, and returns true. Callable from any thread; the coroutine resumes in its executor,
+        never within this call. If there is no memory to post to the executor, the call blocks until there is some.
+    */
     bool complete(error_code ec = {}) noexcept;
 
-    /// End all of these waits with success, those of one context at a time. `all` has pointers to them, in a random access
-    /// range.
+    /// Complete all of these waits with success, locking once per run of waits on one context. `all` is a random access
+    /// range of pointers.
     template <class Range>
     static void complete_all(Range const& all) noexcept;
 
-    /// Whether nobody waits any more: completed, cancelled, or the context is gone.
+    /// Whether the wait is over: completed, cancelled, or its context is gone.
     [[nodiscard]] bool is_over() const noexcept { return is_over_; }
 
-    /// Wait, once, by co_await on the executor given; throws what `complete` was given. A cancellation that
-    /// `may_cancel` completes it with `operation_aborted`.
+    /// Wait, once, by co_await on the executor given to the constructor. Throws the error given to `complete`. A
+    /// cancellation that `may_cancel` accepts completes the wait with `operation_aborted`.
     [[nodiscard]] asio::awaitable<void> wait()
     {
         return asio::async_initiate<asio::use_awaitable_t<> const, void(error_code)>(
@@ -68,11 +71,11 @@ public:
                 {
                     auto slot = asio::get_associated_cancellation_slot(handler);
                     waiting = std::make_shared<waiting_type>(self, std::move(handler));
-                    if (slot.is_connected()) // before begin(), after which the coroutine may run, on another thread
+                    if (slot.is_connected()) // before begin(): then the coroutine may run on another thread
                         slot.assign([weak = std::weak_ptr{self}](asio::cancellation_type type) { cancel(weak, type); });
                     self->begin(waiting);
                 }
-                catch (std::bad_alloc const&) // thrown from here it would destroy the coroutine
+                catch (std::bad_alloc const&) // thrown from here, it would destroy the coroutine
                 {
                     self->is_over_ = true;
                     auto whole = waiting ? waiting->take_handler() : std::move(handler);
@@ -83,7 +86,7 @@ public:
     }
 
 protected:
-    /// Whether the wait ends with a cancellation of this type.
+    /// Whether a cancellation of this type completes the wait.
     [[nodiscard]] virtual bool may_cancel(asio::cancellation_type type) noexcept
     {
         return (type & (asio::cancellation_type::terminal | asio::cancellation_type::partial)) !=
@@ -93,8 +96,8 @@ protected:
 private:
     friend class context_bond;
 
-    // A coroutine that waits, and its executor. It is shared with the executor's queue while it is put there, so that
-    // nothing is lost where there is no memory for that.
+    // A waiting coroutine and its executor. The executor's queue shares ownership while the waiter is posted, so that a
+    // failed allocation does not lose the coroutine.
     class waiter : public std::enable_shared_from_this<waiter>
     {
     public:
@@ -103,11 +106,11 @@ private:
         waiter& operator=(waiter const&) = delete;
         virtual ~waiter() = default;
 
-        /// Have the coroutine go on. Where it throws, nothing has happened.
+        /// Post the resumption of the coroutine. If this throws, nothing has happened.
         virtual void post(error_code ec) = 0;
 
     private:
-        std::shared_ptr<handoff> const of_; // which is there as long as somebody waits
+        std::shared_ptr<handoff> const of_; // keeps the handoff alive while a coroutine waits
     };
 
     template <class Handler>
@@ -140,7 +143,8 @@ private:
         }
 
     private:
-        // It never runs anything at once. That run() of its context does not end is co_spawn's work.
+        // The executor never runs a handler inline (blocking.never). It tracks no work: co_spawn keeps run() of the
+        // context from returning.
         asio::any_io_executor executor_;
         Handler handler_;
     };
@@ -151,12 +155,13 @@ private:
     void begin(std::shared_ptr<waiter> const& waiting);
 
     std::shared_ptr<context_bond> const bond_;
-    std::shared_ptr<waiter> waiter_; // set while it waits
-    error_code result_{};            // once it is over
+    std::shared_ptr<waiter> waiter_; // set while a coroutine waits
+    error_code result_{};            // valid once is_over_
     std::atomic<bool> is_over_ = false;
 };
 
-/** An executor in an object that may outlive the executor's context: it goes when the context does.
+/** Holds an executor in an object that may outlive the executor's context. The executor is released when the context is
+    destroyed.
 
     @par Thread Safety
     Shared objects: safe.
@@ -164,13 +169,14 @@ private:
 class kept_executor : public boost::intrusive::list_base_hook<>
 {
 public:
-    /// Its context must be alive now. An empty executor is never there.
+    /// The executor's context must be alive now. With an empty executor, `use` always returns false.
     explicit kept_executor(asio::any_io_executor executor);
     kept_executor(kept_executor const&) = delete;
     kept_executor& operator=(kept_executor const&) = delete;
     ~kept_executor();
 
-    /// Call `use` with the executor, whose context stays meanwhile. False, and nothing is called, if it is gone.
+    /// Call `use` with the executor; the context stays alive during the call. Returns false without a call if the
+    /// context is gone.
     template <class Use>
     bool use(Use use);
 
@@ -178,33 +184,34 @@ private:
     friend class context_bond;
 
     std::shared_ptr<context_bond> const bond_;
-    asio::any_io_executor executor_; // empty, once the context is gone
+    asio::any_io_executor executor_; // empty once the context is gone
 };
 
-/** An executor that runs one handler at a time: `ex`, if it is a strand, or a strand on it.
+/** Return an executor that runs one handler at a time: `ex` if it is a strand, else a new strand on `ex`.
 
-    Without memory Asio's make_strand crashes instead of throwing, and one on an any_io_executor ends the program later, in
-    functions that are noexcept: so make one for much, and early.
+    Without memory, Asio's make_strand crashes instead of throwing. A strand on an any_io_executor ends the program
+    later, in functions that are noexcept. So make one strand for much work, and early.
 */
 [[nodiscard]] asio::any_io_executor serial_executor(asio::any_io_executor const& ex);
 
-/// The same for all work in the background of one context: made once, and used again where `ex` is equal.
+/// Return the serial executor for all background work of one context. It is made once, and reused as long as `ex` is
+/// equal.
 [[nodiscard]] asio::any_io_executor background_executor(asio::any_io_executor const& ex);
 
-/** What of other objects belongs to one execution_context, and goes with it: coroutines that wait, executors.
+/** Ties waiting coroutines and kept executors to one execution_context, and releases them with the context.
 
-    Once the context has been shut down, nothing of it is used any more.
+    After the context has been shut down, nothing of the context is used any more.
 */
 class context_bond
 {
 public:
-    /// That of a context; made when it is first asked for.
+    /// Return the bond of the executor's context. The first call for a context creates the bond.
     [[nodiscard]] static std::shared_ptr<context_bond> const& of(asio::any_io_executor const& executor);
 
     /// Whether the context has been shut down.
     [[nodiscard]] bool is_over() noexcept;
 
-    /// While it is there, the context is: its shutdown waits. For as long as it takes to post something.
+    /// Keeps the context alive: its shutdown waits until no user exists. Hold a user only while posting.
     class user
     {
     public:
@@ -213,7 +220,7 @@ public:
         user& operator=(user const&) = delete;
         ~user();
 
-        /// False: the context is gone.
+        /// False if the context is gone.
         explicit operator bool() const noexcept { return is_there_; }
 
     private:
@@ -227,9 +234,9 @@ private:
     friend class kept_executor;
     friend asio::any_io_executor background_executor(asio::any_io_executor const& ex);
 
-    /// Move it to `ended`, unless it is over; false then.
-    bool end(handoff& h, error_code ec, handoff::list& ended) noexcept; // with the lock
-    void post(handoff::list& ended) noexcept;                           // counted as a user; without the lock
+    /// End `h`, and move it to `ended` if a coroutine waits. Returns false if `h` was over already.
+    bool end(handoff& h, error_code ec, handoff::list& ended) noexcept; // call with the lock
+    void post(handoff::list& ended) noexcept;                           // caller counts as a user; without the lock
     bool post_some(handoff::list& ended) noexcept;
     void leave() noexcept;
     void shut_down() noexcept;
@@ -238,7 +245,7 @@ private:
     std::condition_variable left_;
     handoff::list waiting_;
     boost::intrusive::list<kept_executor> kept_;
-    asio::any_io_executor background_; // a serial executor on the next one
+    asio::any_io_executor background_; // serial executor on background_on_
     asio::any_io_executor background_on_;
     int users_ = 0;
     bool is_closed_ = false;
@@ -273,13 +280,14 @@ bool kept_executor::use(Use use)
     return true;
 }
 
-/// What one coroutine waits for again and again, and several threads tell it. What is told while it does not wait counts.
+/// Wakes one coroutine that waits again and again. Several threads may notify. A notification while nothing waits is
+/// kept for the next wait.
 class wake_up
 {
 public:
     void notify() noexcept;
 
-    /// @pre Nobody else waits.
+    /// @pre No other coroutine waits.
     [[nodiscard]] asio::awaitable<void> wait();
 
 private:

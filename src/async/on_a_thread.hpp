@@ -22,7 +22,7 @@
 
 namespace reprise::detail {
 
-/// A piece of work on a thread of its own, which ends before this object does.
+/// Runs a function on a thread of its own. The destructor joins the thread.
 template <class T>
 class thread_work
 {
@@ -46,7 +46,7 @@ public:
 
     [[nodiscard]] asio::awaitable<void> wait() { return done_->wait(); }
 
-    /// After `wait`.
+    /// Return the result of the function, or throw its exception. Call after `wait`.
     [[nodiscard]] T result()
     {
         if (failure_)
@@ -72,7 +72,7 @@ private:
     std::shared_ptr<handoff> const done_;
     std::optional<T> result_;
     std::exception_ptr failure_;
-    std::thread thread_; // uses all others
+    std::thread thread_; // last, because the thread uses all other members
 };
 
 template <class T>
@@ -85,13 +85,13 @@ asio::awaitable<T> thread_result(std::function<T()> work)
     co_return running.result();
 }
 
-/// What `work`, which may block, returns or throws on a thread of its own. It is not interrupted: a cancellation is
-/// seen afterwards. A context that is destroyed waits for it.
+/// Run `work`, which may block, on a thread of its own. Returns or throws what `work` does. Cancellation does not
+/// interrupt `work`; it is seen afterwards. Destroying the context waits for `work`.
 template <class T>
 asio::awaitable<T> on_a_thread(std::function<T()> work)
 {
     auto const executor = co_await asio::this_coro::executor;
-    // A coroutine of its own, whose cancellation can be turned off without touching the caller's.
+    // Spawn a coroutine, so that cancellation can be disabled without changing the caller's cancellation state.
     co_return co_await asio::co_spawn(executor, thread_result<T>(std::move(work)), asio::use_awaitable);
 }
 
