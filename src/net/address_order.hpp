@@ -8,7 +8,8 @@
 
 namespace reprise::detail {
 
-/// The resolver's order, with the families taking turns (RFC 8305, 4): where one is broken, the other's turn comes soon.
+/// Keep the resolver's order, but alternate between address families (RFC 8305, 4): if one family is broken, the other
+/// is tried soon.
 [[nodiscard]] inline std::vector<boost::asio::ip::tcp::endpoint>
 in_turns(std::vector<boost::asio::ip::tcp::endpoint> const& found)
 {

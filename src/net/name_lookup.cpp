@@ -42,7 +42,7 @@ struct address_list_deleter
 
 } // namespace
 
-// Shared with the thread, which touches nothing else: it may be there when main() has returned.
+// Shared with the thread, which touches nothing else: the thread may outlive main().
 struct name_lookup::search
 {
     search(std::string h, std::uint16_t p) : host(std::move(h)), port(p) {}
@@ -50,7 +50,7 @@ struct name_lookup::search
     std::string const host;
     std::uint16_t const port;
 
-    std::mutex mutex; // of what follows
+    std::mutex mutex; // guards the members below
     bool is_done = false;
     error_code ec;
     std::vector<tcp::endpoint> found;
@@ -58,7 +58,7 @@ struct name_lookup::search
 
     void run() noexcept
     {
-        ::pthread_setname_np(::pthread_self(), "redis name"); // for those who look with top or gdb
+        ::pthread_setname_np(::pthread_self(), "redis name"); // shown by top and gdb
         ::addrinfo hints{};
         hints.ai_family = AF_UNSPEC;
         hints.ai_socktype = SOCK_STREAM;
@@ -125,7 +125,7 @@ asio::awaitable<std::vector<tcp::endpoint>> name_lookup::find()
             asked->waiting = waiting_;
     }
     co_await waiting_->wait();
-    search_.reset(); // the next one asks anew
+    search_.reset(); // the next find() searches anew
     if (asked->ec)
         throw system_error{asked->ec};
     co_return asked->found;

@@ -14,24 +14,24 @@
 
 namespace reprise::detail {
 
-/** The addresses of one host, by getaddrinfo(3), each time anew.
+/** Resolves one host with getaddrinfo(3); results are not cached.
 
-    Nothing can end getaddrinfo, which may take half a minute. Asio's resolver has a thread for it that its io_context waits
-    for; this one's thread is detached and waits alone. There is one at most: who asks while it is at work gets what it
-    finds.
+    getaddrinfo cannot be cancelled, and may take half a minute. Asio's resolver runs it on a thread that the io_context
+    waits for. Here the thread is detached, so that nothing waits for it. At most one thread runs: a `find` during a
+    search gets the result of that search.
 
     @par Thread Safety
-    Shared objects: unsafe. They are used in one strand.
+    Shared objects: unsafe; use one strand.
 */
 class name_lookup
 {
 public:
     name_lookup(std::string host, std::uint16_t port) : host_(std::move(host)), port_(port) {}
 
-    /// The host's addresses, at least one. Throws system_error; `operation_aborted` after `cancel`.
+    /// Return the host's addresses, at least one. Throws system_error; `operation_aborted` after `cancel`.
     [[nodiscard]] asio::awaitable<std::vector<asio::ip::tcp::endpoint>> find();
 
-    /// Let `find` wait no longer.
+    /// Complete a pending `find` with `operation_aborted`. The search goes on.
     void cancel() noexcept;
 
 private:
@@ -39,7 +39,7 @@ private:
 
     std::string const host_;
     std::uint16_t const port_;
-    std::shared_ptr<search> search_; // that was begun last
+    std::shared_ptr<search> search_; // the last one begun
     std::shared_ptr<handoff> waiting_;
 };
 

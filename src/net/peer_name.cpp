@@ -46,7 +46,7 @@ std::string in_lower_case(std::string_view text)
     return result;
 }
 
-// For an error message: bytes that could harm a terminal or a log are escaped.
+// For an error message: escape bytes that could harm a terminal or a log.
 std::string shown(std::string_view value)
 {
     std::string result;
@@ -69,7 +69,7 @@ std::string shown(std::string_view value)
     throw system_error{errc::bad_host, "host " + shown(host) + ": " + std::string{why}};
 }
 
-// Whether inet_aton(3) takes it for a number: decimal, octal with a leading 0, hexadecimal with 0x.
+// Whether inet_aton(3) accepts the label as a number: decimal, octal with a leading 0, hexadecimal with 0x.
 bool is_number(std::string_view label)
 {
     if (label.starts_with("0x") || label.starts_with("0X"))
@@ -224,7 +224,7 @@ std::string read_service(std::string_view service)
             refuse("a port is a number from 1 to 65535");
         return std::string{digits};
     }
-    constexpr std::string_view of_names = "-_.+*/"; // such as services(5) has
+    constexpr std::string_view of_names = "-_.+*/"; // occur in services(5)
     bool const is_name =
         service.size() <= longest_name &&
         std::ranges::all_of(service, [&](char c)

@@ -32,14 +32,14 @@ asio::awaitable<resolved> resolve(host_name host, std::string service)
 {
     auto const port = port_number(service);
     bool const is_local = is_localhost(host.name);
-    // A resolver asks another thread, even where there is nothing to look up.
+    // async_resolve uses another thread, even where there is nothing to look up.
     if (port && is_local)
         co_return resolved{{}, loopback(*port)};
     if (port && host.address)
         co_return resolved{{}, {{*host.address, *port}}};
     asio::ip::tcp::resolver resolver{co_await asio::this_coro::executor};
     bool const needs_name_server = !is_local && !host.address;
-    std::string const name = needs_name_server ? host.query : "127.0.0.1"; // else for the service alone
+    std::string const name = needs_name_server ? host.query : "127.0.0.1"; // else only the service is resolved
     auto const [ec, found] = co_await resolver.async_resolve(name, service, asio::as_tuple(asio::use_awaitable));
     resolved result{ec};
     for (auto const& entry : found)
