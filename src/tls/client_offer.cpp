@@ -17,11 +17,11 @@ namespace reprise::detail {
 
 namespace {
 
-// A record of the handshake protocol, with the ClientHello's own header.
+// The header of a handshake record, and the header of the ClientHello message.
 constexpr std::size_t header_size = 5 + 4;
 constexpr std::size_t random_size = 32;
 
-// Of the key shares only what they are for: the keys are made for once.
+// Add only the groups of the key shares: the keys differ in every ClientHello.
 void add_groups(digest_input& to, byte_view key_share)
 {
     auto const shares = field_reader{key_share}.prefixed(2);
@@ -32,7 +32,7 @@ void add_groups(digest_input& to, byte_view key_share)
     }
 }
 
-// OpenSSL's own, which has no name.
+// OpenSSL's default security callback, which has no public name.
 auto* usual_security_callback()
 {
     static auto* const usual = []
@@ -91,8 +91,8 @@ std::optional<sha256_digest> digest_offer(byte_view client_hello)
 
 namespace {
 
-// The ClientHello that this SSL would send, from its `legacy_version` on. Its settings are as before afterwards. Nothing if it
-// cannot be made.
+// Make the ClientHello that this SSL would send, from its `legacy_version` on. The SSL's settings are unchanged
+// afterwards. Returns nothing on failure.
 std::optional<std::vector<unsigned char>> make_client_hello(SSL* ssl)
 {
     BIO* const in = ::BIO_new(::BIO_s_mem());
@@ -104,23 +104,24 @@ std::optional<std::vector<unsigned char>> make_client_hello(SSL* ssl)
         return std::nullopt;
     }
     ::SSL_set_bio(ssl, in, out);
-    // Observers are told of handshakes, and this is none. Without a callback of its own an SSL calls that of its context.
+    // Observers must not be told, because this is no handshake. Without a callback of its own, an SSL calls its
+    // context's.
     auto* const observer = ::SSL_get_info_callback(ssl);
     ::SSL_set_info_callback(ssl, ignore_event);
-    ::SSL_do_handshake(ssl); // as far as the peer's answer, which never comes
+    ::SSL_do_handshake(ssl); // stops to wait for the peer's answer, which never comes
     char* bytes = nullptr;
     long const size = BIO_get_mem_data(out, &bytes);
     std::optional<std::vector<unsigned char>> result;
     if (size > static_cast<long>(header_size))
         result.emplace(bytes + header_size, bytes + size);
-    ::SSL_clear(ssl); // the handshake, not the settings: SSL_clear(3)
+    ::SSL_clear(ssl); // resets the handshake, not the settings: SSL_clear(3)
     ::SSL_set_connect_state(ssl);
     ::SSL_set_info_callback(ssl, observer);
     ::SSL_set_bio(ssl, nullptr, nullptr);
     return result;
 }
 
-// One of this context's. It is made for nobody, and calls nothing of the caller's.
+// Make a ClientHello of this context, which is not sent, without calling the caller's callbacks.
 std::optional<std::vector<unsigned char>> make_client_hello(SSL_CTX* context)
 {
     if (has_foreign_extension(context))
@@ -132,7 +133,7 @@ std::optional<std::vector<unsigned char>> make_client_hello(SSL_CTX* context)
     ::SSL_set_security_callback(probe.get(), usual_security_callback());
     ::SSL_set_psk_client_callback(probe.get(), nullptr);
     ::SSL_set_psk_use_session_callback(probe.get(), nullptr);
-    if (::SSL_is_server(probe.get()) == 1) // the method of the context may be a server's
+    if (::SSL_is_server(probe.get()) == 1) // the context's method may be a server's
         ::SSL_set_ssl_method(probe.get(), ::TLS_client_method());
     ::SSL_set_connect_state(probe.get());
     return make_client_hello(probe.get());
@@ -159,7 +160,7 @@ std::optional<byte_view> find_extension(byte_view client_hello, unsigned wanted)
 
 std::optional<sha256_digest> read_offer(SSL_CTX* context)
 {
-    // A callback that decides what is offered is not to be asked about a connection that does not exist.
+    // A security callback decides what is offered. Do not call it for a connection that does not exist.
     if (::SSL_CTX_get_security_callback(context) != usual_security_callback())
         return std::nullopt;
     auto const client_hello = make_client_hello(context);

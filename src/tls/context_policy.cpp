@@ -18,7 +18,7 @@ namespace reprise::detail {
 
 namespace {
 
-// What these say concerns tickets, which are reprise's own, and the transport.
+// These options concern only tickets, which are reprise's own, and the transport.
 constexpr std::uint64_t beside_the_point = SSL_OP_NO_TICKET | SSL_OP_NO_ANTI_REPLAY | SSL_OP_ENABLE_KTLS |
                                            SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_CLEANSE_PLAINTEXT;
 
@@ -29,8 +29,8 @@ sha256_digest digest_of(X509 const* certificate)
     return digest;
 }
 
-// The settings, each named once. A walker is a policy_stamp's recorder or comparer, or a content_reader: what a walk calls
-// is in the stamp and in the fingerprint.
+// The settings, each named once. A walker is a policy_stamp's recorder or comparer, or a content_reader. So a setting
+// that a walk reads is in the stamp and in the fingerprint.
 
 template <class Walker>
 void walk_text(Walker& to, char const* text)
@@ -40,7 +40,7 @@ void walk_text(Walker& to, char const* text)
         to.bytes(as_bytes(text));
 }
 
-// Its purpose, its trust and its policies cannot be read.
+// The purpose, trust and policies of the parameters have no getters.
 template <class Walker>
 void walk_params(Walker& to, X509_VERIFY_PARAM* param)
 {
@@ -105,7 +105,7 @@ X509_STORE* verify_store(SSL* ssl)
     return store;
 }
 
-/// Whom to trust.
+/// Which authorities are trusted.
 template <class Walker>
 void walk_trust(Walker& to, SSL* ssl, tls_end end)
 {
@@ -113,7 +113,7 @@ void walk_trust(Walker& to, SSL* ssl, tls_end end)
     walk_store(to, ::SSL_CTX_get_cert_store(context));
     walk_store(to, verify_store(ssl));
     walk_names(to, ::SSL_get0_CA_list(ssl));
-    // Of a client's SSL these are the server's.
+    // On a client's SSL, SSL_get_client_CA_list returns the list that the server sent.
     walk_names(to, end == tls_end::server ? ::SSL_get_client_CA_list(ssl) : ::SSL_CTX_get_client_CA_list(context));
 }
 
@@ -127,7 +127,7 @@ void walk_checks(Walker& to, SSL* ssl)
     auto* const callback = ::SSL_CTX_get_verify_callback(context);
     to.judge(callback);
     to.borrowed(callback != nullptr ? SSL_CTX_get_app_data(context) : nullptr); // Asio's callback calls this object
-    // One that the SSL has got for itself is known by its caller's word alone, for it may differ from SSL to SSL.
+    // A callback of the SSL itself may differ from SSL to SSL, so only the caller's policy tag can identify it.
     auto* const own = ::SSL_get_verify_callback(ssl);
     to.number(own == callback ? 0 : own == nullptr ? 1 : 2);
     int (*status)(SSL*, void*) = nullptr;
@@ -160,7 +160,8 @@ void walk_chain(Walker& to, STACK_OF(X509) const* chain)
         to.certificate(sk_X509_value(chain, i));
 }
 
-// Each certificate that has a key, of whatever type: the SSL has a list of its own to go along.
+// Visit each certificate that has a key, of whatever type, as the SSL's current certificate. Then restore the current
+// one.
 template <class Function>
 void for_each_certificate(SSL* ssl, Function visit)
 {
@@ -172,7 +173,7 @@ void for_each_certificate(SSL* ssl, Function visit)
         SSL_select_current_cert(ssl, current);
 }
 
-/// What a client is known by.
+/// What a client is identified by.
 template <class Walker>
 void walk_identity(Walker& to, SSL* ssl)
 {
@@ -185,22 +186,22 @@ void walk_identity(Walker& to, SSL* ssl)
         walk_chain(to, chain);
     };
     SSL_CTX* const context = ::SSL_get_SSL_CTX(ssl);
-    walk_current(); // the only one that may lack its key, or its certificate
+    walk_current(); // the only pair that may lack its key or its certificate
     for_each_certificate(ssl, walk_current);
-    STACK_OF(X509)* extra = nullptr; // of the certificates that have no chain of their own
+    STACK_OF(X509)* extra = nullptr; // sent with certificates that have no chain of their own
     SSL_CTX_get_extra_chain_certs_only(context, &extra);
     walk_chain(to, extra);
     to.callback(::SSL_CTX_get_client_cert_cb(context));
 }
 
-/// What a server is known by: a certificate stands for its key.
+/// What a server is identified by: a certificate stands for its key.
 template <class Walker>
 void walk_certificates(Walker& to, SSL* ssl)
 {
     for_each_certificate(ssl, [&] { to.certificate(::SSL_get_certificate(ssl)); });
 }
 
-/// A walker that reads the content, for a fingerprint.
+/// A walker that reads content, for a fingerprint.
 class content_reader
 {
 public:
@@ -216,7 +217,7 @@ public:
             bytes(digest_of(object));
     }
 
-    // One that lies elsewhere is known by its public half.
+    // Read the public half, because the private half may be held elsewhere, for example in a hardware module.
     void key(EVP_PKEY const* object)
     {
         unsigned char* der = nullptr;
@@ -225,7 +226,7 @@ public:
         bytes({der, static_cast<std::size_t>(std::max(0, size))});
     }
 
-    // Sorted, for a store keeps them in an order of its own.
+    // Sorted, because a store has an order of its own.
     void store(X509_STORE* object)
     {
         number(object != nullptr ? 1 : 0);
@@ -250,7 +251,7 @@ public:
             bytes(anchor);
     }
 
-    // An SSL tells the version of a method that has but one.
+    // A fresh SSL reports the version of a method that has only one.
     void method(SSL_CTX* context)
     {
         ssl_ptr const probe{::SSL_new(context)};
@@ -289,7 +290,7 @@ private:
     bool has_judge_ = false;
 };
 
-// A part of a policy: what has the same reasons to change.
+// A part of a policy groups settings that change for the same reasons.
 struct trust_part
 {
     sha256_digest digest{};
@@ -381,7 +382,7 @@ struct own_part
     }
 };
 
-/// The last readings of one part.
+/// The most recent readings of one part.
 template <class Part, std::size_t Capacity>
 class part_reader
 {
@@ -389,7 +390,7 @@ public:
     struct reading
     {
         Part part;
-        std::string replaced; ///< of callbacks that are not those that the first reading has met: which they are
+        std::string replaced; ///< digest of the callbacks, if they differ from those of the first reading; else empty
     };
 
     std::shared_ptr<reading const> read(SSL* ssl, tls_end end)
@@ -422,7 +423,7 @@ private:
         std::shared_ptr<reading const> result;
     };
 
-    // Another object may come to lie where one was: after a change nothing is as it was before.
+    // A new object may lie at the address of an old one, so after a change all readings are discarded.
     void note_borrowed(policy_stamp const& stamp)
     {
         if (has_begun_ && borrowed_ == stamp.borrowed())
@@ -435,7 +436,8 @@ private:
         }
     }
 
-    // Neither the address of a callback nor what it does can be told to another process, so nothing crosses to one.
+    // Neither the address of a callback nor its behaviour can be told to another process. The process secret keeps
+    // sessions under exchanged callbacks in this process.
     std::string replaced(policy_stamp const& stamp)
     {
         if (!std::exchange(has_begun_, true))
@@ -462,7 +464,7 @@ private:
         return made;
     }
 
-    std::array<entry, Capacity> known_{}; // the last one first
+    std::array<entry, Capacity> known_{}; // most recent first
     bool has_begun_ = false;
     std::vector<std::uint64_t> first_callbacks_;
     std::vector<std::uint64_t> borrowed_;
@@ -499,13 +501,13 @@ struct policy_reader::state
 
     tls_end const end;
     std::mutex mutex;
-    // The store of trust may be large, so few of those that were replaced are held.
+    // A trust store may be large, so few replaced ones are held.
     part_reader<trust_part, 2> trust;
     part_reader<checks_part, 4> checks;
     part_reader<own_part, 4> own;
     std::uint64_t revision = 0;
 
-    // The last result, and what it was made of.
+    // The last result, and the readings that it was made of.
     std::shared_ptr<void const> made_of[3];
     std::shared_ptr<context_policy const> last;
 };
@@ -516,7 +518,8 @@ policy_reader::~policy_reader() = default;
 
 std::shared_ptr<context_policy const> policy_reader::read(SSL* ssl)
 {
-    // Asked in the middle of a handshake, of which OpenSSL would think that it has failed.
+    // This may run in the middle of a handshake, and OpenSSL would take errors left in the queue for a failure of the
+    // handshake.
     errors_put_back const errors;
     auto& s = *state_;
     std::lock_guard const lock{s.mutex};

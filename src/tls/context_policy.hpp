@@ -17,7 +17,8 @@
 #include <string>
 #include <vector>
 
-// What a connection's SSL and its context say about its peers, by content: settings.cpp lists what is read and what cannot be.
+// Reads what a connection's SSL and its context demand of peers, by content. settings.cpp lists what can be read and
+// what cannot.
 
 namespace reprise::detail {
 
@@ -30,42 +31,44 @@ enum class tls_end
 /// Fingerprints of a policy.
 struct context_policy
 {
-    sha256_digest verification{};       ///< all that is `read`
-    std::optional<sha256_digest> offer; ///< all that is `offered`, of a client; nothing if it cannot be had
-    std::string identity;               ///< of a client's certificates, their chains and keys; empty without
+    sha256_digest verification{};       ///< of all settings that can be `read`
+    std::optional<sha256_digest> offer; ///< of all that a client has `offered`; nothing if it cannot be read
+    std::string identity;               ///< of a client's certificates, their chains and keys; empty if there are none
 
-    /// A callback decides about the peer: its verdict may change without anything else.
+    /// A callback decides about the peer: its verdict may change although no setting changes.
     bool judges_peer = false;
 
     /// A callback chooses the certificate that a client shows.
     bool chooses_identity = false;
 
-    /// The peer has to show what a resumption does not bring: a stapled OCSP response or certificate timestamps.
+    /// The peer has to show evidence that a resumption does not bring: a stapled OCSP response or certificate
+    /// timestamps.
     bool wants_evidence = false;
 
-    /// How often `policy_reader::forget` was called before: what was verified earlier is to be verified again.
+    /// How often `policy_reader::forget` was called. Sessions verified under an earlier revision are verified again.
     std::uint64_t revision = 0;
 
-    /// The certificates that the SSL had.
+    /// The certificates of the SSL when the policy was read.
     std::vector<x509_ptr> certificates{};
 };
 
-/// Whether the certificate that a client has shown, or would show, is one that it began with. Otherwise a callback has
-/// chosen it (SSL_CTX_set_cert_cb(3)), of which OpenSSL does not tell.
+/// Whether the certificate that a client has shown, or would show, is one of `began_with`. If not, a callback chose the
+/// certificate (SSL_CTX_set_cert_cb(3)), which OpenSSL does not report.
 [[nodiscard]] bool shows_own_certificate(context_policy const& began_with, SSL const* ssl);
 
-/** The policies of one context's connections, read when first met and whenever something has changed since.
+/** Reads the policies of one context's connections, on first use and again after each change.
 
-    What is read is of the SSL, and of its context where the SSL has nothing of its own. Both say the same until somebody
-    changes the SSL, so the policy of a context is that of a fresh SSL.
+    Settings are read from the SSL, and from its context where the SSL has none of its own. Both agree until the SSL is
+    changed, so the policy of a context is that of a fresh SSL.
 
-    To compare costs some hundred instructions: what can be replaced is held, so that an equal address is the same object,
-    and the rest is compared by content. What cannot be read has to be set before; `forget` says that it has changed. That
-    a trust store has got more certificates is not taken for a change: it only widens whom one trusts, and OpenSSL itself
-    adds what it finds in a directory. More revocation lists are one.
+    A comparison costs some hundred instructions. Objects that can be replaced are held, so that an equal address is the
+    same object. The rest is compared by content.
 
-    Of callbacks a fingerprint tells only whether there are any. One that is exchanged while the context is in use gives a
-    policy that no other process has.
+    @li Settings that cannot be read have to be made before; `forget` reports a later change.
+    @li More certificates in a trust store are no change: they only widen trust, and OpenSSL itself adds what it finds
+        in a directory. More revocation lists are a change.
+    @li A fingerprint tells only whether there are callbacks. Exchanging a callback while the context is in use gives a
+        policy that no other process has.
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -80,7 +83,7 @@ public:
 
     [[nodiscard]] std::shared_ptr<context_policy const> read(SSL* ssl);
 
-    /// Forget what was read: something has changed that OpenSSL does not tell.
+    /// Forget all readings, after a change that OpenSSL does not report.
     void forget() noexcept;
 
 private:

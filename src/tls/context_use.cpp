@@ -10,7 +10,7 @@ namespace reprise::detail {
 
 namespace {
 
-// OpenSSL answers for an SSL what it does not for a context.
+// OpenSSL has getters for an SSL that it lacks for a context.
 ssl_ptr sample_of(SSL_CTX* context)
 {
     ssl_ptr ssl{::SSL_new(context)};
@@ -24,7 +24,7 @@ void require_end(SSL_CTX* context, tls_end end)
 {
     auto const sample = sample_of(context);
     require_option(::SSL_is_dtls(sample.get()) == 0, "ssl::context: made for DTLS; a stream needs one for TLS");
-    if (end == tls_end::server) // an SSL begins as a server wherever its method can be one
+    if (end == tls_end::server) // a fresh SSL is a server if its method can be one
         require_option(::SSL_is_server(sample.get()) == 1,
                        "ssl::context: made for clients; a session_cache needs ssl::context::tls_server (or tls)");
     else
@@ -34,7 +34,7 @@ void require_end(SSL_CTX* context, tls_end end)
 
 bool has_certificate(SSL_CTX* context)
 {
-    auto const sample = sample_of(context); // because to look through a context's certificates changes which is current
+    auto const sample = sample_of(context); // iterating on the context would change its current certificate
     bool const is_found = SSL_set_current_cert(sample.get(), SSL_CERT_SET_FIRST) == 1;
     ::ERR_clear_error();
     return is_found;

@@ -7,10 +7,11 @@
 
 namespace reprise::detail {
 
-/// @throws system_error `errc::bad_option`, if connections of this context cannot be this end, or if it is one of DTLS.
+/// @throws system_error `errc::bad_option`, if connections of this context cannot be this end, or if the context is for
+///     DTLS.
 void require_end(SSL_CTX* context, tls_end end);
 
-/// Whether a server with this context has a certificate and the private key for it, as far as OpenSSL tells: a callback may
+/// Whether a server with this context has a certificate and its private key, as far as OpenSSL tells. A callback may
 /// provide them later (SSL_CTX_set_cert_cb(3)).
 [[nodiscard]] bool has_certificate(SSL_CTX* context);
 

@@ -27,7 +27,7 @@ void decoded_sessions::replace(std::size_t index, slot with) noexcept
     at = std::move(with);
 }
 
-// One after the other goes, wherever it is: those with large certificates are few.
+// Empties one slot after the other, whatever its size: sessions with large certificates are few.
 void decoded_sessions::make_room() noexcept
 {
     auto const limit = slots_.size() * bytes_for_each;
@@ -60,7 +60,7 @@ void decoded_sessions::forget(byte_view record) noexcept
 
 std::size_t decoded_sessions::index_of(byte_view record) const noexcept
 {
-    // Its end holds the session's secret, so nobody can choose where it falls.
+    // A record's end holds the session's secret, so no peer can choose the slot.
     std::string_view const bytes{reinterpret_cast<char const*>(record.data()), record.size()};
     return std::hash<std::string_view>{}(bytes) % slots_.size();
 }

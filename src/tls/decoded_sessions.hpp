@@ -13,10 +13,10 @@
 
 namespace reprise::detail {
 
-/** The sessions that this process has made or decoded last, by their records.
+/** Caches the sessions that this process made or decoded last, by their records.
 
-    Decoding is the dearest part of a lookup. The storage is asked all the same: it alone knows what still exists and
-    what was taken. This only spares decoding the same bytes again.
+    Decoding is the most expensive part of a lookup. The storage is read nevertheless, because only the storage knows
+    which sessions exist and which were taken. The cache only avoids decoding the same bytes again.
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -24,8 +24,8 @@ namespace reprise::detail {
 class decoded_sessions
 {
 public:
-    /// Keeps at most `capacity` sessions, and no more than `bytes_for_each` of memory for each of these (`session::size`, and
-    /// the record); of two that fall on one slot, the later.
+    /// Keep at most `capacity` sessions, and at most `capacity * bytes_for_each` bytes (`session::size` and the
+    /// record). Of two sessions in the same slot, the later stays.
     explicit decoded_sessions(std::size_t capacity) : slots_(capacity) {}
 
     static constexpr std::size_t bytes_for_each = 32 * 1024;
@@ -33,10 +33,10 @@ public:
     void keep(byte_view record, session const& decoded);
     [[nodiscard]] std::optional<session> find(byte_view record) const;
 
-    /// The memory that they take.
+    /// Memory in use, in bytes.
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_.load(std::memory_order_relaxed); }
 
-    /// Drop the session of a record that is not coming back.
+    /// Drop the session of a record that will not be read again.
     void forget(byte_view record) noexcept;
 
 private:
@@ -57,7 +57,7 @@ private:
     std::vector<slot> slots_;
     mutable std::array<std::mutex, 16> mutexes_;
     std::atomic<std::size_t> bytes_{0};
-    std::atomic<std::size_t> next_{0}; // to be emptied, if there is too much
+    std::atomic<std::size_t> next_{0}; // slot to empty next, if the memory limit is exceeded
 };
 
 } // namespace reprise::detail

@@ -6,8 +6,8 @@
 
 namespace reprise::detail {
 
-/// Whether a full handshake of TLS 1.2 or earlier used an external pre-shared key (RFC 4279). In TLS 1.3 the cipher suite does
-/// not tell: there OpenSSL reports an external key as a resumption.
+/// Whether a full handshake of TLS 1.2 or earlier used an external PSK (RFC 4279). In TLS 1.3 the cipher suite does not
+/// tell: there OpenSSL reports an external PSK as a resumption.
 [[nodiscard]] inline bool used_psk_suite(SSL const* ssl)
 {
     SSL_CIPHER const* const cipher = ::SSL_get_current_cipher(ssl);

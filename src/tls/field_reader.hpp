@@ -8,7 +8,7 @@
 
 namespace reprise::detail {
 
-/// Reads the fields of a TLS message. A length that points past the end makes everything after it absent.
+/// Reads the fields of a TLS message from front to back. A field that extends past the end is absent (std::nullopt).
 class field_reader
 {
 public:

@@ -84,7 +84,7 @@ handshake_info describe_handshake(SSL const* ssl)
 
 full_handshake_reason check_age(session_origin const& origin, time_point now, std::chrono::seconds max_age) noexcept
 {
-    // Compare durations: verified_at + max_age may lie beyond what the clock can hold.
+    // Compare durations, because verified_at + max_age may exceed the range of the clock.
     if (now < origin.verified_at || now - origin.verified_at >= max_age)
         return full_handshake_reason::age_cap;
     return now >= origin.chain_expiry ? full_handshake_reason::chain_expired : full_handshake_reason::none;

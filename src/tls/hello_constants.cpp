@@ -33,7 +33,7 @@ constexpr unsigned constant_extensions[] = {
     ticket_request_extension,
 };
 
-// With its length, so that no two parts run into one.
+// Append a part with its length, so that two parts never run into one.
 void add(std::string& to, unsigned char const* part, std::size_t size)
 {
     to += static_cast<char>(size >> 8);

@@ -7,10 +7,12 @@
 
 namespace reprise::detail {
 
-/** What of a ClientHello has to be the same after a HelloRetryRequest (RFC 8446, 4.1.2; RFC 9149, 3), of what this library and
-    OpenSSL go by. Key shares, PSKs and padding may differ, early data has to go, and a cookie comes.
+/** Read the parts of a ClientHello that must stay the same after a HelloRetryRequest (RFC 8446, 4.1.2; RFC 9149, 3), as
+    far as this library and OpenSSL use them.
 
-    Only inside a SSL_CTX_set_client_hello_cb(3) callback.
+    Key shares, PSKs and padding may differ, early data has to go, and a cookie is added.
+
+    Call only inside a SSL_CTX_set_client_hello_cb(3) callback.
 */
 [[nodiscard]] std::string read_hello_constants(SSL* ssl);
 

@@ -16,7 +16,7 @@ bool is_digit(char c) noexcept
     return c >= '0' && c <= '9';
 }
 
-// Not the C library's, which asks the locale.
+// Not the C library's function, which depends on the locale.
 char lower(char c) noexcept
 {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -51,7 +51,7 @@ std::string normal_host_name(std::string_view name)
         if (at < result.size())
             begin = at + 1;
     }
-    // The last label of a name is not a number (RFC 3696, 2); that of an IPv4 address is.
+    // The last label of a host name is not a number (RFC 3696, 2); the last label of an IPv4 address is.
     bool const is_address = std::all_of(result.begin() + static_cast<std::ptrdiff_t>(begin), result.end(), is_digit);
     return is_address ? std::string{} : result;
 }

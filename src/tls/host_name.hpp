@@ -6,11 +6,11 @@
 
 namespace reprise::detail {
 
-/** The host that an SNI extension names (RFC 6066, 3), so that equal hosts are equal texts: in lower case, without a dot at
-    the end.
+/** Normalise the host name of an SNI extension (RFC 6066, 3), so that equal hosts are equal texts: lower case, without
+    a final dot.
 
-    @return Empty for what is no name of a host: an address, a byte that no name has, a label that is empty or has more than
-        63 bytes, more than 253 in all (RFC 1123, 2.1; RFC 1035, 2.3.4). Underscores are in use and let through.
+    @return Empty if `name` is no host name: an address, an invalid byte, an empty label, a label above 63 bytes, more
+        than 253 bytes in all (RFC 1123, 2.1; RFC 1035, 2.3.4). Underscores are accepted, because they are in use.
 */
 [[nodiscard]] std::string normal_host_name(std::string_view name);
 

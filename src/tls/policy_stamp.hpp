@@ -23,7 +23,7 @@ struct policy_object_deleter
     void operator()(EVP_PKEY* key) const noexcept { ::EVP_PKEY_free(key); }
 };
 
-/// How much a trust store holds.
+/// How many objects a trust store holds.
 struct store_count
 {
     int objects = 0;
@@ -32,13 +32,13 @@ struct store_count
 
 [[nodiscard]] store_count count_objects(X509_STORE* store);
 
-/// Only the number of its objects, which costs no walk.
+/// Count all objects, without a walk.
 [[nodiscard]] int count_all(X509_STORE* store);
 
-/** What a walk over settings has met, in its order: enough to see whether another walk meets the same.
+/** Records what a walk over settings reads, in order, to tell whether another walk reads the same.
 
-    Numbers and texts are kept. Of certificates, keys and trust stores a reference is held, so that none with the same
-    address can take their place. A walk calls the same members of a `recorder` and of a `comparer`.
+    Numbers and texts are copied. Certificates, keys and trust stores are held by a reference, so that no other object
+    can take their address. A walk calls the same members of a `recorder` and of a `comparer`.
 */
 class policy_stamp
 {
@@ -49,7 +49,7 @@ public:
     /// The addresses of the callbacks.
     [[nodiscard]] std::vector<std::uint64_t> const& callbacks() const noexcept { return callbacks_; }
 
-    /// The addresses of what could not be held: an equal address may be another object.
+    /// The addresses of objects that could not be held: an equal address may be another object.
     [[nodiscard]] std::vector<std::uint64_t> const& borrowed() const noexcept { return borrowed_; }
 
 private:
@@ -95,7 +95,7 @@ public:
     {
         number(address_of(object));
         if (object != nullptr && ::EVP_PKEY_up_ref(object) == 1)
-            into_.keys_.push_back(held<EVP_PKEY>::value_type{object}); // owned before there may be no memory
+            into_.keys_.push_back(held<EVP_PKEY>::value_type{object}); // owned before push_back can throw
     }
 
     void store(X509_STORE* object)
@@ -112,7 +112,7 @@ public:
 
     void method(SSL_CTX* context) { number(address_of(::SSL_CTX_get_ssl_method(context))); }
 
-    // Ciphers are OpenSSL's, and stay where they are.
+    // Ciphers are static objects of OpenSSL.
     void ciphers(STACK_OF(SSL_CIPHER) const* list)
     {
         auto const count = std::max(0, sk_SSL_CIPHER_num(list));
@@ -152,7 +152,7 @@ public:
     {
     }
 
-    /// After the walk.
+    /// Whether the walk read what was recorded. Call after the walk.
     [[nodiscard]] bool is_equal() const noexcept { return equal_ && at_ == end_; }
 
     void number(std::uint64_t value) noexcept { equal_ = equal_ && at_ != end_ && *at_++ == value; }
@@ -174,7 +174,7 @@ public:
         number(address_of(object));
         if (object == nullptr || !equal_)
             return;
-        // More certificates are the same: their number is brought up to date, so that they are not counted each time.
+        // More certificates are no change. Update the count, so that the next comparison needs no walk.
         if (auto const all = static_cast<std::uint64_t>(count_all(object)); all != at_[0])
         {
             equal_ = static_cast<std::uint64_t>(count_objects(object).lists) == at_[1];
@@ -209,9 +209,9 @@ public:
     void borrowed(void const* object) noexcept { number(address_of(object)); }
 
 private:
-    std::uint64_t* at_; // of the stamp
+    std::uint64_t* at_; // next word of the stamp
     std::uint64_t const* const end_;
-    char const* bytes_; // of the stamp
+    char const* bytes_; // next bytes of the stamp
     bool equal_ = true;
 };
 

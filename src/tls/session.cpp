@@ -20,13 +20,13 @@ namespace reprise {
 
 namespace {
 
-// version, verified_at, chain_expiry (seconds), verify_result, number of certificates; each of these with its length; then the
-// session's DER. Numbers are big-endian. The peer's own certificate is in the session.
+// Format: version, verified_at, chain_expiry (seconds), verify_result, number of certificates; each certificate with
+// its length; the session's DER. Numbers are big-endian. The peer's own certificate is in the session.
 constexpr unsigned char format_version = 2;
 constexpr std::size_t header_size = 1 + 8 + 8 + 8 + 1;
 constexpr std::size_t length_size = 3;
 
-constexpr std::size_t most_certificates = 16; // OpenSSL takes 10 by default (SSL_CTX_set_max_cert_list(3))
+constexpr std::size_t most_certificates = 16; // OpenSSL accepts 10 by default (SSL_CTX_set_max_cert_list(3))
 
 constexpr std::chrono::seconds longest_lifetime = std::chrono::hours{24 * 7};
 
@@ -37,7 +37,7 @@ std::int64_t to_seconds(time_point t) noexcept
 
 time_point from_seconds(std::int64_t s) noexcept
 {
-    // Beyond what the clock can hold is the same as for ever (and a hostile record must not overflow it).
+    // A time beyond the clock's range means for ever. A hostile record must not overflow the clock.
     auto const limit = std::chrono::floor<std::chrono::seconds>(time_point::max().time_since_epoch()).count();
     if (s >= limit)
         return time_point::max();
@@ -58,7 +58,7 @@ std::int64_t read_number(unsigned char const* in) noexcept
     return static_cast<std::int64_t>(value);
 }
 
-// The certificates that the peer sent, if this is a client.
+// Return the certificates that the peer sent, on a client; null on a server.
 std::shared_ptr<certificate_chain const> chain_of(SSL const* ssl)
 {
     STACK_OF(X509)* const sent = ::SSL_is_server(ssl) == 1 ? nullptr : ::SSL_get_peer_cert_chain(ssl);
@@ -75,7 +75,7 @@ std::size_t read_length(unsigned char const* in) noexcept
     return std::size_t{in[0]} << 16 | std::size_t{in[1]} << 8 | in[2];
 }
 
-// The certificates behind the peer's own; false if these bytes are none. Takes them from the front.
+// Read the certificates behind the peer's own from the front of `bytes`. Returns false if they do not parse.
 bool read_certificates(byte_view& bytes, std::size_t count, certificate_chain& chain)
 {
     for (; count > 0; --count)
@@ -98,7 +98,7 @@ int der_size(X509 const* certificate)
     return std::max(0, ::i2d_X509(certificate, nullptr));
 }
 
-// As OpenSSL 3.0 and 3.5 hold one: parsed, with its DER, the public key, and what a verification has found in it.
+// Estimate of what OpenSSL 3.0 and 3.5 hold: the parsed form, DER, public key, and cached results of a verification.
 std::size_t memory_of(X509 const* certificate)
 {
     constexpr std::size_t fixed = 5 * 1024;
@@ -106,10 +106,10 @@ std::size_t memory_of(X509 const* certificate)
     return certificate != nullptr ? fixed + of_each_byte * static_cast<std::size_t>(der_size(certificate)) : 0;
 }
 
-// Of a session without its certificates.
+// The memory of a session without its certificates.
 std::size_t memory_of(SSL_SESSION const* session)
 {
-    constexpr std::size_t fixed = 2048; // the structs, OpenSSL's and ours
+    constexpr std::size_t fixed = 2048; // the structs of OpenSSL and of reprise
     unsigned char const* bytes = nullptr;
     std::size_t ticket = 0;
     std::size_t alpn = 0;
@@ -124,7 +124,7 @@ time_point not_after(X509 const* certificate)
 {
     std::tm tm{};
     if (::ASN1_TIME_to_tm(::X509_get0_notAfter(certificate), &tm) != 1)
-        return time_point{}; // a date that nobody can read has passed
+        return time_point{}; // an unreadable date counts as past
     return from_seconds(::timegm(&tm));
 }
 
@@ -132,8 +132,8 @@ time_point not_after(X509 const* certificate)
 
 namespace {
 
-/* Whether the certificates' dates were checked against the clock. If not, they must not forbid a resumption either: a full
-   handshake would succeed. */
+/* Whether the certificates' dates were checked against the clock. If not, the dates must not forbid a resumption
+   either, because a full handshake would succeed. */
 bool checks_dates(SSL const* ssl)
 {
     auto const flags = ::X509_VERIFY_PARAM_get_flags(::SSL_get0_param(const_cast<SSL*>(ssl)));
@@ -152,7 +152,7 @@ bool may_be_kept(SSL_SESSION const* s)
 session_origin session_origin::of_full_handshake(SSL const* ssl, time_point now)
 {
     session_origin result{now, time_point::max(), ::SSL_get_verify_result(ssl), chain_of(ssl)};
-    // A client's list begins with the server's own certificate, a server's does not hold the client's.
+    // A client's list begins with the server's own certificate; a server's list lacks the client's own.
     STACK_OF(X509) const* const sent = ::SSL_get_peer_cert_chain(ssl);
     for (int i = ::SSL_is_server(ssl) == 1 ? 0 : 1; i < sk_X509_num(sent); ++i)
         result.chain_bytes += memory_of(sk_X509_value(sent, i));
@@ -257,8 +257,8 @@ time_point session::issued_at() const noexcept
 
 std::chrono::seconds session::lifetime() const noexcept
 {
-    // On a client OpenSSL keeps what the server said of a ticket apart from what the context assumes. Zero is
-    // "unspecified" in TLS 1.2 (RFC 5077, 3.3) and "discard it" in TLS 1.3 (RFC 8446, 4.6.1).
+    // On a client, OpenSSL keeps the server's lifetime hint apart from the context's timeout. A hint of zero means
+    // "unspecified" in TLS 1.2 (RFC 5077, 3.3) and "discard the ticket" in TLS 1.3 (RFC 8446, 4.6.1).
     auto const hint = ::SSL_SESSION_get_ticket_lifetime_hint(impl_->native.get());
     bool const has_hint = hint > 0 || (has_ticket() && protocol() == tls_version::tls13);
     std::chrono::seconds const lifetime{has_hint ? static_cast<long>(hint)

@@ -8,12 +8,12 @@ namespace reprise::detail {
 
 namespace {
 
-// What a context's slot says.
+// The value in a context's ex_data slot.
 enum class clients : std::uintptr_t
 {
-    none,             ///< the mode is the servers' own
-    beside_no_table,  ///< it is the clients' too, and servers store nothing
-    beside_the_table, ///< servers do
+    none,             ///< no clients: the mode is the servers' own
+    beside_no_table,  ///< the mode is also the clients'; servers store nothing
+    beside_the_table, ///< the mode is also the clients'; servers store in the table
 };
 
 int index_of_slot()
@@ -64,7 +64,8 @@ void store_in_table(SSL* ssl, SSL_SESSION* made) noexcept
     SSL_CTX* const context = ::SSL_get_SSL_CTX(ssl);
     if (clients_of(context) != clients::beside_the_table || ::SSL_is_server(ssl) != 1)
         return;
-    // A TLS 1.3 session that is sealed into its ticket is not stored, unless somebody wants to hear of its end.
+    // As OpenSSL does: a TLS 1.3 session sealed into its ticket is not stored, except for anti-replay or for a remove
+    // callback.
     auto const options = ::SSL_get_options(ssl);
     bool const is_sealed = ::SSL_version(ssl) == TLS1_3_VERSION && (options & SSL_OP_NO_TICKET) == 0;
     bool const is_register = ::SSL_get_max_early_data(ssl) > 0 && (options & SSL_OP_NO_ANTI_REPLAY) == 0;

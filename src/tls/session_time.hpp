@@ -7,7 +7,7 @@
 
 namespace reprise::detail {
 
-/// SSL_SESSION_get_time(3), whose `long` is deprecated since OpenSSL 3.4.
+/// SSL_SESSION_get_time(3), whose `long` is deprecated since OpenSSL 3.4. Seconds since the epoch.
 [[nodiscard]] inline std::time_t issued_at(SSL_SESSION const* session)
 {
 #if OPENSSL_VERSION_NUMBER >= 0x30400000L
@@ -26,7 +26,7 @@ inline void set_issued_at(SSL_SESSION* session, std::time_t time)
 #endif
 }
 
-/// SSL_CTX_flush_sessions(3), deprecated with them.
+/// SSL_CTX_flush_sessions(3), whose `long` is deprecated since OpenSSL 3.4.
 inline void flush_sessions(SSL_CTX* context, std::time_t now)
 {
 #if OPENSSL_VERSION_NUMBER >= 0x30400000L

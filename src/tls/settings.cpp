@@ -11,8 +11,8 @@ namespace {
 using enum treatment;
 
 constexpr setting table[] = {
-    // Whom to trust. Of directories nobody can tell the content: OpenSSL reads them when it needs a certificate. Before a
-    // session is offered by another context than the one that has verified it, its chain is verified again.
+    // Whom to trust. The content of a directory cannot be read: OpenSSL reads the directory when it needs a
+    // certificate. Before a context offers a session that another context verified, the chain is verified again.
     {"load_verify_dir", verified_again, declared},
     {"load_verify_store", verified_again, declared},
     {"set_default_verify_paths", verified_again, declared},
@@ -30,13 +30,13 @@ constexpr setting table[] = {
     {"set_verify_depth", read, read},
     {"set1_param", read, read},
     {"set_security_level", read, read},
-    // Two of its parameters cannot be read.
+    // Two verification parameters that cannot be read.
     {"set_purpose", verified_again, declared},
     {"set_trust", verified_again, declared},
-    // Neither can these. With such a callback nothing is read of the offer.
+    // Cannot be read either. With a security callback, the offer is not read.
     {"set_security_callback", declared, declared},
     {"set0_security_ex_data", declared, declared},
-    // Decides instead of OpenSSL, unseen. If it has built no chain, nothing is kept.
+    // Decides instead of OpenSSL, and cannot be read. If the callback has built no chain, no session is kept.
     {"set_cert_verify_callback", declared, declared},
     {"dane_enable", declared, declared},
     {"dane_mtype_set", declared, declared},
@@ -50,7 +50,7 @@ constexpr setting table[] = {
     {"set_ct_validation_callback", unrepeatable, none},
     {"disable_ct", unrepeatable, none},
     {"set_validation_callback", unrepeatable, none},
-    // Logs of that evidence.
+    // Logs for certificate transparency.
     {"set_ctlog_store", none, none},
     {"set0_ctlog_store", none, none},
     {"set_ctlog_list_file", none, none},
@@ -63,7 +63,7 @@ constexpr setting table[] = {
     {"set_cipher_list", read, read},
     {"set_ciphersuites", read, read},
     {"set_ssl_version", read, read},
-    // What a client offers and a server keeps to itself.
+    // A client offers these; a server does not reveal them.
     {"set1_groups", offered, declared},
     {"set1_groups_list", offered, declared},
     {"set1_curves", offered, declared},
@@ -91,14 +91,14 @@ constexpr setting table[] = {
     {"use_certificate_file", identity, read},
     {"use_certificate_chain_file", identity, read},
     {"use_cert_and_key", identity, read},
-    // On a server the certificate stands for its key
+    // On a server, the certificate stands for its key.
     {"use_PrivateKey", identity, none},
     {"use_PrivateKey_ASN1", identity, none},
     {"use_PrivateKey_file", identity, none},
     {"use_RSAPrivateKey", identity, none},
     {"use_RSAPrivateKey_ASN1", identity, none},
     {"use_RSAPrivateKey_file", identity, none},
-    // Its chain: what a client is known by; what a server sends beside its certificate.
+    // The chain: part of a client's identity; on a server only sent beside the certificate.
     {"add0_chain_cert", identity, none},
     {"add1_chain_cert", identity, none},
     {"set0_chain", identity, none},
@@ -109,7 +109,7 @@ constexpr setting table[] = {
     {"build_cert_chain", identity, none},
     // A callback that chooses the certificate.
     {"set_client_cert_cb", unrepeatable, declared},
-    // The same, which no getter tells; a client sees afterwards that it has shown a certificate of another's choice.
+    // Also chooses the certificate, but has no getter. A client sees afterwards that it has shown another certificate.
     {"set_cert_cb", declared, declared},
     {"set_client_cert_engine", declared, declared},
     // Which clients are asked for a certificate.
@@ -117,7 +117,7 @@ constexpr setting table[] = {
     {"add_client_CA", read, read},
     {"set0_CA_list", read, read},
     {"add1_to_CA_list", read, read},
-    // How they sign.
+    // How clients sign.
     {"set1_client_sigalgs", declared, declared},
     {"set1_client_sigalgs_list", declared, declared},
     {"set1_client_certificate_types", declared, declared},
@@ -134,17 +134,17 @@ constexpr setting table[] = {
     {"set_srp_username", declared, declared},
     {"set_srp_username_callback", declared, declared},
     {"set_srp_verify_param_callback", declared, declared},
-    // Extensions of the caller's: a context that sends one is not probed, and shares nothing.
+    // The caller's own extensions: a context that sends one is not probed, and shares no sessions.
     {"add_custom_ext", declared, declared},
     {"add_client_custom_ext", declared, declared},
     {"add_server_custom_ext", declared, declared},
     {"use_serverinfo", declared, declared},
     {"use_serverinfo_ex", declared, declared},
     {"use_serverinfo_file", declared, declared},
-    // Which host is meant: for reprise's own servers, their selector.
+    // Which host is meant. On reprise's own servers, their selector.
     {"set_tlsext_servername_callback", none, declared},
     {"set_tlsext_servername_arg", none, declared},
-    // Negotiated anew by each handshake, or told to a client beside the point.
+    // Negotiated anew by each handshake, or irrelevant to who the peer is.
     {"set_alpn_select_cb", none, none},
     {"set_next_proto_select_cb", none, none},
     {"set_next_protos_advertised_cb", none, none},
@@ -204,9 +204,9 @@ constexpr setting table[] = {
     {"set_ex_data", none, none},
     {"set_domain_flags", none, none},
     {"set_new_pending_conn_cb", none, none},
-    // Sets others of this table, or nothing.
+    // Set other settings of this table, or nothing.
     {"set_ecdh_auto", none, none},
-    {"set_tlsext_use_srtp", none, none}, // of DTLS
+    {"set_tlsext_use_srtp", none, none}, // DTLS only
     {"set0_chain_cert_store", none, none},
     {"set1_chain_cert_store", none, none},
     {"set_cert_flags", none, none},
@@ -218,7 +218,7 @@ constexpr setting table[] = {
     {"select_current_cert", none, none},
 };
 
-// Not by the look of their names.
+// Questions whose names do not begin with "get" or "sess_get".
 constexpr std::array<std::string_view, 31> questions{
     "check_private_key", "ct_is_enabled", "flush_sessions", "flush_sessions_ex", "free", "has_client_custom_ext",
     "need_tmp_RSA", "new", "new_ex", "sess_accept", "sess_accept_good", "sess_accept_renegotiate", "sess_cache_full",

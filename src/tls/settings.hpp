@@ -7,16 +7,16 @@
 
 namespace reprise::detail {
 
-/// What a setting of an SSL_CTX has to do with whom a session may be resumed with.
+/// How a setting of an SSL_CTX bears on who may resume a session.
 enum class treatment : std::uint8_t
 {
     read,           ///< part of the fingerprint, read from the context
     offered,        ///< part of the fingerprint, read from the ClientHello that the context would send
     identity,       ///< part of session_scope::identity
-    verified_again, ///< cannot be read, but a verification that is done again obeys it
-    unrepeatable,   ///< where it is in use the verification cannot be repeated: no session is kept
+    verified_again, ///< cannot be read, but verifying again obeys the setting
+    unrepeatable,   ///< where in use, a verification cannot be repeated: no session is kept
     declared,       ///< OpenSSL does not tell: the caller's tag (client) or id context (server) stands for it
-    none,           ///< says nothing about who the peers are, or is settled anew by each handshake, or is reprise's own
+    none,           ///< does not decide who the peers are, or is negotiated by each handshake, or is reprise's own
 };
 
 struct setting
@@ -26,10 +26,11 @@ struct setting
     treatment on_server;
 };
 
-/// Every function by which something of an SSL_CTX can be set, from OpenSSL 3.0 to 3.5. A test compares it with the headers.
+/// Every function that sets something of an SSL_CTX, from OpenSSL 3.0 to 3.5. A test compares the table with the
+/// headers.
 [[nodiscard]] std::span<setting const> settings() noexcept;
 
-/// Whether this function only asks, counts, frees or compares, or is the type of a callback.
+/// Whether the function only reads, counts, frees or compares, or the name is that of a callback type.
 [[nodiscard]] bool is_question(std::string_view name) noexcept;
 
 } // namespace reprise::detail

@@ -5,7 +5,7 @@
 
 namespace reprise::detail {
 
-/// While it is there, nobody adds to the trust store (X509_STORE_lock(3)).
+/// Locks a trust store, so that no other thread adds objects (X509_STORE_lock(3)).
 class store_lock
 {
 public:

@@ -9,13 +9,13 @@
 
 namespace reprise::detail {
 
-/// What a session carries for its server beside itself (SSL_SESSION_get0_ticket_appdata(3)); empty for nothing. As long as the
-/// session has it.
+/// Return the application data of a session's ticket (SSL_SESSION_get0_ticket_appdata(3)); empty if there is none.
+/// Valid as long as the session has the data.
 [[nodiscard]] inline byte_view ticket_appdata_of(SSL_SESSION const* session) noexcept
 {
     void* data = nullptr;
     std::size_t size = 0;
-    ::SSL_SESSION_get0_ticket_appdata(const_cast<SSL_SESSION*>(session), &data, &size); // it changes nothing
+    ::SSL_SESSION_get0_ticket_appdata(const_cast<SSL_SESSION*>(session), &data, &size); // does not modify the session
     return {static_cast<unsigned char const*>(data), size};
 }
 

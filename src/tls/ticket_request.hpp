@@ -3,8 +3,8 @@
 
 namespace reprise::detail {
 
-/// The extension by which a client says how many tickets it wants (RFC 9149, 3): two counts, after a full handshake and after a
-/// resumption; the server answers with one.
+/// The extension by which a client requests tickets (RFC 9149, 3): one count for a full handshake, one for a
+/// resumption. The server answers with one count.
 inline constexpr unsigned ticket_request_extension = 58;
 
 } // namespace reprise::detail

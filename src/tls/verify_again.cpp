@@ -61,7 +61,7 @@ full_handshake_reason verify_again(SSL* ssl, session_origin const& origin, time_
     if (::X509_STORE_CTX_init(context.get(), trust_store(ssl), origin.chain->front().get(), sent.get()) != 1)
         throw std::bad_alloc{};
 
-    // As libssl does in a handshake (SSL_CTX_set_verify(3), X509_STORE_CTX_set_default(3)).
+    // Set up as libssl does in a handshake (SSL_CTX_set_verify(3), X509_STORE_CTX_set_default(3)).
     ::X509_STORE_CTX_set_ex_data(context.get(), ::SSL_get_ex_data_X509_STORE_CTX_idx(), ssl);
     ::X509_STORE_CTX_set_default(context.get(), "ssl_server");
     X509_VERIFY_PARAM* const param = ::X509_STORE_CTX_get0_param(context.get());

@@ -5,13 +5,13 @@
 
 namespace reprise::detail {
 
-/** Verify a session's certificates as a full handshake of this connection would: against the trust store as it is now, with the
-    connection's parameters, host name and verify callback.
+/** Verify a session's certificates as a full handshake of this connection would: against the present trust store, with
+    the connection's parameters, host name and verify callback.
 
-    About 150 us for a chain of two, for signatures are checked.
+    Takes about 150 us for a chain of two, because signatures are checked.
 
-    @return `full_handshake_reason::none`, or `untrusted`, `name_differs`, `chain_expired`, `revoked`; `unverified` if the session has
-        no certificates.
+    @return `full_handshake_reason::none`, or `untrusted`, `name_differs`, `chain_expired`, `revoked`; `unverified` if
+        the session has no certificates.
 */
 [[nodiscard]] full_handshake_reason verify_again(SSL* ssl, session_origin const& origin, time_point now);
 

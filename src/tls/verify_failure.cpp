@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t longest_name = 256;
 
-// Empty, if it is too long for a log line, or if there is none.
+// Return the name as text; empty if there is none, or if it is too long for a log line.
 std::string text_of(X509_NAME const* name)
 {
     bio_ptr const out{::BIO_new(::BIO_s_mem())};
@@ -27,7 +27,8 @@ std::string text_of(X509_NAME const* name)
                : std::string{};
 }
 
-// The peer's own certificate. A session has it only when it is verified, but has what the peer sent.
+// The peer's own certificate, from the chain that the peer sent: the session has its certificate only after
+// verification.
 X509* sent_by_peer(SSL* ssl)
 {
     STACK_OF(X509)* const sent = ::SSL_get_peer_cert_chain(ssl);

@@ -7,12 +7,12 @@
 
 namespace reprise::detail {
 
-/** Why a handshake that failed with this OpenSSL error has not verified the peer's certificate. Empty, if it failed for another
-    reason.
+/** Explain why the peer's certificate was not verified, for a handshake that failed with this OpenSSL error. Empty if
+    the handshake failed for another reason.
 
-    OpenSSL's text and number. On a client also subject and issuer, and for a mismatch the name that was expected; OpenSSL keeps
-    no certificate of a client that it rejects. Names are the peer's text: control characters are escaped (RFC 4514), and a
-    long name is left out.
+    The text has OpenSSL's message and number. On a client it also has subject, issuer and, for a mismatch, the expected
+    name; OpenSSL keeps no certificate of a client that it rejects. Names are the peer's text: control characters are
+    escaped (RFC 4514), and names longer than 256 bytes are left out.
 */
 [[nodiscard]] std::string why_not_verified(SSL* ssl, unsigned long error);
 

@@ -5,7 +5,7 @@
 
 namespace reprise::detail {
 
-/// Whether this connection may be one of TLS 1.3, as far as its own end goes.
+/// Whether this connection may negotiate TLS 1.3, as far as its own settings go.
 [[nodiscard]] inline bool speaks_tls13(SSL* ssl)
 {
     auto const highest = SSL_get_max_proto_version(ssl);
