@@ -15,18 +15,18 @@ namespace reprise::detail {
 
 namespace {
 
-// Enough for a handshake and a small request; a connection that fills it gets room for a whole record.
+// Enough for a handshake and a small request. A connection that fills this buffer gets room for a whole record.
 constexpr std::size_t small_input = 4096;
 constexpr std::size_t large_input = SSL3_RT_MAX_ENCRYPTED_LENGTH + SSL3_RT_HEADER_LENGTH;
 
-// To assign {} would leave it its memory.
+// Swap, because assigning {} would keep the capacity.
 void release(std::vector<unsigned char>& buffer) noexcept
 {
     std::vector<unsigned char>{}.swap(buffer);
 }
 
-// A handshake within a read or a write (renegotiation in TLS 1.2) cannot wait for an answer: the caller would take the pause
-// for a read of 0 bytes.
+// Make a pause a failure. A handshake within a read or a write (renegotiation in TLS 1.2) cannot wait for an answer:
+// the caller would take the pause for a read of 0 bytes.
 tls_result not_paused(tls_result result) noexcept
 {
     if (result.status == tls_status::paused)
@@ -39,8 +39,8 @@ int to_int(std::size_t size) noexcept
     return static_cast<int>(std::min<std::size_t>(size, INT_MAX));
 }
 
-// What others have left in the queue would be taken for ours (SSL_get_error(3)). To clear an empty one costs 1 000
-// instructions.
+// Errors that others left in the queue would be taken for this connection's (SSL_get_error(3)). Clearing an empty queue
+// costs 1 000 instructions.
 void forget_old_errors() noexcept
 {
     if (::ERR_peek_error() != 0)
@@ -70,8 +70,8 @@ tls_engine::tls_engine(ssl_ptr ssl) : reads_early_(::SSL_is_server(ssl.get()) ==
     ::BIO_set_data(ours.get(), this);
     ::BIO_set_init(ours.get(), 1);
     ::SSL_set_bio(ssl_.get(), ours.get(), ours.get());
-    (void)ours.release();                // the SSL's now
-    ::SSL_set_read_ahead(ssl_.get(), 1); // ask the BIO once for what has come, not twice a record
+    (void)ours.release();                // owned by the SSL now
+    ::SSL_set_read_ahead(ssl_.get(), 1); // ask the BIO once for all that has come, not twice per record
     SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 }
 
@@ -79,7 +79,7 @@ tls_result tls_engine::handshake()
 {
     forget_old_errors();
     int const result = ::SSL_do_handshake(ssl_.get());
-    // An idle connection needs no buffers of 17 KB. In a handshake, to free them between two messages costs 2 %.
+    // An idle connection needs no buffers of 17 KB. During a handshake, freeing them between two messages costs 2 %.
     if (result > 0)
     {
         SSL_set_mode(ssl_.get(), SSL_MODE_RELEASE_BUFFERS);
@@ -97,7 +97,7 @@ bool tls_engine::send_early(byte_view bytes)
     return is_sent;
 }
 
-// Done with a size of zero: it is over.
+// Returns `done` with a size of zero when early data is over.
 tls_result tls_engine::read_early(std::span<unsigned char> into)
 {
     forget_old_errors();
@@ -183,7 +183,7 @@ tls_result tls_engine::peek()
 
 tls_result tls_engine::write(byte_view from)
 {
-    if (from.empty()) // OpenSSL would take it for an error
+    if (from.empty()) // OpenSSL would report an error
         return {};
     forget_old_errors();
     std::size_t size = 0;
@@ -198,7 +198,7 @@ tls_result tls_engine::shut_down()
         return finished;
     forget_old_errors();
     int result = ::SSL_shutdown(ssl_.get());
-    if (result == 0) // ours is sent, the peer's has not come
+    if (result == 0) // our close_notify is sent, the peer's has not come
     {
         set_meanwhile const reading{is_reading_};
         result = ::SSL_shutdown(ssl_.get());
@@ -269,12 +269,12 @@ void tls_engine::sent(std::size_t size) noexcept
 {
     unsent_ = unsent_.subspan(size);
     has_sent_ = has_sent_ || size > 0;
-    // Room for two records stays. What one burst has taken does not.
+    // Keep room for two records, and release what a burst has taken.
     if (unsent_.empty() && sending_.capacity() > 2 * large_input)
         release(sending_);
 }
 
-// Made once and kept: OpenSSL has no method for memory that is not copied in and out. BIO_meth_new(3)
+// Made once and kept. OpenSSL has no BIO method for memory without copying in and out (BIO_meth_new(3)).
 BIO_METHOD const* tls_engine::method()
 {
     static BIO_METHOD const* const made = []
@@ -317,7 +317,7 @@ try
     ++self.produced_;
     return size;
 }
-catch (...) // through OpenSSL nothing is thrown: the BIO has failed, and the connection with it
+catch (...) // no exception may pass through OpenSSL: the BIO fails, and with it the connection
 {
     static_cast<tls_engine*>(::BIO_get_data(bio))->no_memory_ = true;
     return -1;
@@ -325,7 +325,7 @@ catch (...) // through OpenSSL nothing is thrown: the BIO has failed, and the co
 
 long tls_engine::on_control(BIO*, int command, long, void*) noexcept
 {
-    return command == BIO_CTRL_FLUSH ? 1 : 0; // there is nothing else that a connection depends on
+    return command == BIO_CTRL_FLUSH ? 1 : 0; // a connection depends on no other command
 }
 
 } // namespace reprise::detail
