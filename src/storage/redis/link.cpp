@@ -28,16 +28,16 @@ steady_time steady_now()
 // A primary's answer to INFO has a line for each replica.
 constexpr std::size_t longest_info = 65'536;
 
-// An alert or a handshake record (RFC 8446, 5.1).
+// Whether the bytes begin a TLS record: an alert or a handshake (RFC 8446, 5.1).
 bool is_tls_record(byte_view bytes)
 {
     return bytes.size() >= 2 && (bytes[0] == 21 || bytes[0] == 22) && bytes[1] == 3;
 }
 
-/* Three coroutines in one strand: serve() connects and writes, read() reads, watch() keeps the deadlines.
+/* Three coroutines in one strand: serve() connects and writes, read() reads, watch() enforces the deadlines.
 
-   Where there is no memory, Asio destroys a coroutine that cannot begin to wait, and so may end any of them at any
-   time. The others then begin it again. */
+   Without memory, Asio destroys a coroutine that cannot begin to wait, so any of them may end at any time. The other
+   coroutines then start it again. */
 class link : public std::enable_shared_from_this<link>
 {
 public:
@@ -52,7 +52,7 @@ public:
     link(link const&) = delete;
     link& operator=(link const&) = delete;
 
-    // Also when its execution context is destroyed: nobody is left waiting.
+    // Also when the execution context is destroyed, so that no operation waits for ever.
     ~link() { requests_->abandon(); }
 
     /// @throws std::bad_alloc.
@@ -60,13 +60,13 @@ public:
     {
         requests_->serve();
         auto serving = mark(is_serving_);
-        auto watching = mark(is_watching_); // both before the first one runs, which may be on another thread
+        auto watching = mark(is_watching_); // mark both before the first one runs, maybe on another thread
         spawn(std::move(serving), serve);
         spawn(std::move(watching), watch);
     }
 
 private:
-    // Notes that a coroutine runs, until its frame is destroyed, however that comes.
+    // Marks a coroutine as running until its frame is destroyed, for whatever reason.
     class running
     {
     public:
@@ -115,7 +115,8 @@ private:
         requests_->needs_link();
     }
 
-    // One that was lost for lack of memory. Where there still is none, the next operation tries again.
+    // Start a coroutine again that was lost for lack of memory. If memory is still lacking, the next operation tries
+    // again.
     void begin_again(bool& is_running, coroutine begin) noexcept
     try
     {
@@ -126,7 +127,7 @@ private:
     {
     }
 
-    // For lack of memory.
+    // Give the connection or the attempt up, for lack of memory.
     void give_up() noexcept
     {
         if (!is_lost_)
@@ -159,7 +160,7 @@ private:
         }
     }
 
-    // Wait until the plan has another attempt; false when it is all over.
+    // Wait until the plan allows another attempt. Returns false when the pipeline is stopped.
     asio::awaitable<bool> may_connect()
     {
         while (!requests_->is_stopped() && steady_now() < plan_.next_attempt())
@@ -206,7 +207,7 @@ private:
         {
             failure = asio::error::no_memory;
         }
-        if (limit.cancel() == 0) // it has closed the socket, or is about to
+        if (limit.cancel() == 0) // the timer has closed the socket, or is about to
             failure = asio::error::timed_out;
         if (failure == redis_errc::bad_answer && greets_in_tls_)
             failure = redis_errc::tls_expected;
@@ -226,7 +227,7 @@ private:
         co_return false;
     }
 
-    // What an attempt that nobody answered may mean.
+    // Return what an attempt without an answer may mean.
     [[nodiscard]] char const* hint() const noexcept
     {
         if (has_heard_ || !socket_->has_peer())
@@ -235,7 +236,7 @@ private:
                              : "the peer accepts connections but did not answer; rediss:// is for one with TLS";
     }
 
-    // Who we are, which database, and whether it serves.
+    // Authenticate, select the database, and check that the server serves.
     asio::awaitable<void> greet()
     {
         auto const& password = options_->password;
@@ -259,7 +260,7 @@ private:
         co_await ask(ping.bytes(), redis_answer::pong, redis_errc::server_error);
     }
 
-    // `refusal` is what an error means that has no name of its own.
+    // Send a command and check its answer. An error reply without a code of its own throws `refusal`.
     asio::awaitable<void> ask(byte_view command, redis_answer wanted, redis_errc refusal)
     {
         co_await socket_->write(asio::buffer(command.data(), command.size()));
@@ -322,11 +323,11 @@ private:
             break;
         case pipeline::reply_kind::garbage: throw system_error{redis_errc::bad_answer};
         }
-        if (is_leaving_ && !requests_->is_owed()) // nothing is lost with the connection
+        if (is_leaving_ && !requests_->is_owed()) // no answer is lost with the connection
             lose(loss::ended, redis_errc::server_read_only);
     }
 
-    // Until the connection is lost or the pipeline is stopped.
+    // Write queued requests until the connection is lost or the pipeline is stopped.
     asio::awaitable<void> write()
     {
         std::vector<unsigned char> output;
@@ -393,7 +394,7 @@ private:
             });
     }
 
-    // The first reason counts; serve() is told.
+    // Give the connection up and notify serve(). Only the first reason counts.
     void lose(loss how, error_code why) noexcept
     {
         requests_->work.notify();
@@ -420,19 +421,19 @@ private:
     link_plan plan_;
     asio::steady_timer retry_;
     asio::steady_timer deadline_;
-    std::shared_ptr<context_bond> const context_; // made after what the timers need, so that it is over before that is
+    std::shared_ptr<context_bond> const context_; // created after the timers' service, so that it is shut down first
     std::shared_ptr<name_lookup> const names_;
     std::shared_ptr<redis_socket> socket_; // one for each attempt
-    std::optional<reply_reader> reader_;   // likewise
+    std::optional<reply_reader> reader_;   // one for each attempt
     std::vector<unsigned char> input_;
     std::minstd_rand random_{std::random_device{}()};
-    bool is_serving_ = false; // the coroutines that run
+    bool is_serving_ = false; // which coroutines run
     bool is_reading_ = false;
     bool is_watching_ = false;
     bool is_lost_ = true;        // this connection is of no more use
-    bool is_leaving_ = false;    // nothing more is written to it
-    bool has_heard_ = false;     // something has come on it
-    bool greets_in_tls_ = false; // and that began as TLS does
+    bool is_leaving_ = false;    // nothing more is written to the connection
+    bool has_heard_ = false;     // bytes have come on this connection
+    bool greets_in_tls_ = false; // the first bytes were a TLS record
 };
 
 } // namespace

@@ -11,13 +11,13 @@
 
 namespace reprise::detail {
 
-/** Serve a pipeline: connect, write what is queued, bring the answers, connect again; until the pipeline is stopped.
+/** Serve a pipeline until it is stopped: connect, write queued requests, deliver the answers, connect again.
 
-    It runs on `executor`, which has to be a strand or that of a single thread. Everything that belongs to the execution
-    context (sockets, timers, coroutines) is owned by what waits in it, so it goes with the context if that goes first. The
-    pipeline is then abandoned.
+    Runs on `executor`, which has to be a strand or the executor of a single thread. Sockets, timers and coroutines are
+    owned by the handlers that wait in the execution context. If the context is destroyed first, they are destroyed with
+    it, and the pipeline is abandoned.
 
-    A lack of memory costs the connection, or a coroutine, which is then begun again.
+    A lack of memory costs the connection, or a coroutine, which is then started again.
 */
 void serve_pipeline(asio::any_io_executor const& executor, std::shared_ptr<redis_storage_options const> options,
                     std::shared_ptr<pipeline> requests);

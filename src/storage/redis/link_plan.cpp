@@ -7,7 +7,7 @@ namespace reprise::detail {
 
 void link_plan::connected() noexcept
 {
-    // The backoff stays until a request is answered: a peer that accepts, greets and hangs up is not well.
+    // Keep the back-off until a request is answered: a peer that accepts, greets and hangs up is not healthy.
     state_ = redis_state::connected;
     misses_ = 0;
     has_answered_ = false;
@@ -22,7 +22,7 @@ void link_plan::lost(loss how, time_point now, double jitter) noexcept
 {
     if (how == loss::broken || !has_answered_)
         return open(now, jitter);
-    // It was well until now: one attempt at once, for which operations wait.
+    // The server was healthy until now: make one attempt at once, and let operations wait for it.
     state_ = redis_state::connecting;
     next_attempt_ = now;
 }

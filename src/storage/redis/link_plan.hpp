@@ -10,14 +10,14 @@ namespace reprise::detail {
 /// How a connection ended.
 enum class loss
 {
-    ended,  ///< the peer closed it: a server that restarts, or drops idle clients
-    broken, ///< it hung, or what came was no answer
+    ended,  ///< the peer closed the connection: a server that restarts, or drops idle clients
+    broken, ///< the connection hung, or a reply was malformed
 };
 
-/** When to connect, and whether operations may wait for it: the circuit breaker and the backoff of one connection.
+/** Decides when to connect, and whether operations may wait for that: circuit breaker and back-off of one connection.
 
-    No socket and no clock: events go in, with their time. `jitter`, from 0 to 1, is how much of the random part of the wait
-    to take off.
+    No socket and no clock: events go in, with their time. `jitter`, from 0 to 1, is how much of the back-off's random
+    part (one half) to subtract.
 */
 class link_plan
 {
@@ -32,24 +32,25 @@ public:
 
     [[nodiscard]] redis_state state() const noexcept { return state_; }
 
-    /// Not before this time.
+    /// Do not connect before this time.
     [[nodiscard]] time_point next_attempt() const noexcept { return next_attempt_; }
 
     void connected() noexcept;
     void attempt_failed(time_point now, double jitter) noexcept;
     void lost(loss how, time_point now, double jitter) noexcept;
 
-    /// The server answered a request.
+    /// Record that the server answered a request.
     void answered() noexcept;
 
-    /// It did not, in time. True if that was once too often: give the connection up, as `broken`.
+    /// Record that a request timed out, or that the server was not ready. Returns true if that was once too often: give
+    /// the connection up, as `broken`.
     [[nodiscard]] bool missed() noexcept;
 
-    /// The server carried out a write, so it is a primary.
+    /// Record that the server carried out a write, so it is a primary.
     void wrote() noexcept { replica_backoff_ = duration{0}; }
 
-    /// It refused a write as a replica does. True: connect again, because the address may lead to a primary now. One that
-    /// stays a replica is left as seldom as one that cannot be reached is tried.
+    /// Record that the server refused a write as a replica does. Returns true to connect again, because the address may
+    /// lead to a primary now. A server that stays a replica is left as rarely as an unreachable server is tried.
     [[nodiscard]] bool should_leave_replica(time_point now, double jitter) noexcept;
 
 private:
@@ -62,11 +63,11 @@ private:
     unsigned const failures_to_open_;
     redis_state state_ = redis_state::connecting;
     time_point next_attempt_ = time_point::min();
-    duration backoff_{0};       // the last one; none since the server answered
-    unsigned misses_ = 0;       // in a row
-    bool has_answered_ = false; // a request, on this connection
+    duration backoff_{0};       // the last one; zero since the server answered
+    unsigned misses_ = 0;       // consecutive
+    bool has_answered_ = false; // the server answered a request on this connection
     time_point next_leave_ = time_point::min();
-    duration replica_backoff_{0}; // the last one; none since the server wrote
+    duration replica_backoff_{0}; // the last one; zero since the server carried out a write
 };
 
 } // namespace reprise::detail

@@ -42,7 +42,7 @@ error_code pipeline::submit(std::initializer_list<std::shared_ptr<redis_request>
         }
         for (auto const& request : added)
             request->deadline = now + request_timeout_;
-        is_first = queued_.empty(); // the link takes all: it is told of the first only
+        is_first = queued_.empty(); // the link takes all requests, so only the first needs a notification
         counters_->requests += added.size();
         queued_.splice(queued_.end(), added);
         needs_attention = !std::exchange(is_watched_, true);
@@ -211,7 +211,7 @@ void pipeline::disconnected(redis_state state, error_code why, char const* hint)
     state_ = state;
     last_error_ = why;
     hint_ = hint;
-    // The server may have carried them out, though it refused others for this reason.
+    // The server may have carried out the written requests, although it refused others for this reason.
     fail(written_, why == storage_condition::unchanged ? redis_errc::connection_lost : why);
     if (state == redis_state::open)
         fail(queued_, why);

@@ -20,7 +20,7 @@ namespace reprise::detail {
 
 using steady_time = std::chrono::steady_clock::time_point;
 
-/// Whether a command may change something.
+/// Whether a command may change data.
 enum class redis_effect
 {
     reads,
@@ -42,7 +42,7 @@ struct redis_request : handoff
     redis_reply reply{}; // written before completion, read after it
 };
 
-/// redis_stats, as it is counted.
+/// The counters of redis_stats.
 struct redis_counters
 {
     std::atomic<std::uint64_t> requests = 0;
@@ -56,16 +56,19 @@ struct redis_counters
     std::atomic<std::uint64_t> failed_connects = 0;
 };
 
-/** The requests of one connection: those that wait to be written and those that wait for their answer, in order.
+/** The requests of one connection, in order: those queued for writing, and those written but not answered.
 
-    It stands between the operations, on any thread, and the link, which serves the connection in its strand; it belongs to
-    both and knows no socket, so that either may go first. Thread-safe.
+    Shared by the operations, on any thread, and the link, which serves the connection in its strand. Both own the
+    pipeline, and it knows no socket, so that either may go first.
 
-    Only an answer to a request of its own, or never having been written, lets it end with an error that says
-    `storage_condition::unchanged`: what was written may be carried out, whatever becomes of the connection.
+    A request ends with an error that says `storage_condition::unchanged` only if the server answered that request, or
+    if the request was never written. A written request may be carried out, whatever becomes of the connection.
 
-    All requests have the same time to live, so their order is also that of their deadlines. One whose caller does not wait any
-    more keeps its place among the written ones: its answer is still to come.
+    All requests have the same timeout, so their order is also that of their deadlines. A written request whose caller
+    no longer waits keeps its place, because its answer is still to come.
+
+    @par Thread Safety
+    Distinct and shared objects: safe.
 */
 class pipeline
 {
@@ -75,77 +78,79 @@ public:
 
     // For operations.
 
-    /// Queue requests, all or none: they are written to one connection, one after the other. Where that cannot be, the error
-    /// says why: see redis_storage. Throws `bad_alloc`; then nothing has happened.
+    /// Queue requests, all or none, to be written to one connection in a row. Returns why they cannot be queued: see
+    /// redis_storage. If `bad_alloc` is thrown, nothing has happened.
     [[nodiscard]] error_code submit(std::initializer_list<std::shared_ptr<redis_request>> requests, steady_time now);
 
     [[nodiscard]] redis_state state() const noexcept { return state_; }
     [[nodiscard]] error_code last_error() const;
 
-    /// What the last error may mean, if anything can be said.
+    /// Return what the last error may mean; empty if nothing can be said.
     [[nodiscard]] char const* hint() const;
 
-    /// End `settled`, when it is known whether the server can be reached: at once, if that was tried already.
+    /// Complete `settled` once the first attempt to connect has ended; at once if it has ended already.
     void tell_when_settled(std::shared_ptr<handoff> settled);
 
-    /// No more of anything: what waits ends with `operation_aborted`.
+    /// Stop for good. All pending requests end with `operation_aborted`.
     void stop() noexcept;
 
     // For the link.
 
     [[nodiscard]] bool is_stopped() const noexcept { return is_stopped_; }
 
-    /// A link serves it from now on, until `abandon`.
+    /// A link serves the pipeline from now on, until `abandon`.
     void serve() noexcept;
 
-    /// No link serves it, because its execution context is gone: as `stop`, until one does.
+    /// No link serves the pipeline, because its execution context is gone. Acts like `stop` until the next `serve`.
     void abandon() noexcept;
 
-    /// Something of the link was lost: operations are to tell it, so that it begins again.
+    /// The link has lost a coroutine. The next operation notifies the link, so that the coroutine is started again.
     void needs_link() noexcept { needs_link_ = true; }
 
-    /// Move what is queued and still wanted to the written ones, and append it to `out`. False if there is nothing. Where
-    /// it throws, nothing has moved.
+    /// Append queued requests that are still awaited to `out`, and move them to the written ones. Returns false if
+    /// there are none. If this throws, nothing has moved.
     [[nodiscard]] bool take(std::vector<unsigned char>& out, steady_time now);
 
-    /// Whether an answer is still to come.
+    /// Whether the answer to a written request is still to come.
     [[nodiscard]] bool is_owed() const;
 
     enum class reply_kind
     {
         answered,
-        wrote,     ///< a command that may change something was carried out
-        not_ready, ///< an error that says that the server does not serve yet
-        read_only, ///< an error that says that the server is a replica
-        garbage,   ///< it fits no request
+        wrote,     ///< a command that may change data was carried out
+        not_ready, ///< an error: the server does not serve yet
+        read_only, ///< an error: the server is a replica
+        garbage,   ///< the reply fits no request
     };
 
-    /// An answer to the oldest request that was written.
+    /// Complete the oldest written request with its reply.
     reply_kind answer(redis_reply reply, steady_time now);
 
     struct upkeep
     {
-        std::size_t timed_out = 0; ///< requests ended just now
-        bool is_hung = false;      ///< nothing was answered for `request_timeout`, and something should have been
+        std::size_t timed_out = 0; ///< requests that this call ended
+        bool is_hung = false;      ///< an answer is owed, and none has come for `request_timeout`
         steady_time next = steady_time::max();
     };
 
-    /// End what is late. Look again at `next`; if there is none, `attention` will tell.
+    /// End the requests whose deadline has passed. Call again at `next`; if there is none, `attention` is notified in
+    /// time.
     upkeep expire(steady_time now);
 
-    /// The connection is there.
+    /// The connection is established.
     void connected();
 
-    /// It is not, because of `why`. What was written fails; what is queued too, unless operations may wait.
+    /// The connection is lost, because of `why`. Written requests fail. Queued requests fail too, unless they may wait
+    /// for the next attempt (`state` is not `open`).
     void disconnected(redis_state state, error_code why, char const* hint = "") noexcept;
 
-    wake_up work;      ///< something is queued, or stop() was called
-    wake_up attention; ///< a first deadline is set, or stop() was called
+    wake_up work;      ///< a request was queued, or stop() was called
+    wake_up attention; ///< a first deadline was set, or stop() was called
 
     redis_counters& counters() noexcept { return *counters_; }
 
 private:
-    using request_queue = std::list<std::shared_ptr<redis_request>>; // moving one to another allocates nothing
+    using request_queue = std::list<std::shared_ptr<redis_request>>; // splicing allocates nothing
 
     void fail(request_queue& requests, error_code why) noexcept;
     void settle() noexcept;
@@ -158,11 +163,11 @@ private:
     std::atomic<bool> is_abandoned_ = false;
     std::atomic<bool> needs_link_ = false;
 
-    mutable std::mutex mutex_; // for what follows
+    mutable std::mutex mutex_; // guards the members below
     request_queue queued_;
     request_queue written_;
-    request_queue::iterator timely_ = written_.end(); // the first whose deadline was not dealt with
-    steady_time quiet_since_{};                       // the last answer, or the first write since none was owed
+    request_queue::iterator timely_ = written_.end(); // the first request whose deadline was not handled
+    steady_time quiet_since_{};                       // the last answer, or the first write while none was owed
     bool is_watched_ = false;                         // the link will call expire() in time
     error_code last_error_;
     char const* hint_ = "";

@@ -17,7 +17,7 @@ namespace {
     throw system_error{redis_errc::bad_answer};
 }
 
-// The callbacks of hiredis. Whatever they return is not looked at, but null is an error.
+// Result of hiredis' callbacks. hiredis does not use it, but null means an error.
 void* const made = const_cast<char*>("");
 
 redis_reply& reply_of(redisReadTask const* task)
@@ -35,7 +35,7 @@ try
     case REDIS_REPLY_STRING:
         reply.type = redis_reply::kind::bulk;
         reply.value = secret_bytes{as_bytes(view)};
-        wipe({reinterpret_cast<unsigned char*>(text), size}); // in hiredis' buffer, which has done with it
+        wipe({reinterpret_cast<unsigned char*>(text), size}); // in hiredis' buffer, which is not read again
         return made;
     case REDIS_REPLY_STATUS:
         reply.type = redis_reply::kind::status;
@@ -45,7 +45,7 @@ try
         reply.type = redis_reply::kind::error;
         reply.text = view;
         return made;
-    default: return nullptr; // of RESP 3, which was not asked for
+    default: return nullptr; // a type of RESP 3, which was not requested
     }
 }
 catch (std::bad_alloc const&)
@@ -66,7 +66,7 @@ void* create_nil(redisReadTask const* task)
     return made;
 }
 
-// Generic, as hiredis 0.14 and 1 differ in the types of some arguments, and 1 has more of them.
+// Generic, because hiredis 0.14 and 1 differ in argument types, and 1 has more callbacks.
 constexpr auto refuse = [](redisReadTask const*, auto...) -> void* { return nullptr; };
 
 template <class Functions>
@@ -86,7 +86,7 @@ Functions callbacks()
 }
 
 constexpr std::string_view end_of_line = "\r\n";
-constexpr std::size_t longest_header = 13; // a sign, 10 digits, which is more than a word may have, the end of the line
+constexpr std::size_t longest_header = 13; // a sign, 10 digits (enough for any word), the end of the line
 
 char* put_header(char* at, char sign, std::size_t number)
 {
@@ -97,7 +97,7 @@ char* put_header(char* at, char sign, std::size_t number)
 
 } // namespace
 
-// By hand, for that is all there is to it: hiredis' functions take several times as long as the rest of a request.
+// Built by hand, because hiredis' functions take several times as long as the rest of a request.
 redis_command::redis_command(std::initializer_list<redis_word> words)
 {
     auto size = longest_header;
@@ -138,7 +138,7 @@ redis_errc error_of(redis_reply const& reply)
         {"MOVED", redis_errc::cluster_unsupported},     {"ASK", redis_errc::cluster_unsupported},
         {"CROSSSLOT", redis_errc::cluster_unsupported}, {"CLUSTERDOWN", redis_errc::cluster_unsupported},
         {"WRONGTYPE", redis_errc::foreign_key},         {"MISCONF", redis_errc::server_not_saving},
-        {"MASTERDOWN", redis_errc::server_read_only}, // a replica that is not to answer while its primary is away
+        {"MASTERDOWN", redis_errc::server_read_only}, // a replica that may not answer while its primary is away
     };
     std::string_view const text = reply.text;
     auto const word = text.substr(0, text.find(' '));
@@ -169,7 +169,7 @@ void reply_reader::feed(byte_view bytes)
 
 std::optional<redis_reply> reply_reader::next()
 {
-    reader_->privdata = &reply_; // hiredis keeps it while a reply is incomplete
+    reader_->privdata = &reply_; // hiredis keeps the pointer while a reply is incomplete
     void* object = nullptr;
     if (::redisReaderGetReply(reader_.get(), &object) != REDIS_OK)
         fail();

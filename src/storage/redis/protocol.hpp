@@ -15,7 +15,7 @@ struct redisReader;
 
 namespace reprise::detail {
 
-/// One word of a command; in two parts, for a key with its prefix.
+/// One word of a command; in two parts for a key with its prefix.
 struct redis_word
 {
     redis_word(std::string_view text) : first(text) {}
@@ -29,7 +29,7 @@ struct redis_word
     std::string_view second{};
 };
 
-/// A command in the form in which it travels (RESP). It is wiped when it goes, for it may hold a value or a password.
+/// A command in wire format (RESP). Wiped on destruction, because it may hold a value or a password.
 class redis_command
 {
 public:
@@ -39,11 +39,11 @@ public:
     [[nodiscard]] byte_view bytes() const noexcept { return text_.view().first(size_); }
 
 private:
-    secret_bytes text_; // with room to spare
+    secret_bytes text_; // larger than the command
     std::size_t size_ = 0;
 };
 
-/// One answer, of the kinds that our commands can have.
+/// One reply, of a kind that reprise's commands can have.
 struct redis_reply
 {
     enum class kind
@@ -72,26 +72,27 @@ enum class redis_answer
 
 [[nodiscard]] bool answers(redis_reply const& reply, redis_answer wanted);
 
-/// What an error reply means, by its first word.
+/// Return the meaning of an error reply, by its first word.
 [[nodiscard]] redis_errc error_of(redis_reply const& reply);
 
-/** Replies out of what a server sends, which is not trusted: nothing nested, and nothing larger than a bound.
+/** Reads replies from a server that is not trusted: refuses nested replies, and replies larger than a bound.
 
-    hiredis parses; the objects that it builds are ours, so that arrays are refused before anything is allocated for them.
+    hiredis parses. Our own callbacks build the reply objects, so arrays are refused before anything is allocated for
+    them.
 */
 class reply_reader
 {
 public:
-    /// `max_bytes` is for one reply.
+    /// `max_bytes` bounds one reply.
     explicit reply_reader(std::size_t max_bytes);
     reply_reader(reply_reader const&) = delete;
     reply_reader& operator=(reply_reader const&) = delete;
 
-    /// @throws system_error `redis_errc::bad_answer`, if it cannot be kept.
+    /// @throws system_error `redis_errc::bad_answer`, if the bytes cannot be buffered.
     void feed(byte_view bytes);
 
-    /// The next reply, if all of it has come.
-    /// @throws system_error `redis_errc::bad_answer`, if what came is no reply; then always again.
+    /// Return the next reply, if it is complete.
+    /// @throws system_error `redis_errc::bad_answer`, if the input is no reply; then each later call throws again.
     [[nodiscard]] std::optional<redis_reply> next();
 
 private:
@@ -101,7 +102,7 @@ private:
     };
 
     std::size_t const max_bytes_;
-    redis_reply reply_; // the one that is being read
+    redis_reply reply_; // the reply that is being read
     std::unique_ptr<redisReader, free_reader> reader_;
 };
 

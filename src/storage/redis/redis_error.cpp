@@ -78,7 +78,7 @@ public:
         case redis_errc::unknown_command:
         case redis_errc::server_not_saving: // refused
         case redis_errc::tls_expected:
-        case redis_errc::plain_text_expected: return storage_condition::unchanged; // nobody was asked
+        case redis_errc::plain_text_expected: return storage_condition::unchanged; // no request was sent
         }
         return {value, *this};
     }

@@ -23,7 +23,7 @@ namespace {
 
 using asio::ip::tcp;
 
-// Whether the peer's first bytes are no TLS record.
+// Whether the error says that the peer's first bytes are no TLS record.
 bool is_no_tls(error_code ec)
 {
     if (ec.category() != asio::error::get_ssl_category())
@@ -32,7 +32,7 @@ bool is_no_tls(error_code ec)
     return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST || reason == SSL_R_BAD_RECORD_TYPE;
 }
 
-// What the three have in common; `Stream` is what is read and written.
+// Common to the three kinds of socket. Reads and writes go through `Stream`.
 template <class Stream>
 class redis_socket_on : public redis_socket
 {
@@ -64,7 +64,7 @@ protected:
 
     void found_peer() noexcept { has_peer_ = true; }
 
-    // After each step of connecting: the next one would open the socket again.
+    // Call after each step of connecting, because the next step would open the socket again.
     void throw_if_closed() const
     {
         if (is_closed_)
@@ -133,7 +133,7 @@ protected:
     }
 
 private:
-    // The first endpoint that accepts.
+    // Connect to the first endpoint that accepts.
     asio::awaitable<void> connect_to_one(std::vector<tcp::endpoint> const& endpoints)
     {
         auto& socket = this->stream_.lowest_layer();

@@ -13,9 +13,8 @@
 
 namespace reprise::detail {
 
-/** A connection to the server, over TCP, TLS or a unix socket. Its functions are called within one strand, and it outlives
-    what it started.
-*/
+/// A connection to the server, over TCP, TLS or a unix socket. Call its functions within one strand. The socket must
+/// outlive the operations that it started.
 class redis_socket
 {
 public:
@@ -24,23 +23,23 @@ public:
     redis_socket& operator=(redis_socket const&) = delete;
     virtual ~redis_socket() = default;
 
-    /// Resolve, connect, TLS. Throws system_error, as the others do; `redis_errc::plain_text_expected`, if the answer to the
-    /// ClientHello is not TLS.
+    /// Resolve, connect, and do the TLS handshake. Throws system_error, as the other operations do;
+    /// `redis_errc::plain_text_expected` if the answer to the ClientHello is not TLS.
     virtual asio::awaitable<void> connect() = 0;
 
-    /// Whether there is a connection, be it without TLS yet: what fails now is not the network.
+    /// Whether the transport is connected, even without TLS yet: a failure from now on is not the network's.
     [[nodiscard]] virtual bool has_peer() const noexcept = 0;
 
     virtual asio::awaitable<std::size_t> read_some(asio::mutable_buffer into) = 0;
 
-    /// All of it.
+    /// Write all bytes.
     virtual asio::awaitable<void> write(asio::const_buffer bytes) = 0;
 
-    /// Ends whatever is under way, with an error. For good.
+    /// End all pending operations with an error. The socket cannot be opened again.
     virtual void close() noexcept = 0;
 };
 
-/// Of the options it uses the server's address and TLS. `names` resolves the host's name.
+/// Make a socket. Uses only the server's address and TLS of `options`. `names` resolves the host's name.
 [[nodiscard]] std::shared_ptr<redis_socket> make_redis_socket(asio::any_io_executor const& executor,
                                                               redis_storage_options const& options,
                                                               std::shared_ptr<name_lookup> names);

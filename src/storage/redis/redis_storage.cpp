@@ -71,7 +71,7 @@ std::string_view text_of(secret_bytes const& bytes)
     return {reinterpret_cast<char const*>(bytes.data()), bytes.size()};
 }
 
-// For errors. It holds no secrets.
+// Name the server, for errors. The name holds no secrets.
 std::string name_of(redis_storage_options const& o)
 {
     if (!o.socket_path.empty())
@@ -86,7 +86,7 @@ constexpr std::string_view take_script =
 
 } // namespace
 
-// What operations need, whether the storage is still there or not.
+// The state that operations need. Operations share ownership, because they may outlive the storage.
 class redis_storage::core
 {
 public:
@@ -103,7 +103,7 @@ public:
             detail::serve_pipeline(detail::serial_executor(executor), options_, link);
     }
 
-    // Until `stop`, on an io_context of its own. A lack of memory costs connections.
+    // Serve the links on an io_context of this thread, until `stop`. A lack of memory costs connections.
     void run() const noexcept
     {
         while (!links_.front()->is_stopped())
@@ -135,7 +135,8 @@ public:
             link->stop();
     }
 
-    // Commands have names: GCC 12 mishandles temporaries of an initializer list in an expression with co_await.
+    // Commands are named variables, because GCC 12 mishandles temporaries of an initializer list in an expression with
+    // co_await.
 
     static asio::awaitable<std::optional<secret_bytes>> get(std::shared_ptr<core> self, std::string name)
     {
@@ -214,7 +215,7 @@ public:
         co_return sent->reply.number > 0;
     }
 
-    // Wait until it is known whether the server can be reached. Then `use` is to show whether it can be used.
+    // Wait until the first attempt to connect has ended. Then run `use`, which shows whether the server can be used.
     static asio::awaitable<void> check(std::shared_ptr<core> self, asio::awaitable<void> use)
     {
         auto const settled = std::make_shared<detail::handoff>(co_await asio::this_coro::executor);
@@ -245,7 +246,7 @@ public:
     }
 
 private:
-    // False, if a handler has thrown: a coroutine is lost.
+    // Returns false if a handler has thrown, which loses a coroutine.
     static bool run(asio::io_context& io) noexcept
     try
     {
@@ -284,7 +285,7 @@ private:
                                               time_point expiry) const
     {
         check_size(value);
-        auto const left = std::max(lifetime(expiry), 1ms); // what has expired asks all the same
+        auto const left = std::max(lifetime(expiry), 1ms); // an expired value still asks the server
         return {"SET", key(name), text_of(value), "PX", std::to_string(left.count()), "NX"};
     }
 
@@ -294,7 +295,7 @@ private:
             throw error(redis_errc::value_too_large);
     }
 
-    // Of the links in the best state, the first one from `from` on.
+    // Return the first link from `from` on, among those in the best state.
     [[nodiscard]] detail::pipeline& choose(std::size_t from) const
     {
         detail::pipeline* waiting = nullptr;
@@ -311,7 +312,7 @@ private:
         return waiting != nullptr ? *waiting : *links_[from % links_.size()];
     }
 
-    // Take an entry out, by `ask` or `ask_with_epoch`.
+    // Take an entry by `ask` or `ask_with_epoch`.
     template <class Answer>
     static asio::awaitable<Answer> take_by(asio::awaitable<Answer> (*ask)(std::shared_ptr<core>, redis_command,
                                                                           redis_answer, redis_effect),
@@ -348,7 +349,8 @@ private:
         co_return request;
     }
 
-    // The epoch's requests follow on the same connection, so that they ask the server that has answered.
+    // The epoch's requests follow on the same connection, so that the server that answered the command answers them
+    // too.
     static asio::awaitable<with_epoch<request_ptr>> ask_with_epoch(std::shared_ptr<core> self, redis_command command,
                                                                    redis_answer wanted, redis_effect effect)
     {
@@ -378,7 +380,7 @@ private:
 
     struct epoch_answer
     {
-        storage_epoch epoch{}; // unknown, if it failed
+        storage_epoch epoch{}; // unknown on failure
         error_code failure{};
     };
 
@@ -419,7 +421,7 @@ private:
         co_return failure;
     }
 
-    // That names the server.
+    // Make an error that names the server.
     [[nodiscard]] system_error error(error_code ec, std::string_view reason = {}, std::string_view hint = {}) const
     {
         if (ec == asio::error::operation_aborted)
@@ -436,7 +438,7 @@ private:
     std::shared_ptr<detail::redis_counters> const counters_ = std::make_shared<detail::redis_counters>();
     std::vector<std::shared_ptr<detail::pipeline>> links_;
     std::atomic<std::size_t> turn_ = 0;
-    std::atomic<bool> has_getdel_ = true; // until the server says otherwise
+    std::atomic<bool> has_getdel_ = true; // until the server does not know GETDEL
 };
 
 class redis_storage::own_thread
@@ -446,15 +448,15 @@ public:
     own_thread(own_thread const&) = delete;
     own_thread& operator=(own_thread const&) = delete;
 
-    /// @pre The links are stopped: run() ends by itself.
+    /// @pre The links are stopped, so that run() returns.
     ~own_thread() { thread_.join(); }
 
 private:
     std::thread thread_;
 };
 
-// One core for each process. The child of fork(2) must not use the parent's connections: each of them would read the
-// other's answers.
+// One core for each process. The child of fork(2) must not use the parent's connections: parent and child would read
+// each other's answers.
 class redis_storage::impl
 {
 public:
@@ -463,10 +465,10 @@ public:
           options_(std::make_shared<redis_storage_options const>(std::move(options)))
     {
         (void)of_process_.get([this] { return serve(); });
-        executor_ = {}; // its context may go before the storage does
+        executor_ = {}; // its context may be destroyed before the storage
     }
 
-    /// Carry an operation out by the core of this process.
+    /// Run an operation on the core of this process.
     template <class T, class... Parameters, class... Arguments>
     asio::awaitable<T> ask(asio::awaitable<T> (*operation)(std::shared_ptr<core>, Parameters...),
                            Arguments&&... arguments)
@@ -483,7 +485,7 @@ public:
         return fail<T>(failure);
     }
 
-    /// The core of this process, or null.
+    /// Return the core of this process, or null.
     [[nodiscard]] core const* find() const noexcept
     {
         auto const* const served = of_process_.find();
@@ -504,7 +506,7 @@ private:
     struct service
     {
         std::shared_ptr<core> by;
-        std::unique_ptr<own_thread> thread; // null: the caller's executor
+        std::unique_ptr<own_thread> thread; // null with an executor of the caller's
     };
 
     template <class T>
@@ -540,7 +542,7 @@ private:
         return result;
     }
 
-    asio::any_io_executor executor_; // while the first core is made
+    asio::any_io_executor executor_; // set while the first core is made
     bool const has_own_thread_;
     std::shared_ptr<redis_storage_options const> const options_;
     detail::per_process<service> of_process_;

@@ -15,7 +15,7 @@ namespace {
     throw system_error{errc::bad_option, "redis URL: " + what};
 }
 
-// What comes before the separator, and what after it, which is absent if there is none.
+// Split at the first separator. The second part is absent if there is no separator.
 std::pair<std::string_view, std::optional<std::string_view>> split(std::string_view text, char separator)
 {
     auto const at = text.find(separator);
@@ -96,7 +96,7 @@ void parse_host(redis_storage_options& o, std::string_view text)
         o.port = number<std::uint16_t>(*port, 1, 65535, "port");
 }
 
-// `ca` is set to what the URL says.
+// Parse one parameter of the query. The parameter `ca` goes to `ca`.
 void parse_parameter(redis_storage_options& o, std::string& ca, std::string_view text)
 {
     auto const [name, value] = split(text, '=');

@@ -12,9 +12,9 @@ namespace reprise::detail {
 
 namespace {
 
-constexpr std::size_t longest_id = 128; // they have 40 bytes
+constexpr std::size_t longest_id = 128; // ids have 40 bytes
 
-// Of a line "name:value". Empty, if there is none.
+// Return the value of a line "name:value"; empty if there is none.
 std::string_view field(std::string_view info, std::string_view name)
 {
     while (!info.empty())
