@@ -21,15 +21,15 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::size_t reads_at_once = 64; // answered together
-constexpr std::size_t slice = 64;         // entries that are dropped at a time, at least
+constexpr std::size_t reads_at_once = 64; // answered in one transaction
+constexpr std::size_t slice = 64;         // entries to drop at a time, at least
 constexpr std::size_t flush_slice = 256;
-constexpr std::size_t batch_bytes = 1u << 20; // a quarter of the room that a transaction has at least
-constexpr int attempts_at_room = 32;          // pages become free two transactions after they were dropped
+constexpr std::size_t batch_bytes = 1u << 20; // a quarter of the least room of a transaction
+constexpr int attempts_at_room = 32;          // dropped pages become free two transactions later
 constexpr auto house_keeping = std::chrono::minutes{1};
 constexpr std::uint64_t largest_value = 16u << 20;
 
-// Run something that throws where LMDB fails, memory is missing, or the caller's clock throws.
+// Run a function and return its error: LMDB's, no_memory, or clock_failed if the caller's clock throws.
 template <class F>
 error_code result_of(F f) noexcept
 {
@@ -52,7 +52,7 @@ error_code result_of(F f) noexcept
     }
 }
 
-// Whether fewer operations at a time may do what all together did not.
+// Whether fewer operations at a time may succeed where all together failed.
 bool depends_on_size(error_code ec)
 {
     return ec == asio::error::no_memory || (ec.category() == lmdb_category() && ec.value() != MDB_PANIC);
@@ -60,7 +60,7 @@ bool depends_on_size(error_code ec)
 
 } // namespace
 
-/// A task in an executor that has operations leave: when it is run, or destroyed because it will not be.
+/// A task in an executor that passes operations on when it runs, or when it is destroyed without having run.
 class lmdb_departure
 {
 public:
@@ -125,7 +125,7 @@ void lmdb_engine::start()
             launch("lmdb read", &lmdb_engine::read, reads_at_once);
         launch("lmdb write", &lmdb_engine::write, options_.max_batch);
     }
-    catch (...) // no more threads
+    catch (...) // no more threads can be started
     {
         running_ -= options_.read_threads + 1 - threads_.size();
         stop();
@@ -135,12 +135,12 @@ void lmdb_engine::start()
 
 void lmdb_engine::launch(char const* name, void (lmdb_engine::*work)(batch&), std::size_t most)
 {
-    batch all_it_needs; // now, where a lack of memory can be reported
+    batch all_it_needs; // now, because here a lack of memory can be reported
     all_it_needs.reserve(most);
     threads_.emplace_back(
         [self = shared_from_this(), name, work, ops = std::move(all_it_needs)]() mutable
         {
-            ::pthread_setname_np(::pthread_self(), name); // for those who look with top or gdb
+            ::pthread_setname_np(::pthread_self(), name); // shown by top and gdb
             (*self.*work)(ops);
             if (--self->running_ == 0)
                 self->env_.reset();
@@ -172,7 +172,7 @@ void lmdb_engine::start(lmdb_operation_ptr op, asio::any_io_executor const& exec
     {
         std::lock_guard const lock{leaving_mutex_};
         leaving_.push_back(std::move(op));
-        // Only of the same executor is it known that this operation's coroutine could not go on sooner.
+        // Only on the same executor is it certain that this operation's coroutine could not resume sooner.
         if (departure_ != nullptr && departure_->is_from(executor))
             return;
     }
@@ -181,7 +181,7 @@ void lmdb_engine::start(lmdb_operation_ptr op, asio::any_io_executor const& exec
         auto departure = std::make_unique<lmdb_departure>(shared_from_this(), executor);
         asio::post(executor, [d = std::move(departure)]() mutable { d.reset(); });
     }
-    catch (...) // no memory: they leave now
+    catch (...) // no memory: pass them on now
     {
         pass_on();
     }
@@ -262,7 +262,7 @@ void lmdb_engine::answer_reads(lmdb_read& txn, ops_span ops) noexcept
             continue;
         op->answer.ec = ec;
         ++failed_;
-        txn.end(); // an error spoils the transaction for those that follow
+        txn.end(); // after an error the transaction is of no use to the rest
         auto const rest = ops.subspan(static_cast<std::size_t>(&op - ops.data()) + 1);
         return answer_reads(txn, rest);
     }
@@ -316,7 +316,7 @@ void lmdb_engine::write_all(ops_span ops) noexcept
         if (make_room(entries))
             ec = result_of([&] { write_at_once(ops); });
         else
-            entries /= 4; // to drop them takes room, too
+            entries /= 4; // dropping entries takes room, too
     }
     if (ec)
         fail(ops, ec);
@@ -328,7 +328,7 @@ void lmdb_engine::write_at_once(ops_span ops)
     lmdb_table table{txn.get(), *env_};
     lmdb_dropped dropped;
     auto const now = options_.now();
-    // More than come, and more of them for a large value, so that whatever the bound was, it is reached in the end.
+    // Drop more entries than are added, and more for a large value, so that any bound is reached in the end.
     auto const weight = [](std::size_t sum, auto const& op) { return sum + 2 + op->request.value.size() / 64; };
     auto const most = std::accumulate(ops.begin(), ops.end(), slice, weight);
     dropped.expired += drop_until(table, now, most, dropped);
@@ -372,7 +372,7 @@ void lmdb_engine::write_one(lmdb_table& table, lmdb_operation& op, time_point no
         break;
     case lmdb_command::get:
     case lmdb_command::flush:
-    case lmdb_command::epoch: break; // not here
+    case lmdb_command::epoch: break; // not handled here
     }
 }
 
@@ -425,7 +425,7 @@ bool lmdb_engine::make_room(std::size_t entries) noexcept
         });
 }
 
-// One transaction for all flushes that are waiting; they are done when it finds nothing more.
+// One transaction for all pending flushes. They complete when no expired entry is left.
 void lmdb_engine::expire_slice() noexcept
 {
     std::size_t count = 0;

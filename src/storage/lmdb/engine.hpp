@@ -23,13 +23,13 @@ namespace reprise::detail {
 
 class lmdb_departure;
 
-/** The threads of an lmdb_storage and what they share.
+/** The threads of an lmdb_storage and their shared state.
 
-    Shared by the storage, its threads and the operations; the files are closed when the last thread ends.
+    Shared by the storage, its threads and the operations. The files are closed when the last thread ends.
 
-    Operations leave together: the first one of an executor posts a task there, which passes on all that have come by then,
-    those of other executors too. So one wake-up serves all coroutines that were ready. It costs no time: an answer could
-    not have reached the caller earlier than behind what was ready before.
+    Operations are passed on together. The first operation of an executor posts a task there. The task passes on all
+    operations that have come by then, also those of other executors. So one wake-up serves all coroutines that were
+    ready. This adds no latency: an answer could not reach the caller before the handlers that were ready already.
 */
 class lmdb_engine : public std::enable_shared_from_this<lmdb_engine>
 {
@@ -37,22 +37,22 @@ public:
     /// Open the files. @throws system_error.
     explicit lmdb_engine(lmdb_storage_options options);
 
-    /// Start the threads; once.
+    /// Start the threads. Call once.
     void start();
 
-    /// Finish what is queued, then end the threads. Waits for them, unless it is called by one of them.
+    /// Finish queued operations, then end the threads. Waits for the threads, unless one of them makes this call.
     void stop() noexcept;
 
-    /// Room for an operation. False if there is none.
+    /// Reserve room for an operation, in bytes. Returns false if there is none.
     [[nodiscard]] bool reserve(std::size_t bytes) noexcept;
     void release(std::size_t bytes) noexcept { queued_bytes_ -= bytes; }
 
-    /// Take over an operation that was begun on `executor`; it will complete.
+    /// Take over an operation that was begun on `executor`. The operation will complete.
     void start(lmdb_operation_ptr op, asio::any_io_executor const& executor) noexcept;
 
     [[nodiscard]] storage_stats stats() const noexcept;
     [[nodiscard]] lmdb_stats more_stats() const noexcept;
-    /// Of the files, until they are closed.
+    /// The incarnation of the files, until they are closed.
     [[nodiscard]] std::string_view incarnation() const noexcept { return incarnation_; }
     [[nodiscard]] std::string path() const { return options_.path.string(); }
 
@@ -84,12 +84,12 @@ private:
     std::uint64_t const largest_value_;
     std::unique_ptr<lmdb_environment> env_;
     std::string const incarnation_;
-    std::uint64_t unique_;     // the writer's
-    lmdb_operations flushing_; // the writer's
+    std::uint64_t unique_;     // used by the writer only
+    lmdb_operations flushing_; // used by the writer only
 
-    std::mutex leaving_mutex_; // of what follows
+    std::mutex leaving_mutex_; // guards leaving_ and departure_
     lmdb_operations leaving_;
-    lmdb_departure* departure_ = nullptr; // the last one that was posted, until it has been run
+    lmdb_departure* departure_ = nullptr; // the last one that was posted, until it has run
 
     operation_queue reads_{0};
     operation_queue writes_{20};

@@ -25,7 +25,7 @@ namespace reprise::detail {
 
 namespace {
 
-constexpr unsigned most_readers = 1024; // of all processes; 64 bytes each
+constexpr unsigned most_readers = 1024; // for all processes; 64 bytes each
 constexpr std::uint64_t least_room = 4u << 20;
 constexpr std::string_view format_key = "reprise storage format";
 constexpr std::string_view format_value = "1";
@@ -45,7 +45,7 @@ struct open_directories
     std::mutex mutex;
     std::set<std::pair<dev_t, ino_t>> in_use;
 
-    // A forked child has opened none.
+    // A forked child has opened no directory.
     static open_directories& of_this_process()
     {
         static per_process<open_directories> all;
@@ -68,7 +68,7 @@ struct stat prepare_directory(std::string const& path)
         throw_errno("cannot look at " + path);
     if (!S_ISDIR(s.st_mode))
         throw system_error{lmdb_errc::not_a_directory, path};
-    // Who may write there may exchange the files.
+    // A user who may write to the directory could replace the files.
     require_private(s, S_IWGRP | S_IWOTH, path, "chmod go-w, chown");
     return s;
 }
@@ -87,11 +87,12 @@ void require_private_file(std::string const& path)
     require_private(s, S_IRWXG | S_IRWXO, path, "chmod 600, chown");
 }
 
-/* LMDB writes to the lock file through a memory map; where the disk is full, a page that it does not have yet would kill
-   the process. So it gets them before. Only before the environment is open: closing the file drops LMDB's own lock. */
+/* LMDB writes to the lock file through a memory map. On a full disk, a write to a page without disk space would kill
+   the process. So reserve the space first. Call only before the environment is open, because closing the file drops
+   LMDB's own lock. */
 void reserve_lock_file(std::string const& path)
 {
-    constexpr ::off_t size = most_readers * 64 + 4096; // more than it needs
+    constexpr ::off_t size = most_readers * 64 + 4096; // more than LMDB needs
     int const fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         throw_errno("cannot open " + path);
@@ -126,7 +127,7 @@ directory_incarnation::directory_incarnation(std::string const& path) noexcept
 {
     if (fd_ < 0 || (lock(LOCK_EX | LOCK_NB) && !begin_new()))
         return;
-    // Until the lock is shared another process may begin a new one, which then counts.
+    // Until the shared lock is held, another process may write a new name. Then that name counts.
     auto const size = static_cast<::ssize_t>(name_.size());
     if (lock(LOCK_SH) && ::pread(fd_, name_.data(), name_.size(), 0) == size)
         size_ = name_.size();
@@ -147,7 +148,7 @@ bool directory_incarnation::lock(int how) const noexcept
     return returned == 0;
 }
 
-// Where this fails no old name is left either.
+// If this fails, no old name is left either.
 bool directory_incarnation::begin_new() const noexcept
 try
 {
@@ -182,7 +183,7 @@ void lmdb_environment::open(lmdb_storage_options const& options)
     MDB_env* env = nullptr;
     check_lmdb(::mdb_env_create(&env), "mdb_env_create");
     env_.reset(env);
-    // A transaction writes beside what is there, so there has to be room for both.
+    // A transaction writes beside the existing pages, so there has to be room for both.
     auto const map = options.max_bytes + std::max(options.max_bytes / 2, least_room);
     check_lmdb(::mdb_env_set_mapsize(env, map), "mdb_env_set_mapsize");
     check_lmdb(::mdb_env_set_maxreaders(env, most_readers), "mdb_env_set_maxreaders");
@@ -194,10 +195,10 @@ void lmdb_environment::open(lmdb_storage_options const& options)
     open_databases();
 }
 
-/* A file that was made with a larger bound gets room to become emptier in.
+/* Give a file that was made with a larger bound room in which it can be emptied.
 
-   One that was cut short would raise SIGBUS where it is missing. With a hole in its place LMDB finds a page that is
-   none and says so. It is also short where the last pages of a transaction were never used: then nothing is amiss. */
+   Extend a truncated file: access to the missing part would raise SIGBUS. With a hole instead, LMDB finds an invalid
+   page and reports it. A file is also short if the last pages of a transaction were never used, which is harmless. */
 void lmdb_environment::fit(std::uint64_t map)
 {
     MDB_envinfo info = {};
@@ -281,7 +282,7 @@ lmdb_write::lmdb_write(lmdb_environment& env)
 
 void lmdb_write::commit()
 {
-    check_lmdb(::mdb_txn_commit(txn_.release()), "commit"); // frees it in any case
+    check_lmdb(::mdb_txn_commit(txn_.release()), "commit"); // frees the transaction in any case
 }
 
 void lmdb_read::begin()

@@ -17,7 +17,8 @@
 
 namespace reprise::detail {
 
-/// LMDB forbids to open a file twice in one process (closing one drops the locks of both): the directory is ours meanwhile.
+/// Claims a directory for this process. LMDB forbids opening a file twice in one process: closing one drops the locks
+/// of both.
 class directory_claim
 {
 public:
@@ -34,20 +35,20 @@ private:
 
 /** The incarnation of the files in a directory: see `storage_epoch`.
 
-    A file holds its name, and each process that has the directory open holds a shared flock(2) on that file. A process that
-    gets the exclusive lock is alone, so it writes a new name: the data may come from a backup, or may have lost its last
-    transactions with the power. A process that is killed holds no lock.
+    A file holds the name of the incarnation. Each process that has the directory open holds a shared flock(2) on that
+    file. A process that gets the exclusive lock is alone, so it writes a new name: the data may come from a backup, or
+    may have lost its last transactions in a power failure. A killed process holds no lock.
 */
 class directory_incarnation
 {
 public:
-    /// @param path Of the file, which is made where it is missing.
+    /// @param path Path of the file, which is created if it is missing.
     explicit directory_incarnation(std::string const& path) noexcept;
     directory_incarnation(directory_incarnation const&) = delete;
     directory_incarnation& operator=(directory_incarnation const&) = delete;
     ~directory_incarnation();
 
-    /// Empty where the file cannot be used, for example on a full disk.
+    /// Empty if the file cannot be used, for example on a full disk.
     [[nodiscard]] std::string_view name() const noexcept { return {name_.data(), size_}; }
 
 private:
@@ -59,11 +60,11 @@ private:
     std::size_t size_ = 0;
 };
 
-/** An open LMDB environment in our format.
+/** An open LMDB environment in reprise's format.
 
-    Two named databases. "entries" has the records by name: one search for a lookup. "expiry" has the names in the order in
-    which they expire: what is next to go is its first. The unnamed database, "root", has the format and the number of
-    entries that were evicted.
+    @li "entries", a named database, has the records by name: a lookup is one search.
+    @li "expiry", a named database, has the names in order of expiry: the first is the next to be dropped.
+    @li "root", the unnamed database, has the format and the number of evicted entries.
 */
 class lmdb_environment
 {
@@ -77,7 +78,7 @@ public:
 
     [[nodiscard]] std::string_view incarnation() const noexcept { return incarnation_->name(); }
 
-    /// Free the reader slots of processes that died. Returns what LMDB says.
+    /// Free the reader slots of processes that died. Returns LMDB's result.
     int check_readers() noexcept;
 
 private:
@@ -93,7 +94,7 @@ private:
     void fit(std::uint64_t map);
     void open_databases();
 
-    /// Begin a transaction by `begin`; where another process has enlarged the map, take its size and try again.
+    /// Begin a transaction by `begin_one`. If another process has enlarged the map, adopt its size and try again.
     template <class Begin>
     std::shared_lock<std::shared_mutex> begin(Begin begin_one);
 
@@ -104,7 +105,7 @@ private:
     MDB_dbi root_ = 0;
     MDB_dbi entries_ = 0;
     MDB_dbi expiry_ = 0;
-    std::shared_mutex map_; // shared while a transaction is active: only then nobody may map the file anew
+    std::shared_mutex map_; // shared by transactions: the file is mapped anew only if none is active
 };
 
 struct txn_aborter
@@ -113,16 +114,16 @@ struct txn_aborter
 };
 using txn_ptr = std::unique_ptr<MDB_txn, txn_aborter>;
 
-/// A write transaction; one at a time, in all processes. Aborted unless it is committed.
+/// A write transaction: one at a time, across all processes. Aborted unless it is committed.
 class lmdb_write
 {
 public:
-    /// Waits for other processes. @throws system_error.
+    /// Wait for the writers of other processes. @throws system_error.
     explicit lmdb_write(lmdb_environment& env);
 
     [[nodiscard]] MDB_txn* get() const noexcept { return txn_.get(); }
 
-    /// @throws system_error; then nothing was changed.
+    /// @throws system_error; then nothing has changed.
     void commit();
 
 private:
@@ -130,16 +131,16 @@ private:
     txn_ptr txn_;
 };
 
-/// A read transaction that is used again and again, by one thread.
+/// A read transaction that one thread reuses.
 class lmdb_read
 {
 public:
     explicit lmdb_read(lmdb_environment& env) noexcept : env_(env) {}
 
-    /// See the state of now. @throws system_error.
+    /// Begin, and see the present state. @throws system_error.
     void begin();
 
-    /// Let go of it: a reader that stays keeps pages from being reused.
+    /// End the transaction. A reader that stays keeps pages from being reused.
     void end() noexcept;
 
     [[nodiscard]] MDB_txn* get() const noexcept { return txn_.get(); }

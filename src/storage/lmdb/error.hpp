@@ -5,7 +5,7 @@
 
 namespace reprise::detail {
 
-/// What an LMDB function returned: LMDB's own error, or the system's.
+/// Convert the result of an LMDB function to an error: LMDB's own, or the system's.
 [[nodiscard]] error_code lmdb_error(int returned) noexcept;
 
 /// @throws system_error, unless `returned` is MDB_SUCCESS.

@@ -27,13 +27,13 @@ using operation_ptr = std::shared_ptr<lmdb_operation>;
 
 } // namespace
 
-// One engine for each process: neither an environment of LMDB's nor a thread survives fork(2).
+// One engine for each process: neither an LMDB environment nor a thread survives fork(2).
 class lmdb_storage::impl
 {
 public:
     explicit impl(lmdb_storage_options options) : options_(std::move(options)) { (void)get(); }
 
-    /// The engine of this process. Throws why it cannot be made.
+    /// Return the engine of this process. Throws if it cannot be made.
     engine_ptr get()
     {
         return of_process_.get(
@@ -47,7 +47,7 @@ public:
             });
     }
 
-    /// The engine of this process, or null.
+    /// Return the engine of this process, or null.
     [[nodiscard]] engine_ptr find() const noexcept
     {
         auto const* const engine = of_process_.find();
@@ -76,7 +76,7 @@ public:
         co_return op;
     }
 
-    /// `part` of the answer.
+    /// Return `part` of the answer.
     template <class T>
     static asio::awaitable<T> ask_for(std::shared_ptr<impl> self, T lmdb_answer::* part, lmdb_request request)
     {
@@ -89,7 +89,7 @@ public:
         (void)co_await ask(std::move(self), std::move(request));
     }
 
-    /// `part` of the answer, and the epoch of the transaction that gave it.
+    /// Return `part` of the answer, and the epoch of the transaction that gave the answer.
     template <class T>
     static asio::awaitable<with_epoch<T>> ask_with_epoch(std::shared_ptr<impl> self, T lmdb_answer::* part,
                                                          lmdb_request request)

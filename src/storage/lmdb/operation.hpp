@@ -46,7 +46,7 @@ struct lmdb_request
         return command == lmdb_command::get || command == lmdb_command::epoch;
     }
 
-    /// Memory that it takes while it is not done.
+    /// Memory that the request takes until it is done, in bytes.
     [[nodiscard]] std::size_t cost() const noexcept { return 256 + name.size() + value.size(); }
 };
 
@@ -56,10 +56,10 @@ struct lmdb_answer
     std::optional<secret_bytes> value{}; // get, take
     bool yes = false;                    // put_if_absent, erase
     std::size_t count = 0;               // flush
-    std::uint64_t evicted = 0;           // all but get and flush: entries dropped before their time, so far
+    std::uint64_t evicted = 0;           // all but get and flush: entries evicted so far
 };
 
-/// Room in the engine's queues: it is given back with this object.
+/// Room in the engine's queues, given back on destruction.
 class lmdb_reservation
 {
 public:
@@ -76,9 +76,9 @@ private:
 
 using lmdb_queue_hook = boost::intrusive::list_base_hook<boost::intrusive::tag<struct lmdb_queue_tag>>;
 
-/** One operation on its way: from the caller's context to the engine's threads and back.
+/** An operation that goes from the caller's context to the engine's threads and back.
 
-    Three may end it: the engine that has the answer, a cancellation, and the end of the caller's context.
+    It ends with the engine's answer, with a cancellation, or with the end of the caller's context.
 */
 class lmdb_operation final : public handoff, public lmdb_queue_hook
 {
@@ -88,11 +88,11 @@ public:
     {
     }
 
-    /// The engine carries it out from here on. False if nobody waits for it any more.
+    /// Claim the operation for the engine. Returns false if no coroutine waits any more.
     [[nodiscard]] bool begin() noexcept { return !is_over() && advance(stage::begun); }
 
     lmdb_request const request;
-    lmdb_answer answer{}; // the engine's, between `begin` and `complete`
+    lmdb_answer answer{}; // owned by the engine between `begin` and `complete`
 
 private:
     friend class lmdb_operations;
@@ -110,7 +110,7 @@ private:
         return stage_.compare_exchange_strong(expected, to);
     }
 
-    // What is being carried out may change something, and only `terminal` allows to leave open whether it does.
+    // An operation that has begun may change something. Only `terminal` allows to leave open whether it does.
     bool may_cancel(asio::cancellation_type type) noexcept override
     {
         bool const may_have_effects = (type & asio::cancellation_type::terminal) != asio::cancellation_type::none;
@@ -118,13 +118,13 @@ private:
     }
 
     lmdb_reservation const room_;
-    std::shared_ptr<lmdb_operation> self_; // while it is in a list
+    std::shared_ptr<lmdb_operation> self_; // set while in a list
     std::atomic<stage> stage_{stage::waiting};
 };
 
 using lmdb_operation_ptr = std::shared_ptr<lmdb_operation>;
 
-/// Operations in order. Nothing is allocated for them here, so that a lack of memory loses none.
+/// A list of operations. It allocates nothing, so that a lack of memory loses no operation.
 class lmdb_operations
 {
 public:
@@ -152,7 +152,7 @@ public:
         return op;
     }
 
-    /// Move all of the others' to the end.
+    /// Move all operations of `others` to the end.
     void append(lmdb_operations& others) noexcept { list_.splice(list_.end(), others.list_); }
 
     void clear() noexcept

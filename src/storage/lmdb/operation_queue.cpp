@@ -39,7 +39,7 @@ bool operation_queue::pop(std::vector<lmdb_operation_ptr>& batch, std::size_t mo
             bytes += ops_.front().request.value.size();
             batch.push_back(ops_.pop_front());
         }
-        wake = !ops_.empty() && asleep_ > 0; // a second reader may go on
+        wake = !ops_.empty() && asleep_ > 0; // a second reader may take the rest
     }
     if (wake)
         come_.notify_one();

@@ -11,24 +11,24 @@
 
 namespace reprise::detail {
 
-/** Operations for the threads that carry them out.
+/** Queue of operations for the threads that carry them out.
 
-    To wake a thread that sleeps costs the caller more than all the rest. So a thread that has just worked takes naps first,
-    and finds by itself what is not urgent.
+    Waking a sleeping thread is the largest cost for the caller. So a thread that has just worked naps before it sleeps,
+    and finds operations that are not urgent by itself.
 */
 class operation_queue
 {
 public:
-    /// How often, and how long, a thread that finds nothing looks again before it sleeps.
+    /// `naps` is how often an idle thread naps, for the length of `nap`, before it sleeps.
     explicit operation_queue(int naps) noexcept : naps_(naps) {}
     static constexpr auto nap = std::chrono::milliseconds{1};
 
-    /// Take all of `ops`. False, and nothing is taken, if it is closed. Wakes a thread if it sleeps, or if something urgent
-    /// finds it napping.
+    /// Take all of `ops`. Returns false, and takes nothing, if the queue is closed. Wakes a sleeping thread; wakes a
+    /// napping thread only if the operations are urgent.
     [[nodiscard]] bool push(lmdb_operations& ops, bool urgent);
 
-    /// Move operations to the end of `batch`: no more than it has capacity for, and none after their values have come to
-    /// `most_bytes`. Waits for the first one until `deadline`, or for some naps. False if it is closed and empty.
+    /// Move operations to the end of `batch`, up to its capacity, until their values reach `most_bytes` in total. Waits
+    /// for the first operation until `deadline`, with naps first. Returns false if the queue is closed and empty.
     [[nodiscard]] bool pop(std::vector<lmdb_operation_ptr>& batch, std::size_t most_bytes,
                            std::chrono::steady_clock::time_point deadline);
 

@@ -14,8 +14,8 @@ namespace reprise::detail {
 
 namespace {
 
-/* A record: version, place in the order of expiry, value. What another release wrote, or nobody, is unreadable, and that is
-   a miss. */
+/* A record: version, place in the order of expiry, value. A record of another version, or a malformed one, is
+   unreadable and counts as a miss. */
 constexpr unsigned char record_version = 1;
 constexpr std::size_t record_header = 1 + std::tuple_size_v<expiry_key>;
 
@@ -71,7 +71,7 @@ expiry_key make_key(time_point expiry, std::uint64_t unique)
     return key;
 }
 
-// Untrusted: a time beyond what the clock can say is the clock's last.
+// Untrusted: a time beyond the clock's range becomes the nearest in range.
 time_point expiry_of(expiry_key const& key)
 {
     using microseconds = std::chrono::microseconds;
@@ -91,7 +91,7 @@ MDB_val to_val(byte_view bytes)
     return {bytes.size(), const_cast<unsigned char*>(bytes.data())}; // LMDB does not write there
 }
 
-// True if there is something.
+// Whether there is an entry. @throws system_error for other results of LMDB.
 bool found(int returned)
 {
     if (returned != MDB_NOTFOUND)
@@ -205,7 +205,7 @@ bool lmdb_table::drop_first(time_point not_after, lmdb_dropped& dropped)
         check_lmdb(::mdb_del(txn_, entries_, &name_key, nullptr), "lmdb_storage");
     }
     else
-        ++dropped.unreadable; // a place that no record has
+        ++dropped.unreadable; // a place in the order that no record has
     return true;
 }
 
@@ -236,7 +236,7 @@ std::uint64_t lmdb_table::size() const
 
 std::uint64_t lmdb_table::bytes() const
 {
-    std::uint64_t pages = 3; // two with the file's head, one that names the databases
+    std::uint64_t pages = 3; // two pages of the file's head, one that names the databases
     std::uint64_t page = 0;
     for (auto const dbi : {entries_, expiry_})
     {

@@ -16,13 +16,13 @@
 
 namespace reprise::detail {
 
-/// A name as LMDB's key, which is never empty nor longer than 511 bytes: long names are kept by their SHA-256.
+/// A name as LMDB's key, which has 1 to 511 bytes. A name of more than 128 bytes is replaced by its SHA-256.
 class index_key
 {
 public:
     explicit index_key(std::string_view name);
 
-    /// One that a record holds. Nothing, if it cannot be one.
+    /// Read a stored key. Returns nothing if the bytes cannot be a key.
     [[nodiscard]] static std::optional<index_key> stored(byte_view bytes);
 
     [[nodiscard]] byte_view view() const noexcept { return {bytes_.data(), size_}; }
@@ -32,14 +32,15 @@ private:
 
     index_key() = default;
 
-    std::array<unsigned char, 1 + longest_name> bytes_; // the kind of name, then the name or its digest
+    std::array<unsigned char, 1 + longest_name> bytes_; // kind of name, then the name or its digest
     std::size_t size_ = 0;
 };
 
-/// An entry's place in the order of expiry: its time, as LMDB sorts, and something that no other entry of that time has.
+/// An entry's place in the order of expiry: its time, in LMDB's sort order, and a number that no other entry of that
+/// time has.
 using expiry_key = std::array<unsigned char, 16>;
 
-/// What a transaction has dropped, to be counted once it is committed.
+/// Counts of what a transaction dropped, added to the statistics after its commit.
 struct lmdb_dropped
 {
     std::uint64_t expired = 0;
@@ -49,7 +50,7 @@ struct lmdb_dropped
 
 /** The entries as one transaction sees them.
 
-    Everything throws system_error where LMDB fails; the transaction is then of no more use.
+    All functions throw system_error if LMDB fails; the transaction is then unusable.
 */
 class lmdb_table
 {
@@ -62,26 +63,26 @@ public:
     struct entry
     {
         time_point expiry;
-        byte_view value; // in the file: until the transaction changes something, or ends
+        byte_view value; // in the file; valid until the transaction changes something or ends
     };
 
-    /// Expired entries too.
+    /// Find an entry, even an expired one.
     [[nodiscard]] std::optional<entry> find(index_key const& name) const;
 
-    /// In place of what is there. `unique` is where to look for a number that is free; it is advanced.
+    /// Insert or replace an entry. The search for a free number begins at `unique`, which is advanced.
     void put(index_key const& name, byte_view value, time_point expiry, std::uint64_t& unique);
 
     void erase(index_key const& name);
 
-    /// Drop the entry that expires first, if that is not later than `not_after`.
+    /// Drop the entry that expires first, if it expires no later than `not_after`. Returns false if there is none.
     bool drop_first(time_point not_after, lmdb_dropped& dropped);
 
-    /// Entries that all processes have dropped before their time.
+    /// Number of entries that all processes evicted.
     [[nodiscard]] std::uint64_t evicted() const;
     void add_evicted(std::uint64_t count);
 
     [[nodiscard]] std::uint64_t size() const;
-    [[nodiscard]] std::uint64_t bytes() const; ///< pages in use
+    [[nodiscard]] std::uint64_t bytes() const; ///< size of the pages in use
 
 private:
     [[nodiscard]] std::optional<byte_view> record_of(index_key const& name) const;
