@@ -10,7 +10,7 @@
 
 namespace reprise::detail {
 
-/// An expiry as it stands in a record: microseconds since 1970, rounded down, the most significant byte first.
+/// Format of an expiry in a record: microseconds since 1970, rounded down, most significant byte first. In bytes.
 inline constexpr std::size_t expiry_field_size = 8;
 
 inline void write_expiry(std::span<unsigned char, expiry_field_size> field, time_point expiry)
@@ -21,7 +21,7 @@ inline void write_expiry(std::span<unsigned char, expiry_field_size> field, time
         *byte = static_cast<unsigned char>(bits);
 }
 
-/// Anything may stand there, so what a time_point cannot hold is taken for the nearest that it can.
+/// Read an expiry from untrusted bytes. A time beyond the range of time_point becomes the nearest in range.
 [[nodiscard]] inline time_point read_expiry(std::span<unsigned char const, expiry_field_size> field)
 {
     using std::chrono::microseconds;

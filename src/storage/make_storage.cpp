@@ -56,7 +56,7 @@ storage_ptr make_storage(std::string_view line)
         return make_lmdb(rest);
     if (kind == "redis" && !rest.empty())
         return make_redis(rest);
-    // What was given may hold a password, so it is not repeated.
+    // The line may hold a password, so the error does not repeat it.
     refuse("expected memory, lmdb:PATH or redis:URL");
 }
 

@@ -16,8 +16,8 @@ namespace reprise {
 
 namespace {
 
-/* A record: version, id of the key, expiry, then what aead makes of the value. What is readable is protected too, and so
-   is the name under which it is kept. */
+/* A record: version, key id, expiry, then the value sealed by aead. The readable fields and the entry's name are
+   authenticated too. */
 constexpr unsigned char record_version = 1;
 constexpr std::size_t key_id_size = 8;
 using key_id = std::array<unsigned char, key_id_size>;

@@ -10,7 +10,7 @@ namespace {
 asio::awaitable<void> in_turn(asio::awaitable<void> put, asio::awaitable<std::optional<secret_bytes>> take)
 {
     co_await std::move(put);
-    (void)co_await std::move(take); // it may be gone: any entry may be dropped
+    (void)co_await std::move(take); // absence is no error: any entry may be dropped
 }
 
 template <class T>
@@ -48,7 +48,7 @@ asio::awaitable<void> storage::check()
 {
     using namespace std::chrono_literals;
     constexpr auto name = "reprise storage check";
-    // Both own what they use, so that the check may go on after this object.
+    // Both operations own what they use, so that the check may outlive this object.
     return in_turn(put(name, secret_bytes{as_bytes("works")}, std::chrono::system_clock::now() + 1min), take(name));
 }
 

@@ -19,7 +19,7 @@ namespace reprise {
 
 namespace {
 
-// A record: version, expiry, value. `get` gives no expiry, and a copy near by may not outlive it.
+// A record: version, expiry, value. `get` returns no expiry, and a near copy must not outlive the far entry.
 constexpr unsigned char record_version = 1;
 constexpr std::size_t header_size = 1 + detail::expiry_field_size;
 
@@ -48,17 +48,17 @@ secret_bytes value_of(byte_view record)
     return secret_bytes{record.subspan(header_size)};
 }
 
-/* What is going on with each name, so that a copy near by is made only if nobody has written meanwhile.
+/* Tracks the pending operations on each name, so that a near copy is made only if no other writer interfered.
 
-   A name has an entry while an operation on it waits for the far storage. What is done near by while it is locked cannot
-   run into what others do there. */
+   A name has an entry while an operation on it waits for the far storage. A change of the near storage under the
+   entry's lock cannot race with other operations on the name. */
 class pending_operations
 {
     struct entry
     {
         std::size_t operations = 0;
         std::size_t writers = 0;
-        std::uint64_t changes = 0; // writers that have come or gone
+        std::uint64_t changes = 0; // writers that have begun or ended
     };
 
     struct shard
@@ -88,7 +88,7 @@ public:
         operation(operation const&) = delete;
         operation& operator=(operation const&) = delete;
 
-        // Also where the coroutine is not resumed any more, only destroyed.
+        // Also runs if the coroutine is destroyed instead of resumed.
         ~operation()
         {
             std::lock_guard const guard{shard_.mutex};
@@ -99,7 +99,8 @@ public:
 
         [[nodiscard]] std::unique_lock<std::mutex> lock() const { return std::unique_lock{shard_.mutex}; }
 
-        /// Under the lock: whether no other writer has come or gone since this began, or is under way.
+        /// Whether no other writer has begun or ended since this operation began, and none is pending. Call under the
+        /// lock.
         [[nodiscard]] bool is_undisturbed() const
         {
             return state().changes == seen_ && state().writers == (role_ == role::writer ? 1 : 0);
@@ -118,7 +119,7 @@ public:
 
         shard& shard_;
         role const role_;
-        std::pair<std::string const, entry>* entry_ = nullptr; // stays where it is while the table changes
+        std::pair<std::string const, entry>* entry_ = nullptr; // stays valid while the table changes
         std::uint64_t seen_ = 0;
     };
 
@@ -164,7 +165,7 @@ private:
     clock const now_;
 };
 
-// A change of the entry far away. It begins with the end of the copy near by.
+// A change of the far entry. It begins by erasing the near copy.
 class tiered_storage::change : public pending_operations::operation
 {
 public:
@@ -218,7 +219,7 @@ asio::awaitable<void> tiered_storage::put(std::string name, secret_bytes value, 
     auto record = make_record(value, expiry);
     pending_operations::operation const writing{self->pending, name, writer};
     {
-        // Of two that write at once, nobody knows here who will be the last far away.
+        // Of two concurrent writes, it is unknown here which will be the last in the far storage.
         auto const lock = writing.lock();
         if (writing.is_undisturbed())
             self->near->put_now(name, record, self->near_expiry(expiry));
