@@ -13,14 +13,14 @@
 
 namespace reprise::detail {
 
-/** Entries by the time at which they expire, each at O(1).
+/** Entries by expiry, with O(1) for each operation.
 
-    A wheel for each level: 64 slots of 1 s, of 4 s, of 16 s, and so on. An entry waits in the finest wheel that reaches its
-    time, and is looked at once, when all of its slot has passed: at most a sixteenth of its life late. Who serves entries
-    looks at `expiry` himself. (The timers of Linux are kept like this.) What expires in more than a month and a half is
-    looked at more than once.
+    A hierarchy of wheels with 64 slots each: slots of 1 s, of 4 s, of 16 s, and so on. An entry waits in the finest
+    wheel that reaches its expiry. It is looked at once, when its slot has passed entirely: late by at most a sixteenth
+    of its life. So code that serves entries must check `expiry` itself. (Linux keeps its timers like this.) An entry
+    that expires in more than a month and a half is looked at more than once.
 
-    `Entry` has `time_point expiry` and the hook; it may be destroyed where it is.
+    `Entry` has `time_point expiry` and the hook. An entry may be destroyed while it is in a wheel.
 */
 using expiry_hook = boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
 
@@ -45,11 +45,12 @@ public:
         slot(level, at).push_back(e);
     }
 
-    /** Take out what has expired at `now` and call `drop` with it, while `budget`, which counts down, is left.
+    /** Take out the entries that have expired at `now` and call `drop` with each. Stops when `budget`, which counts
+        down with each entry looked at, is used up.
 
-        @param to_the_second Look also at slots that have not passed entirely, so that nothing is left that has expired
+        @param to_the_second Look also at slots that have not passed entirely, so that no entry is left that expired
             before the current second.
-        @return True if all was looked at.
+        @return True if all due slots were looked at.
     */
     template <class Drop>
     bool sweep(time_point now, bool to_the_second, std::size_t& budget, Drop drop)
@@ -59,7 +60,8 @@ public:
             return true;
         for (std::size_t level = 0; level < levels; ++level)
         {
-            // What is not due yet in the slot of this moment moves to a finer wheel, so it is not looked at again.
+            // An entry in the current slot that is not due yet moves to a finer wheel, so this wheel does not look at
+            // it again.
             auto const end = position(tick, level) + (to_the_second && level > 0 ? 1 : 0);
             next_[level] = std::max(next_[level], end - slots); // each slot once is enough
             for (; next_[level] < end; ++next_[level])
@@ -107,7 +109,7 @@ private:
     }
 
     std::array<std::array<list, slots>, levels> wheels_;
-    std::array<std::int64_t, levels> next_{}; // the slot of each wheel to look at next; all before it are empty
+    std::array<std::int64_t, levels> next_{}; // the next slot of each wheel to look at; all before it are empty
     std::int64_t swept_ = 0;
 };
 

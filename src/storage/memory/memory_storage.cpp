@@ -30,8 +30,8 @@ namespace bi = boost::intrusive;
 
 struct entry;
 
-/* A pointer to an entry of a bucket, with what saves looking there, in the bits that alignment leaves: three bits of the
-   hash of its name, and whether another entry may follow it. */
+/* A pointer to an entry of a bucket. Bits that alignment leaves unused save a look at the entry: three bits of the hash
+   of its name, and whether another entry may follow. */
 class bucket_link
 {
 public:
@@ -53,7 +53,7 @@ private:
     static constexpr std::uintptr_t follows = 8;
     static_assert(__STDCPP_DEFAULT_NEW_ALIGNMENT__ >= 16);
 
-    // Of the bits that choose neither a shard nor, in a table of any size that fits into memory, a bucket.
+    // Uses bits that choose neither a shard nor a bucket, in a table of any size that fits into memory.
     static std::uintptr_t tag_of(std::uint64_t hash) noexcept { return (hash >> 48) & tag; }
 
     [[nodiscard]] std::uintptr_t bits() const noexcept
@@ -73,7 +73,7 @@ struct entry
     time_point expiry;
     std::uint32_t value_size;
     std::uint16_t name_size;
-    std::uint16_t used_at; // the second of its last use, modulo 2^16
+    std::uint16_t used_at; // second of the last use, modulo 2^16
 
     [[nodiscard]] unsigned char* bytes() noexcept { return reinterpret_cast<unsigned char*>(this + 1); }
     [[nodiscard]] std::string_view name() const noexcept
@@ -85,7 +85,7 @@ struct entry
         return {reinterpret_cast<unsigned char const*>(this + 1) + name_size, value_size};
     }
 
-    // All of it will be read, in one go instead of one line after the other.
+    // Prefetch the whole entry at once, instead of one cache line after the other.
     void prefetch() const noexcept
     {
         constexpr std::size_t line = 128;
@@ -94,14 +94,14 @@ struct entry
             __builtin_prefetch(reinterpret_cast<unsigned char const*>(this) + at);
     }
 
-    // Its links and the beginning of its name.
+    // Prefetch the links and the beginning of the name.
     void prefetch_head() const noexcept
     {
         __builtin_prefetch(this);
         __builtin_prefetch(this + 1);
     }
 
-    // What malloc takes for it.
+    // Memory that malloc takes for the entry, in bytes.
     [[nodiscard]] std::size_t cost() const noexcept
     {
         constexpr std::size_t malloc_header = 8;
@@ -119,7 +119,7 @@ struct entry
     };
     using ptr = std::unique_ptr<entry, deleter>;
 
-    /// Null if the name is too long.
+    /// Make an entry. Returns null if the name is longer than 65535 bytes.
     static ptr make(std::string_view name, byte_view value, time_point expiry, std::uint16_t used_at)
     {
         if (name.size() > std::numeric_limits<decltype(name_size)>::max())
@@ -137,10 +137,9 @@ struct entry
     }
 };
 
-/* Entries by their names, in chains in buckets, of which there are about twice as many as entries. It grows by two with an
-   insertion and shrinks by two with a removal (linear hashing, Litwin 1980), so that it never has to be rebuilt while a
-   handshake waits. The array is as large as the bound on bytes allows; the system gives the memory for its buckets as they
-   are used. */
+/* Entries by name, in chained buckets, about twice as many as entries. With linear hashing (Litwin 1980), an insertion
+   adds up to two buckets and a removal takes up to two away, so the table is never rebuilt while a handshake waits. The
+   array is as large as the bound on bytes allows. The system provides memory for buckets as they are used. */
 class entry_table
 {
 public:
@@ -154,7 +153,7 @@ public:
 
     [[nodiscard]] std::size_t bytes() const noexcept { return room_ * sizeof(bucket); }
 
-    /// An insertion comes soon: into this bucket, and it may split the next ones.
+    /// Prefetch for an insertion: its bucket, and the entries of the buckets that it may split.
     void prefetch_buckets(std::uint64_t hash) const noexcept
     {
         __builtin_prefetch(&bucket_of(hash));
@@ -164,7 +163,7 @@ public:
                 link->prefetch_head();
     }
 
-    /// What is in its bucket will be looked at soon. May be called without the lock: that the entry is gone does no harm.
+    /// Prefetch for a lookup. May be called without the lock, because an entry that is gone does no harm.
     void prefetch(std::uint64_t hash) const noexcept { prefetch(bucket_of(hash).first(), hash); }
 
     [[nodiscard]] entry* find(std::string_view name, std::uint64_t hash) const noexcept
@@ -201,16 +200,16 @@ public:
             before->next_in_bucket = e.next_in_bucket;
         }
         --entries_;
-        // Not sooner, or one that comes and goes would move others.
+        // Not sooner, or an entry that comes and goes would move others each time.
         for (std::size_t i = 0; i < growth && used() / (2 * growth) > entries_; ++i)
             remove_bucket();
     }
 
 private:
-    static constexpr std::size_t bytes_per_bucket = 128; // half of what a session takes
-    static constexpr std::size_t growth = 2;             // buckets for an entry
+    static constexpr std::size_t bytes_per_bucket = 128; // half of a session's size
+    static constexpr std::size_t growth = 2;             // buckets per entry
 
-    // Written under the lock. Only prefetch() reads it without.
+    // Written under the lock. Only the prefetches read it without.
     class bucket
     {
     public:
@@ -235,7 +234,7 @@ private:
 
     [[nodiscard]] std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
 
-    // As many bits of the hash as name a bucket in use, or one less.
+    // Use as many bits of the hash as the index of a bucket in use has, or one less.
     [[nodiscard]] bucket& bucket_of(std::uint64_t hash) const noexcept
     {
         auto const used_now = used();
@@ -271,7 +270,7 @@ private:
         }
     }
 
-    // The bucket whose entries a new one shares.
+    // Return the bucket whose entries a new bucket shares.
     [[nodiscard]] bucket& source_of(std::size_t added) const noexcept
     {
         return buckets_.get()[added - std::bit_floor(added)];
@@ -296,19 +295,19 @@ private:
     std::size_t const room_;
     std::unique_ptr<bucket, deleter> buckets_;
     std::size_t entries_ = 0;
-    std::atomic<std::size_t> used_{1}; // buckets; written under the lock
+    std::atomic<std::size_t> used_{1}; // number of buckets; written under the lock
 };
 
 using use_list = bi::list<entry, bi::member_hook<entry, decltype(entry::by_use), &entry::by_use>>;
 
-/* Held for less than a microsecond: waiting for it awake is cheaper than going to sleep. (The futex mutex of Drepper,
+/* A mutex that is held for less than a microsecond, so spinning is cheaper than sleeping. (The futex mutex of Drepper,
    "Futexes are tricky", with some tries before. With std::mutex a hit takes a tenth longer.) */
 class brief_mutex
 {
 public:
     void lock() noexcept
     {
-        constexpr int tries = 1000; // a microsecond or so
+        constexpr int tries = 1000; // about a microsecond
         for (int i = 0; i < tries; ++i)
             if (int free = open; state_.load(std::memory_order_relaxed) == open &&
                                  state_.compare_exchange_strong(free, locked, std::memory_order_acquire))
@@ -317,7 +316,7 @@ public:
             state_.wait(awaited);
     }
 
-    /// It will be locked soon: it comes from another core's cache meanwhile.
+    /// Fetch the cache line from another core in advance, because the mutex will be locked soon.
     void prefetch() const noexcept { __builtin_prefetch(&state_, 1); }
 
     void unlock() noexcept
@@ -374,7 +373,8 @@ public:
         entry* const e = find(name, hash, now);
         if (e == nullptr)
             return false;
-        // To the second, so that what is used all the time is not moved all the time, from one core's cache to another's.
+        // Update the LRU order at most once a second per entry, so that hot entries do not bounce between the caches of
+        // cores.
         auto const second = second_of(now);
         bool const is_moved = e->used_at != second;
         auto const at = use_list::s_iterator_to(*e);
@@ -452,7 +452,8 @@ public:
         return true;
     }
 
-    /// Drop what has expired, looking at no more than `budget`, which counts down. True if nothing expired is left.
+    /// Drop expired entries, looking at no more than `budget` entries, which counts down. Returns true if no expired
+    /// entry is left.
     bool flush(std::size_t& budget, std::size_t& dropped)
     {
         brief_lock const lock{mutex_};
@@ -501,7 +502,7 @@ private:
         return entry::ptr{&e};
     }
 
-    // What a hit only reads does not go from core to core with what it writes.
+    // Separate cache lines for read-mostly and written members, against false sharing.
     static constexpr std::size_t line = 128;
 
     detail::table_hash_key const key_;
@@ -535,7 +536,7 @@ memory_storage::~memory_storage() = default;
 
 memory_storage::shard& memory_storage::shard_of(std::uint64_t hash) const
 {
-    return *shards_[(hash >> 56) & (shards_.size() - 1)]; // the table inside takes bits of the other end
+    return *shards_[(hash >> 56) & (shards_.size() - 1)]; // the table uses bits of the other end
 }
 
 bool memory_storage::read_now(std::string_view name, reader const& read)
@@ -575,7 +576,7 @@ asio::awaitable<std::size_t> memory_storage::flush()
 
 asio::awaitable<std::size_t> memory_storage::flush_in_slices(std::shared_ptr<memory_storage> self)
 {
-    constexpr std::size_t slice = 256; // entries; so that neither this thread nor a lock is kept for long
+    constexpr std::size_t slice = 256; // entries; limits how long this thread and a lock are kept
     std::size_t dropped = 0;
     auto budget = slice;
     for (auto const& s : self->shards_)

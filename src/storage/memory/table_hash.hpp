@@ -10,15 +10,15 @@
 
 namespace reprise::detail {
 
-/// Random, and known to nobody.
+/// A random secret.
 using table_hash_key = std::array<std::uint64_t, 6>;
 
-/** A keyed hash for tables whose names strangers may choose: who does not know the key cannot make them collide.
+/** A keyed hash for tables whose names strangers may choose: without the key, strangers cannot cause collisions.
 
-    A session id is one block, and takes three multiplications that do not wait for one another but for the last. The sum of
-    products is NH of Black, Halevi, Krawczyk, Krovetz and Rogaway (UMAC, 1999), by which two names that differ meet with a
-    probability of 2^-64; a keyed multiplication folds it into one word. Longer names are chained through their state. It is no
-    message authentication code: results must not be shown to anybody.
+    A session id is one block and takes three multiplications, of which only the last depends on the others. The sum of
+    products is NH of Black, Halevi, Krawczyk, Krovetz and Rogaway (UMAC, 1999): two different names collide with a
+    probability of 2^-64. A keyed multiplication folds the sum into one word. Longer names are chained through their
+    state. The hash is no message authentication code: results must not be revealed.
 */
 [[nodiscard]] inline std::uint64_t table_hash(table_hash_key const& key, std::string_view bytes) noexcept
 {
@@ -27,7 +27,7 @@ using table_hash_key = std::array<std::uint64_t, 6>;
     std::uint64_t state = bytes.size();
     do
     {
-        if (bytes.size() >= sizeof words) // of a size that the compiler knows
+        if (bytes.size() >= sizeof words) // a size that the compiler knows
         {
             std::memcpy(words.data(), bytes.data(), sizeof words);
             bytes.remove_prefix(sizeof words);
