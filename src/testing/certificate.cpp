@@ -67,7 +67,7 @@ x509_ptr unsigned_certificate(std::string const& subject, EVP_PKEY* key, std::ch
     std::uint64_t serial = 0;
     require(::RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial) == 1);
     require(::ASN1_INTEGER_set_uint64(::X509_get_serialNumber(made.get()), serial >> 1) == 1);
-    constexpr long an_hour_ago = -3600; // clocks differ
+    constexpr long an_hour_ago = -3600; // tolerates clocks that differ
     require(::X509_gmtime_adj(::X509_getm_notBefore(made.get()), an_hour_ago) != nullptr);
     require(::X509_gmtime_adj(::X509_getm_notAfter(made.get()), static_cast<long>(lifetime.count())) != nullptr);
     require(::X509_NAME_add_entry_by_txt(::X509_get_subject_name(made.get()), "CN", MBSTRING_UTF8,
@@ -82,7 +82,7 @@ struct certificate_authority::impl
 {
     key_ptr key;
     x509_ptr certificate;
-    std::string chain; // what is to be sent with a certificate that it issues: nothing of a root
+    std::string chain; // sent with each certificate that it issues; empty for a root
 };
 
 namespace {
@@ -165,14 +165,14 @@ std::string certificate_authority::revoke(identity const& issued) const
     std::unique_ptr<ASN1_TIME, deleter> const an_hour_ago{::X509_gmtime_adj(nullptr, -3600)};
     std::unique_ptr<ASN1_TIME, deleter> const tomorrow{::X509_gmtime_adj(nullptr, 24L * 3600)};
     require(certificate && list && entry && an_hour_ago && tomorrow);
-    require(::X509_CRL_set_version(list.get(), 1) == 1); // which is version 2
+    require(::X509_CRL_set_version(list.get(), 1) == 1); // means version 2
     require(::X509_CRL_set_issuer_name(list.get(), ::X509_get_subject_name(impl_->certificate.get())) == 1);
     require(::X509_CRL_set1_lastUpdate(list.get(), an_hour_ago.get()) == 1);
     require(::X509_CRL_set1_nextUpdate(list.get(), tomorrow.get()) == 1);
     require(::X509_REVOKED_set_serialNumber(entry.get(), ::X509_get_serialNumber(certificate.get())) == 1);
     require(::X509_REVOKED_set_revocationDate(entry.get(), an_hour_ago.get()) == 1);
     require(::X509_CRL_add0_revoked(list.get(), entry.get()) == 1);
-    (void)entry.release(); // the list's now
+    (void)entry.release(); // owned by the list now
     require(::X509_CRL_sign(list.get(), impl_->key.get(), ::EVP_sha256()) > 0);
     return to_pem([&](BIO* out) { return ::PEM_write_bio_X509_CRL(out, list.get()); });
 }

@@ -47,7 +47,7 @@ public:
         return plan ? plan(operation, nth) : storage_fault::none;
     }
 
-    // Before the inner storage is asked.
+    // Call before the inner storage is used.
     static asio::awaitable<void> before(std::shared_ptr<impl> self, storage_fault fault)
     {
         if (fault == storage_fault::fail)
@@ -58,7 +58,7 @@ public:
             co_await wait(self, std::make_shared<detail::event>());
     }
 
-    // When it has answered.
+    // Call after the inner storage has answered.
     static asio::awaitable<void> after(std::shared_ptr<impl> self, storage_fault fault)
     {
         if (fault == storage_fault::fail_after)

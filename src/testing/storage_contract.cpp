@@ -51,7 +51,7 @@ bool is(std::optional<secret_bytes> const& value, std::string_view text)
     return value && *value == bytes(text);
 }
 
-// Storages date by the wall clock unless told otherwise; a minute is far from both ends of any test.
+// Storages use the wall clock unless told otherwise. `later` is a minute from now, far from both ends of any test.
 struct row_context
 {
     storage& s;
@@ -62,7 +62,7 @@ struct row_context
 
 using row_body = std::function<asio::awaitable<void>(row_context)>;
 
-// Several threads ask for the same names; `ask` says whether it won.
+// Let several threads compete for the same names. `ask` returns whether it won.
 asio::awaitable<void> expect_one_winner_each(storage& s,
                                              std::function<asio::awaitable<bool>(storage&, std::string)> const& ask)
 {
@@ -93,7 +93,7 @@ asio::awaitable<void> expect_one_winner_each(storage& s,
     co_return;
 }
 
-// Several threads, each with an io_context of its own. What is thrown on one of them is thrown here.
+// Run `body` on several threads, each with an io_context of its own. Rethrows an exception of any of them.
 void on_threads(std::size_t count, std::function<asio::awaitable<void>(std::size_t)> const& body)
 {
     std::mutex mutex;
@@ -124,11 +124,11 @@ std::string text_of(secret_bytes const& value)
     return {value.view().begin(), value.view().end()};
 }
 
-// Everything at once on few names. No value may be served under another name than its own, nor be taken twice.
+// Run all operations concurrently on few names. A value must never be served under another name, nor be taken twice.
 asio::awaitable<void> mix(storage& s, time_point later, std::size_t thread, std::function<void(std::string)> taken)
 {
     constexpr unsigned rounds = 300;
-    std::minstd_rand random{static_cast<unsigned>(thread) + 1}; // the same every time, but for who comes first
+    std::minstd_rand random{static_cast<unsigned>(thread) + 1}; // reproducible, except for the order of threads
     for (unsigned i = 0; i < rounds; ++i)
     {
         std::string const name = "name" + std::to_string(random() % 7);
@@ -150,14 +150,14 @@ asio::awaitable<void> mix(storage& s, time_point later, std::size_t thread, std:
     }
 }
 
-/// An operation of a storage on one name; true if it found, kept or erased something.
+/// An operation of a storage on one name. The result is true if it found, kept or erased something.
 struct operation
 {
     char const* name;
     asio::awaitable<bool> (*start)(storage& s, std::string name, time_point later);
 };
 
-// Each touches the storage before it suspends and not afterwards, as its caller may not be there any more.
+// Each operation uses the storage only before it suspends, because the storage may be gone afterwards.
 constexpr operation get_it{"get", [](storage& s, std::string name, time_point) -> asio::awaitable<bool>
                            { co_return (co_await s.get(std::move(name))).has_value(); }};
 constexpr operation take_it{"take", [](storage& s, std::string name, time_point) -> asio::awaitable<bool>
@@ -176,7 +176,7 @@ constexpr operation flush_all{"flush", [](storage& s, std::string, time_point) -
                               { co_return co_await s.flush() > 0; }};
 constexpr operation all_operations[] = {get_it, take_it, put_two, put_two_if_absent, erase_it, flush_all};
 
-// How many handlers run before an operation is cancelled or abandoned: enough to meet each of its steps.
+// How many handlers run before an operation is cancelled or abandoned: enough to hit each of its steps.
 constexpr int stops[] = {0, 1, 2, 3, 4, 6, 8, 12};
 constexpr auto a_moment = 5ms; // for a step that happens on another thread
 constexpr auto too_long = 30s;
@@ -240,7 +240,7 @@ asio::awaitable<void> expect_works(storage& s, std::string name, time_point late
     expect(!co_await s.erase(name), "erase does not work any more");
 }
 
-// What may be there, after an operation on "one" has ended, or been stopped on its way.
+// Whether this entry may be left after an operation on "one" has ended or was cancelled.
 using aftermath = std::function<bool(ending, std::optional<secret_bytes> const& left)>;
 
 row_body cancelled(operation what, aftermath is_right)
@@ -253,7 +253,7 @@ row_body cancelled(operation what, aftermath is_right)
             co_await c.s.put(name, bytes("one"), c.later);
             auto const ended = cancel_at(stop, c.s, what, name, c.later);
             expect(is_right(ended, co_await c.s.get(name)), "afterwards something else was there");
-            if (what.start != put_two.start) // which may still be on its way
+            if (what.start != put_two.start) // a put may still be on its way
             {
                 bool const first = (co_await c.s.take(name)).has_value();
                 bool const second = (co_await c.s.take(name)).has_value();
