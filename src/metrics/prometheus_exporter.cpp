@@ -21,14 +21,14 @@ namespace {
 
 using labels = std::vector<prometheus::ClientMetric::Label>;
 
-// Values of counters when their cache was replaced, by family name and labels.
+// Values of counters when their source was replaced, by family name and labels.
 using totals = std::map<std::pair<std::string, labels>, double>;
 
-// The families that are made, each once, in the order of their names.
+// The metric families, each once, ordered by name.
 class families
 {
 public:
-    /// Add these values to the counters that follow. They must outlive this object.
+    /// Add the values of `earlier` to the counters that follow. `earlier` must outlive this object.
     void continue_from(totals const& earlier) { earlier_ = &earlier; }
 
     void counter(std::string const& name, char const* help, labels with, std::uint64_t value)
@@ -69,7 +69,7 @@ private:
     totals const* earlier_ = nullptr;
 };
 
-// Those of one end, with more.
+// Return the labels of one end, with more.
 labels with(labels const& own, std::initializer_list<std::pair<char const*, std::string_view>> more)
 {
     auto result = own;
@@ -78,7 +78,7 @@ labels with(labels const& own, std::initializer_list<std::pair<char const*, std:
     return result;
 }
 
-// What both ends count alike: handshake_counts or session_cache_stats.
+// Add what both ends count alike: handshake_counts or session_cache_stats.
 template <class Counts>
 void add_handshakes(families& to, labels const& own, Counts const& counts)
 {
@@ -103,7 +103,7 @@ void add_early_data(families& to, labels const& own, std::uint64_t accepted, std
 }
 
 constexpr char const* lost = "reprise_sessions_lost_total";
-constexpr char const* by_cache = "dropped"; // counted by the cache, the others by its storage
+constexpr char const* by_cache = "dropped"; // counted by the cache; the others by its storage
 
 void add_storage(families& to, labels const& own, session_cache_stats const& s)
 {
@@ -196,7 +196,8 @@ template <class Source>
 class sources
 {
 public:
-    /// Replaces the source of this name, and continues from its counters. @return The replaced source.
+    /// Add a source. It replaces the source of this name, and continues from that source's counters. @return The
+    /// replaced source.
     std::optional<Source> put(std::string const& name, Source source)
     {
         auto const at = by_name_.find(name);
@@ -212,7 +213,7 @@ public:
         return std::exchange(current.source, std::move(source));
     }
 
-    /// @return The removed source.
+    /// Remove a source. @return The removed source.
     std::optional<Source> remove(std::string const& name)
     {
         auto const at = by_name_.find(name);
@@ -239,7 +240,8 @@ private:
         totals earlier;
     };
 
-    // Two caches that share a storage also share its counters, so those are not added up.
+    // Return the counters up to now. Two caches that share a storage also share its counters, so these are not added
+    // up.
     static totals reached(std::string const& name, entry const& current, bool storage_goes_on)
     {
         families all;
@@ -267,7 +269,7 @@ class prometheus_exporter::impl final : public prometheus::Collectable
 public:
     void add(std::string const& name, session_cache cache)
     {
-        std::optional<session_cache> replaced; // destroyed after the unlock: freeing a cache may take time
+        std::optional<session_cache> replaced; // destroyed after the unlock, because freeing a cache may take time
         std::lock_guard const lock{mutex_};
         replaced = servers_.put(name, std::move(cache));
     }
