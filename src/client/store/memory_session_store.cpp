@@ -16,12 +16,12 @@ namespace reprise {
 struct memory_session_store::impl
 {
     struct entry;
-    // Ordered, so that the keys of one peer are neighbours: on a miss they say why.
+    // Ordered, so that the keys of one peer are neighbours: on a miss, neighbours tell the reason.
     using index = std::map<session_scope, entry>;
     struct entry
     {
         std::deque<session> sessions;                                       // newest first
-        full_handshake_reason note = full_handshake_reason::nothing_stored; // why it is empty
+        full_handshake_reason note = full_handshake_reason::nothing_stored; // why there is no session
         std::list<index::iterator>::iterator use;
     };
 
@@ -37,8 +37,8 @@ struct memory_session_store::impl
     void put(session_scope const& key, session ticket)
     {
         auto& e = used(key);
-        // A TLS 1.2 session is reusable, so only the newest is of use; tickets of a version that is no longer spoken
-        // with this peer would never be asked for.
+        // A TLS 1.2 session is reusable, so only the newest is of use. Tickets of a version that the peer no longer
+        // speaks would never be taken.
         if (!e.sessions.empty() &&
             (ticket.protocol() == tls_version::tls12 || e.sessions.front().protocol() == tls_version::tls12))
             drop_all(e.sessions);
@@ -96,7 +96,7 @@ struct memory_session_store::impl
             evict();
     }
 
-    // The keys that have sessions, the one that was used least recently first.
+    // Return the keys that have sessions, least recently used first.
     [[nodiscard]] std::vector<session_scope> keys() const
     {
         std::lock_guard const lock{mutex};
@@ -151,7 +151,7 @@ private:
         return e;
     }
 
-    // Tickets go before the entry, and the entry with the last of them.
+    // Drops the oldest ticket of the least recently used entry, and the entry itself once it is empty.
     void evict()
     {
         auto const oldest = by_use.back();
@@ -207,7 +207,7 @@ try
 }
 catch (std::bad_alloc const&)
 {
-    // A session that could not be kept costs one full handshake.
+    // A session that is not kept costs one full handshake.
 }
 
 void memory_session_store::note(session_scope const& key, full_handshake_reason why) noexcept
@@ -218,7 +218,7 @@ try
 }
 catch (std::bad_alloc const&)
 {
-    // It is only missed in a report.
+    // Only a report lacks the reason.
 }
 
 unsigned memory_session_store::tickets_wanted(session_scope const& key) const noexcept
@@ -228,7 +228,7 @@ unsigned memory_session_store::tickets_wanted(session_scope const& key) const no
     std::lock_guard const lock{impl_->mutex};
     auto const held = impl_->held(key);
     auto const wanted = std::size_t{impl_->options.request_tickets};
-    return static_cast<unsigned>(held < wanted ? wanted - held : 1); // one to come in the place of one that is used
+    return static_cast<unsigned>(held < wanted ? wanted - held : 1); // one to replace the ticket that is used
 }
 
 asio::awaitable<take_result> memory_session_store::take(session_scope key)

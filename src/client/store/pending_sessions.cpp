@@ -23,7 +23,7 @@ pending_sessions::write::~write()
 {
     std::lock_guard const lock{table_->mutex_};
     if (is_ == state::waiting)
-        table_->otherwise_->capture(key, ticket); // before it leaves, so that it can always be found
+        table_->otherwise_->capture(key, ticket); // before it leaves the table, so that the session can always be found
     table_->leave(*this);
 }
 

@@ -18,7 +18,7 @@
 
 namespace reprise::detail {
 
-/** Sessions that are on their way to a storage: bounded, found by their key, waited for.
+/** Sessions whose write to a storage is pending: bounded, found by their key, awaited.
 
     @par Thread Safety
     Shared objects: safe.
@@ -26,11 +26,12 @@ namespace reprise::detail {
 class pending_sessions : public std::enable_shared_from_this<pending_sessions>
 {
 public:
-    /// @param bytes Most memory for all of them, as `session::size` counts it.
-    /// @param otherwise Gets the sessions whose write never begins, unless somebody has taken them.
+    /// @param bytes Most memory of all these sessions, as `session::size` counts it.
+    /// @param otherwise Captures the sessions whose write never begins, unless they were taken.
     pending_sessions(std::size_t limit, std::size_t bytes, std::shared_ptr<session_store> otherwise);
 
-    /// The write of one session. It ends with this object, be it with a coroutine that is not resumed any more.
+    /// The pending write of one session. It ends with this object, also if its coroutine is destroyed instead of
+    /// resumed.
     class write
     {
     public:
@@ -39,7 +40,8 @@ public:
         write& operator=(write const&) = delete;
         ~write();
 
-        /// False if the session has been taken, or withdrawn. Otherwise a ticket is nobody's until the write has ended.
+        /// Begin to write. Returns false if the session was taken or withdrawn. Otherwise a ticket cannot be taken
+        /// until the write has ended.
         [[nodiscard]] bool begin();
 
         session_scope const key;
@@ -51,33 +53,33 @@ public:
 
         enum class state
         {
-            waiting, ///< it never was in the storage
+            waiting, ///< the session never was in the storage
             writing,
             gone,
         };
 
         std::shared_ptr<pending_sessions> const table_;
         std::shared_ptr<event> const ended_ = std::make_shared<event>();
-        state is_ = state::gone; // changes under the table's mutex
+        state is_ = state::gone; // guarded by the table's mutex
     };
 
-    /// Null, if there are as many as there may be.
+    /// Add a pending write. Returns null if a bound would be exceeded.
     [[nodiscard]] std::unique_ptr<write> add(session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
-    /// The newest session under this key. A ticket that is being written may be another process's already: its end is
-    /// waited for, and the storage knows.
+    /// Take the newest session under this key. Another process may already have a ticket that is being written. So the
+    /// end of the write is awaited, and the storage decides.
     static asio::awaitable<take_result> take(std::shared_ptr<pending_sessions> self, session_scope key, clock now);
 
-    /// Forget what waits under this key; returns how many there were.
+    /// Remove the sessions under this key whose write has not begun. Returns their number.
     std::size_t withdraw(session_scope const& key);
 
-    /// Wait until nothing is being written under this key.
+    /// Wait until no write under this key is pending.
     static asio::awaitable<void> wait(std::shared_ptr<pending_sessions> self, session_scope key);
 
-    /// Wait until nothing is on its way.
+    /// Wait until no write is pending.
     static asio::awaitable<void> drain(std::shared_ptr<pending_sessions> self);
 
-    [[nodiscard]] std::vector<session_scope> keys() const; ///< perhaps more than once
+    [[nodiscard]] std::vector<session_scope> keys() const; ///< a key may occur more than once
     [[nodiscard]] std::size_t count(session_scope const& key) const;
     [[nodiscard]] std::size_t count() const;
 
@@ -91,8 +93,8 @@ private:
 
     mutable std::mutex mutex_;
     std::size_t bytes_ = 0;
-    std::multimap<session_scope, write*> by_key_; // of one key: in order
-    std::shared_ptr<event> idle_;                 // if anybody waits for it
+    std::multimap<session_scope, write*> by_key_; // the writes of one key are in order
+    std::shared_ptr<event> idle_;                 // set while drain() waits
 };
 
 } // namespace reprise::detail

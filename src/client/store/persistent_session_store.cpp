@@ -36,7 +36,7 @@ namespace {
     return detail::keyed_hash{key}.derive(purpose);
 }
 
-// After the options have been found good.
+// Call after the options have been checked.
 [[nodiscard]] secret_bytes name_key_of(persistent_session_store_options const& o)
 {
     return o.name_key.empty() ? derived(o.keys.front(), "reprise client store names") : o.name_key;
@@ -54,7 +54,7 @@ namespace {
     return sealed_storage::make(std::move(options));
 }
 
-// What one place has answered, unless another one has said more.
+// Replace the result by that of another place, if that place has a session or a reason.
 void merge(take_result& result, take_result more)
 {
     if (more.ticket || more.reason != full_handshake_reason::nothing_stored)
@@ -79,15 +79,15 @@ public:
     [[nodiscard]] std::size_t size() const { return pending->count() + slots_->count() + overflow->size(); }
     [[nodiscard]] persistent_session_store_stats stats() const;
 
-    /// One more session that was not written, and is not in memory either.
+    /// Count a session that was not written and is not in memory either.
     void count_dropped() noexcept { dropped_.fetch_add(1, std::memory_order_relaxed); }
 
-    std::shared_ptr<immediate_storage> const immediate; ///< the storage, if it is one
+    std::shared_ptr<immediate_storage> const immediate; ///< the storage, if it is immediate
 
-    /// What is not in the storage: sessions of mutual TLS, those that could not be written, and notes.
+    /// Sessions that are not in the storage: those of mutual TLS, and those that could not be written. Notes, too.
     std::shared_ptr<memory_session_store> const overflow;
 
-    /// What is on its way there.
+    /// Sessions whose write is pending.
     std::shared_ptr<pending_sessions> const pending;
 
 private:
@@ -104,11 +104,11 @@ private:
     bool const persists_mutual_tls_;
     unsigned const request_tickets_;
     std::chrono::milliseconds const write_timeout_;
-    detail::kept_executor executor_; // a strand: the deadline's timer and the storage's answer may come on two threads
+    detail::kept_executor executor_; // a strand: the timeout's timer and the storage's answer may come on two threads
     clock const now_;
     session_slots::pointer const slots_;
     std::atomic<std::uint64_t> dropped_{0};
-    std::atomic<std::uint64_t> failed_now_{0}; // writes into an immediate_storage
+    std::atomic<std::uint64_t> failed_now_{0}; // failed writes into an immediate_storage
 };
 
 persistent_session_store::impl::impl(persistent_session_store_options const& o)
@@ -135,7 +135,7 @@ void persistent_session_store::impl::capture(session_scope const& key, session t
     if (ticket.protocol() == tls_version::tls13)
         overflow->note(
             key,
-            full_handshake_reason::tickets_in_use); // if it is gone when it is asked for, somebody else has it
+            full_handshake_reason::tickets_in_use); // if a later take finds none, another connection or process has it
     if (immediate)
         write_now(key, ticket);
     else
@@ -163,14 +163,14 @@ void persistent_session_store::impl::write_behind(session_scope const& key, sess
     }
     bool const begins = executor_.use([&](asio::any_io_executor const& ex)
                                       { asio::co_spawn(ex, write(shared_from_this(), std::move(w)), asio::detached); });
-    if (!begins) // its context is gone, and the session stays in memory
+    if (!begins) // the executor's context is gone; the session stays in memory
         dropped_.fetch_add(1, std::memory_order_relaxed);
 }
 
 asio::awaitable<void> persistent_session_store::impl::write(pointer self, std::unique_ptr<pending_sessions::write> w)
 {
     using detail::write_result;
-    co_await asio::post(asio::use_awaitable); // not within the read that has brought the session
+    co_await asio::post(asio::use_awaitable); // not within the read that brought the session
     if (!w->begin())
         co_return;
     auto result = write_result::uncertain;
@@ -182,7 +182,7 @@ asio::awaitable<void> persistent_session_store::impl::write(pointer self, std::u
     {
         self->count_dropped();
     }
-    // A TLS 1.2 session may be in two places; a ticket may not.
+    // A TLS 1.2 session may be in two places; a ticket must not.
     if (result == write_result::undone ||
         (result == write_result::uncertain && w->ticket.protocol() == tls_version::tls12))
         self->overflow->capture(w->key, w->ticket);
@@ -228,7 +228,7 @@ asio::awaitable<std::size_t> persistent_session_store::impl::remove(pointer self
     co_return removed;
 }
 
-// Of the sessions that are or will be in the storage, each once.
+// Return the keys of all sessions that are, or will be, in the storage, each once.
 std::vector<session_scope> persistent_session_store::impl::keys() const
 {
     auto result = slots_->keys();
@@ -273,7 +273,7 @@ asio::awaitable<std::vector<kept_session>> persistent_session_store::impl::relea
                 next = co_await session_slots::take_known(self->slots_, key);
             if (!next.ticket)
                 break;
-            is_single_use = next.ticket->protocol() == tls_version::tls13; // else it stays, and hides what is older
+            is_single_use = next.ticket->protocol() == tls_version::tls13; // else it stays, and hides older sessions
             newest_first.push_back(std::move(*next.ticket));
         }
         for (auto ticket = newest_first.rbegin(); ticket != newest_first.rend(); ++ticket)
@@ -288,7 +288,7 @@ unsigned persistent_session_store::impl::tickets_wanted(session_scope const& key
         return 0;
     auto const held = pending->count(key) + slots_->count(key);
     return held < request_tickets_ ? request_tickets_ - static_cast<unsigned>(held)
-                                   : 1; // one to come in the place of one that is used
+                                   : 1; // one to replace the ticket that is used
 }
 
 persistent_session_store_stats persistent_session_store::impl::stats() const
@@ -344,7 +344,7 @@ try
 {
     impl_->capture(key, std::move(ticket));
 }
-catch (...) // for lack of memory. A session that could not be kept costs one full handshake
+catch (...) // out of memory: a session that is not kept costs one full handshake
 {
     impl_->count_dropped();
 }

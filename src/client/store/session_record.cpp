@@ -13,8 +13,8 @@ namespace {
 
 constexpr unsigned char record_version = 1;
 
-/* Each text with its length in front, and their list with its number, so that no two keys look alike. What a key says,
-   which may be the name of a user, goes into records that are sealed, and into hashes. */
+/* Writes each text with its length, and the ALPN list with its count, so that no two keys look alike. A key may contain
+   a user's name. It is written only into sealed records and hashes. */
 class key_writer
 {
 public:
@@ -79,7 +79,7 @@ public:
     }
 
     byte_view rest;
-    bool ok = true; // nothing was missing
+    bool ok = true; // no field was missing
 
 private:
     [[nodiscard]] byte_view take(std::uint64_t size)

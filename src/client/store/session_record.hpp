@@ -13,11 +13,11 @@
 
 namespace reprise::detail {
 
-/// A session outside of the process: a version byte, when it was kept, its protocol, whose it is, then
-/// `session::serialize`. `kept_at` puts the sessions of a key in order; its unit is the writers' business.
+/// Serialise a session for use outside of the process: version byte, `kept_at`, protocol, scope, `session::serialize`.
+/// `kept_at` orders the sessions of a key; the writers choose its unit.
 [[nodiscard]] secret_bytes write_record(session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
-/// What a record says of its session, which is not decoded yet.
+/// The fields of a record. The session is not decoded yet.
 struct session_record
 {
     session_scope key{};
@@ -25,14 +25,14 @@ struct session_record
     tls_version protocol = tls_version::tls13;
     byte_view ticket{}; ///< within the record
 
-    /// Nothing if it is not a record of this version. The bytes are untrusted.
+    /// Read a record from untrusted bytes. Returns nothing if they are no record of this version.
     [[nodiscard]] static std::optional<session_record> read(byte_view bytes);
 
-    /// Nothing if it is no session, or not of that protocol.
+    /// Decode the session. Returns nothing if it is malformed, or of another protocol.
     [[nodiscard]] std::optional<session> decode() const;
 };
 
-/// The name for one slot of a key: a keyed hash, which says nothing about either.
+/// Return the name for one slot of a key: a keyed hash, which reveals neither.
 [[nodiscard]] std::string name_of(keyed_hash const& hash, session_scope const& key, std::size_t slot);
 
 } // namespace reprise::detail

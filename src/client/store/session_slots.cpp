@@ -19,18 +19,18 @@ namespace {
 {
     auto const issued = s.issued_at();
     auto const life = s.lifetime();
-    // A hostile issue time must not overflow it.
+    // Avoid an overflow by a hostile issue time.
     return std::min(s.origin().chain_expiry, issued > time_point::max() - life ? time_point::max() : issued + life);
 }
 
 enum class put_answer
 {
     kept,
-    occupied, // something else is there
+    occupied, // another entry is there
     unchanged,
 };
 
-// They own what they use: one that was given up may go on.
+// These coroutines own their arguments, because an operation that was given up may go on.
 [[nodiscard]] asio::awaitable<put_answer> put(storage_ptr storage, bool may_replace, std::string name,
                                               secret_bytes value, time_point expiry)
 try
@@ -119,12 +119,12 @@ asio::awaitable<write_result> session_slots::write(pointer self, session_scope k
         }
         std::lock_guard const lock{self->mutex_};
         self->table_.taken(key, l.at.slot);
-    } while (done.value == put_answer::occupied); // by another process: the next one
+    } while (done.value == put_answer::occupied); // occupied by another process: try the next slot
     self->count_error();
     bool is_erased = false;
     if (done.status == timed_status::failed)
     {
-        // It may have been written all the same. What is erased nobody else has.
+        // The session may have been written all the same. If it is erased, no other process has it.
         auto const erased = co_await with_timeout(limit, erase_from(self->storage_, l.name));
         is_erased = erased.status == timed_status::answered;
     }
@@ -132,7 +132,7 @@ asio::awaitable<write_result> session_slots::write(pointer self, session_scope k
     if (is_erased)
         self->table_.emptied(key, l.at.slot);
     else
-        self->table_.doubted(key, l.at.slot); // what was there before may be there still
+        self->table_.doubted(key, l.at.slot); // the former entry may still be there
     co_return is_erased || done.value == put_answer::unchanged ? write_result::undone : write_result::uncertain;
 }
 
@@ -319,7 +319,7 @@ std::uint64_t session_slots::rejected() const
     return rejected_.load(std::memory_order_relaxed) + storage_->stats().rejected;
 }
 
-// In a catch block: a cancellation goes on, everything else is counted.
+// Call in a catch block. Rethrows a cancellation, and counts everything else.
 void session_slots::count_failure()
 {
     try

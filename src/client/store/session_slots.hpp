@@ -23,17 +23,19 @@
 
 namespace reprise::detail {
 
-/// What became of a session that was to be written.
+/// The outcome of writing a session.
 enum class write_result
 {
     written,
-    undone,    ///< it is not in the storage
-    uncertain, ///< the storage may have it, or get it yet
+    undone,    ///< the session is not in the storage
+    uncertain, ///< the storage may have the session, or may still get it
 };
 
-/** The sessions of each key in a storage that other processes use too: in a few slots, each under a name of its own.
+/** The sessions of each key in a storage that other processes use too. Each key has a few slots, each under a name of
+    its own.
 
-    Failures of the storage are counted, and told by `full_handshake_reason::lookup_failed`; cancellations are thrown.
+    Failures of the storage are counted and reported as `full_handshake_reason::lookup_failed`. Cancellations are
+    thrown.
 
     @par Thread Safety
     Shared objects: safe.
@@ -43,9 +45,9 @@ class session_slots
 public:
     struct settings
     {
-        storage_ptr storage{}; ///< sealed, if it is to be
+        storage_ptr storage{}; ///< a sealed_storage, if records are to be sealed
         secret_bytes name_key{};
-        std::size_t slots = 0; ///< of each key
+        std::size_t slots = 0; ///< slots per key
         std::size_t max_keys = 0;
         std::size_t decoded_sessions = 0;
         clock now{};
@@ -55,29 +57,29 @@ public:
 
     using pointer = std::shared_ptr<session_slots>;
 
-    /// Microseconds, and never the same twice: it puts the sessions of a key in order.
+    /// Return the time in microseconds, made unique: it orders the sessions of a key.
     [[nodiscard]] std::uint64_t stamp();
 
-    /// Write a session behind others. What takes longer than the limit is given up.
+    /// Write a session into the next slot. A storage operation that takes longer than `limit` is given up.
     static asio::awaitable<write_result> write(pointer self, session_scope key, session ticket, std::uint64_t kept_at,
                                                std::chrono::milliseconds limit);
 
-    /// The same, into an immediate_storage. Throws what that throws.
+    /// Write a session into an immediate_storage. Throws what the storage throws.
     void write_now(immediate_storage& into, session_scope const& key, session const& ticket, std::uint64_t kept_at);
 
-    /// The newest session of those that this process has seen or written.
+    /// Take the newest of the sessions that this process has seen or written.
     static asio::awaitable<take_result> take_known(pointer self, session_scope key);
 
-    /// Look into all slots: others have written there. Then the newest.
+    /// Read all slots, because other processes may have written there. Then take the newest session.
     static asio::awaitable<take_result> look_through(pointer self, session_scope key);
 
-    /// Erase all slots; returns how many had something. Throws what the storage threw, after all have been tried.
+    /// Erase all slots. Returns how many had an entry. Throws an error of the storage after all slots have been tried.
     static asio::awaitable<std::size_t> erase(pointer self, session_scope key);
 
-    /// Why there is nothing under this key, as far as its neighbours tell.
+    /// Return why there is no session under this key, as far as neighbouring keys tell.
     [[nodiscard]] full_handshake_reason why_not(session_scope const& key) const;
 
-    /// What this process knows of.
+    /// What this process knows: keys, and numbers of sessions.
     [[nodiscard]] std::vector<session_scope> keys() const;
     [[nodiscard]] std::size_t count(session_scope const& key) const;
     [[nodiscard]] std::size_t count() const;
@@ -87,7 +89,7 @@ public:
     [[nodiscard]] std::uint64_t rejected() const;
 
 private:
-    // A session on its way, and where to.
+    // A record to be written, and its slot.
     struct pending_record
     {
         slot_table::place at{};
@@ -114,7 +116,7 @@ private:
     void count_failure();
 
     storage_ptr const storage_;
-    std::shared_ptr<sealed_storage> const seal_; // the same, if it is one
+    std::shared_ptr<sealed_storage> const seal_; // storage_, if it is sealed
     keyed_hash const names_;
     std::size_t const slots_;
     clock const now_;

@@ -46,7 +46,7 @@ slot_table::place slot_table::begin_write(session_scope const& key, tls_version 
         if (!chosen)
         {
             auto const order = [](slot const& s)
-            { return std::pair{s.is == state::writing, s.holds.kept_at}; }; // one that is being written comes last
+            { return std::pair{s.is == state::writing, s.holds.kept_at}; }; // a slot that is being written comes last
             chosen = static_cast<std::size_t>(std::ranges::min_element(e.slots, {}, order) - e.slots.begin());
         }
         e.next = (*chosen + 1) % slots_;

@@ -15,9 +15,10 @@
 
 namespace reprise::detail {
 
-/** What this process knows of the slots of each key in a storage that others use too: a help for choosing the next slot
-    to write and the newest to read. It may be wrong at any time, and may forget any key: then the slots are looked
-    through.
+/** What this process knows of each key's slots, in a storage that other processes use too. Helps to choose the next
+    slot to write and the newest to read.
+
+    The knowledge may be wrong at any time. Any key may be forgotten; then its slots are looked through.
 
     @par Thread Safety
     Shared objects: unsafe.
@@ -34,40 +35,48 @@ public:
         time_point expiry{};
     };
 
-    /// @param slots Of each key. @param max_keys The one that was used least recently is forgotten. @param first Where
-    ///     to begin to write, so that several processes do not all begin in one place.
+    /// @param slots Number of slots per key.
+    /// @param max_keys Above this number, the least recently used key is forgotten.
+    /// @param first Slot where writing begins. It differs between processes, so that they do not all begin in one
+    ///     place.
     slot_table(std::size_t slots, std::size_t max_keys, std::size_t first);
 
     struct place
     {
         std::size_t slot = 0;
-        bool may_replace = false; ///< else it is to be written if nothing is there
+        bool may_replace = false; ///< if false, write only if nothing is there
     };
 
-    /** Where a session is going to be written; it counts as none until it is `seen` there.
+    /** Choose the slot for a session. The session does not count until it is `seen` in the slot.
 
-        A TLS 1.2 session has a place of its own, for only the newest is of use; a ticket takes the place of such a
-        session first, for the peer speaks TLS 1.3 now, then a free slot, then one that this process has not looked
-        into, then the oldest, or one of which only others know how old it is.
+        A TLS 1.2 session has one fixed slot, because only the newest is of use. A ticket goes into the first that
+        exists of:
+        @li the slot of a TLS 1.2 session, because the peer speaks TLS 1.3 now;
+        @li a free slot;
+        @li a slot that this process has not looked into;
+        @li a slot that another process has occupied;
+        @li the slot of the oldest session;
+        @li a slot that is being written.
     */
     [[nodiscard]] place begin_write(session_scope const& key, tls_version protocol);
 
-    /// Something is there that this process has not looked at.
+    /// Record that the slot has an entry that this process has not looked at.
     void taken(session_scope const& key, std::size_t at);
 
-    /// A session is known to be there.
+    /// Record that the slot has this session.
     void seen(session_scope const& key, content const& c);
 
-    /// Nothing is there.
+    /// Record that the slot is empty.
     void emptied(session_scope const& key, std::size_t at);
 
-    /// Nobody knows what is there.
+    /// Record that the content of the slot is unknown.
     void doubted(session_scope const& key, std::size_t at);
 
-    /// The newest session under this key. A TLS 1.3 ticket is not named twice, for whoever asks is going to take it.
+    /// Return the newest session under this key. A TLS 1.3 ticket is returned only once, because the caller is going to
+    /// take it.
     [[nodiscard]] std::optional<content> newest(session_scope const& key);
 
-    /// How many sessions are known, under this key or at all.
+    /// Return how many sessions are known, under this key or at all.
     [[nodiscard]] std::size_t count(session_scope const& key) const;
     [[nodiscard]] std::size_t count() const;
 
@@ -75,7 +84,7 @@ public:
     void forget(session_scope const& key);
     void clear();
 
-    /// Why there is nothing under this key, as far as its neighbours tell.
+    /// Return why there is no session under this key, as far as neighbouring keys tell.
     [[nodiscard]] full_handshake_reason why_not(session_scope const& key) const;
 
 private:
