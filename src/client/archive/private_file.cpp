@@ -23,7 +23,7 @@ namespace {
     throw system_error{error, boost::system::generic_category(), path.string()};
 }
 
-// What a system call returns, if no signal has come between.
+// Repeat a system call until no signal interrupts it.
 template <class Call>
 auto retried(Call call)
 {
@@ -52,21 +52,21 @@ private:
     int value_;
 };
 
-// A change of names reaches the disk with the directory.
+// A new or removed name reaches the disk with its directory.
 void sync_directory_of(std::filesystem::path const& path)
 {
     auto const parent = path.has_parent_path() ? path.parent_path() : std::filesystem::path{"."};
     descriptor const directory{retried([&] { return ::open(parent.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECTORY); })};
     if (directory.get() != -1)
-        ::fsync(directory.get()); // some file systems cannot
+        ::fsync(directory.get()); // some file systems do not support this
 }
 
-// A file that goes again unless it gets its name.
+// A temporary file, removed on destruction unless `become` has given it its name.
 class nameless_file
 {
 public:
     explicit nameless_file(std::filesystem::path const& path)
-        : name_(path.string() + ".XXXXXX"), file_(::mkostemp(name_.data(), O_CLOEXEC)) // of mode 0600
+        : name_(path.string() + ".XXXXXX"), file_(::mkostemp(name_.data(), O_CLOEXEC)) // mode 0600
     {
         if (file_.get() == -1)
             fail(path);
@@ -104,10 +104,10 @@ private:
     descriptor file_;
 };
 
-// No link: what is removed later has to be what was read. No FIFO is waited for.
+// No symbolic link, because the file to be removed has to be the file that was read. No wait for a FIFO.
 constexpr int open_flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
 
-// Whether the path names the file that is open, and not another one. Throws if it names none.
+// Whether the path names the open file, and not another one. Throws if it names none.
 bool is_named(int file, std::filesystem::path const& path)
 {
     struct stat opened{};
@@ -150,7 +150,7 @@ private_file::private_file(std::filesystem::path path) : path_(std::move(path))
         if (retried([&] { return ::flock(file.get(), LOCK_EX); }) != 0)
             fail(path_);
         if (!is_named(file.get(), path_))
-            continue; // another one has come in its place
+            continue; // another file has taken its place
         descriptor_ = file.release();
         return;
     }
@@ -175,7 +175,7 @@ std::vector<unsigned char> private_file::read(std::uint64_t max_bytes) const
         auto const more = retried([&] { return ::read(descriptor_, bytes.data() + size, bytes.size() - size); });
         if (more == -1)
             fail(path_);
-        if (more == 0) // somebody has cut it just now
+        if (more == 0) // the file was truncated just now
             break;
         size += static_cast<std::size_t>(more);
     }

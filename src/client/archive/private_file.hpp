@@ -9,13 +9,13 @@
 
 namespace reprise::detail {
 
-/// Write a file for its owner alone (mode 0600). It appears under its name whole, and on the disk, or not at all.
+/// Write a file for its owner alone (mode 0600). It appears under its name complete and on the disk, or not at all.
 /// @throws system_error of the system, with the path.
 void write_private_file(std::filesystem::path const& path, byte_view bytes);
 
-/** A file that its owner alone can read and write, locked against other objects of this class (flock(2)).
+/** A file that only its owner can read and write, locked against other objects of this class (flock(2)).
 
-    Whoever opens it waits for those that have it open. One that has been removed meanwhile does not open.
+    The constructor waits until no other object has the file open. It does not open a file that was removed meanwhile.
 */
 class private_file
 {
@@ -29,7 +29,7 @@ public:
     /// @throws system_error of the system, with the path; `errc::session_file_too_large`.
     [[nodiscard]] std::vector<unsigned char> read(std::uint64_t max_bytes) const;
 
-    /// Remove its name, also from the disk, unless another file has come in its place.
+    /// Remove the file's name, also on the disk, unless the name belongs to another file now.
     /// @throws system_error of the system, with the path.
     void remove() const;
 

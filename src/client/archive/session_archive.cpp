@@ -21,7 +21,7 @@ namespace {
 constexpr std::string_view magic = "reprise sessions";
 constexpr unsigned char file_version = 1;
 constexpr std::size_t salt_size = 16;
-constexpr std::size_t named_size = magic.size() + 1 + salt_size; // what the keys come from
+constexpr std::size_t named_size = magic.size() + 1 + salt_size; // the keys are derived from this part
 constexpr std::size_t check_size = 16;
 constexpr std::size_t head_size = named_size + check_size;
 
@@ -115,7 +115,7 @@ std::optional<archive_reader::entry> archive_reader::next()
         return std::nullopt;
     auto const kind = rest_[0];
     auto const size = read_number(rest_.subspan(1, entry_head_size - 1));
-    if (size > rest_.size() - entry_head_size) // cut, or damaged: where the next one begins nobody knows
+    if (size > rest_.size() - entry_head_size) // truncated or damaged: the next entry cannot be found
     {
         rest_ = {};
         return std::nullopt;

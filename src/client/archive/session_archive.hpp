@@ -10,25 +10,25 @@
 
 namespace reprise::detail {
 
-/* The bytes of a file of sessions, without the file.
+/* The format of a file of sessions, without the file.
 
-       "reprise sessions", version, salt, check              the head: the check says whether the key is the right one
-       kind, length, what aead makes of a record             for each session
-       kind, length, what aead makes of nothing              the end
+       "reprise sessions", version, salt, check    the head: the check says whether the key is the right one
+       kind, length, sealed record                 for each session
+       kind, length, sealed empty text             the end
 
-   A file has keys of its own, from its head; an entry is bound to its kind and its place. */
+   Each file has keys of its own, derived from its head. An entry is bound to its kind and its place. */
 
-/// Makes the bytes. A record too many is refused, not written.
+/// Writes the bytes of a file of sessions. A record that exceeds the bound is refused.
 class archive_writer
 {
 public:
-    /// @param key 32 random bytes. @param max_bytes How long the whole may become.
+    /// @param key 32 random bytes. @param max_bytes Upper bound for all bytes.
     archive_writer(secret_bytes const& key, std::size_t max_bytes);
 
-    /// False if there is no room for it.
+    /// Add a record. Returns false if there is no room.
     [[nodiscard]] bool add(byte_view record);
 
-    /// The whole, with its end.
+    /// Append the end, and return all bytes.
     [[nodiscard]] std::vector<unsigned char> finish() &&;
 
 private:
@@ -40,23 +40,23 @@ private:
     std::size_t entries_ = 0;
 };
 
-/// Takes them apart; they are untrusted.
+/// Reads the bytes of a file of sessions, which are untrusted.
 class archive_reader
 {
 public:
     struct entry
     {
         std::size_t index = 0;
-        std::optional<secret_bytes> record{}; ///< nothing if it does not open
+        std::optional<secret_bytes> record{}; ///< nothing if the entry does not open
     };
 
     /// @throws system_error `errc::session_file_foreign`, `session_file_version` or `session_file_key`.
     archive_reader(byte_view bytes, secret_bytes const& key);
 
-    /// The next session; nothing where there is none any more.
+    /// Return the next session; nothing if there is none left.
     [[nodiscard]] std::optional<entry> next();
 
-    /// Whether the end has been found where it belongs.
+    /// Whether the end was found, with nothing behind it.
     [[nodiscard]] bool is_whole() const noexcept { return is_whole_; }
 
 private:

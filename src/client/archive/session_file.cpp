@@ -29,7 +29,7 @@ void check_place(std::filesystem::path const& path, secret_bytes const& key)
                    "session file: a key of 32 random bytes, at least 16 of them different");
 }
 
-// How many there are, when they are on the disk.
+// Write all sessions to the disk. Returns their number.
 std::size_t write_file(std::filesystem::path const& path, secret_bytes const& key,
                        std::vector<kept_session> const& sessions)
 {
@@ -56,7 +56,7 @@ full_handshake_reason judge(import_policy const& policy, session_scope const& ke
     return reason == full_handshake_reason::none && policy.accepts ? policy.accepts(key, ticket) : reason;
 }
 
-// Adds it to what is accepted, or says why not.
+// Add an entry to `to`, or return why it is not accepted.
 full_handshake_reason add_entry(std::optional<secret_bytes> const& bytes, import_policy const& policy,
                                 std::vector<kept_session>& to)
 {
@@ -100,7 +100,7 @@ file_contents read_file(std::filesystem::path const& path, secret_bytes const& k
     report.imported = result.accepted.size();
     report.is_whole = archive.is_whole();
     if (!policy.keep_file)
-        file.remove(); // nothing is in the store yet
+        file.remove(); // before any session is in the store
     return result;
 }
 
@@ -129,7 +129,7 @@ asio::awaitable<std::size_t> export_from(store_ptr store, std::filesystem::path 
 asio::awaitable<import_report> import_into(store_ptr store, std::filesystem::path path, secret_bytes key,
                                            import_policy policy)
 {
-    constexpr std::size_t at_once = 64; // a store may have room for so many writes
+    constexpr std::size_t at_once = 64; // a store may have room for this many writes
     check_place(path, key);
     require_option(policy.max_session_age.count() > 0 && policy.max_session_age <= std::chrono::hours{24 * 7},
                    "import_policy::max_session_age: above 0 s, at most 7 days");
@@ -149,7 +149,7 @@ asio::awaitable<import_report> import_into(store_ptr store, std::filesystem::pat
 
 } // namespace
 
-// The store is held from the call on, not only from when the coroutine begins.
+// Hold the store from the call on, not only once the coroutine begins.
 asio::awaitable<std::size_t> export_sessions(session_store& store, std::filesystem::path path, secret_bytes key,
                                              export_options options)
 {
