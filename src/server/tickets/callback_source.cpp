@@ -10,7 +10,7 @@ namespace reprise::detail {
 
 namespace {
 
-// The callback is copied into the coroutine, for it may go on after the source.
+// The coroutine owns a copy of the callback, because it may outlive the source.
 asio::awaitable<ticket_key_set> call(ticket_keys::callback fetch)
 {
     co_return co_await fetch();

@@ -37,18 +37,18 @@ file_keys_options checked(file_keys_options o)
     return o;
 }
 
-// What a source and the threads that read for it share. They may outlive it.
+// Shared by a source and the threads that read for it, which may outlive the source.
 struct file_list
 {
     std::vector<std::filesystem::path> paths;
     clock now;
-    std::atomic<unsigned> reader{0};      // fork_depth() + 1 of the process whose thread reads, at this moment
-    std::atomic<std::size_t> position{0}; // and that is the path
+    std::atomic<unsigned> reader{0};      // fork_depth() + 1 of the process whose thread reads now; 0 if none
+    std::atomic<std::size_t> position{0}; // index of the path that it reads
 };
 
-/* One look at all files, on a thread of its own, since no system call that opens or reads a file has a deadline. It is
-   detached, for it cannot be ended, and may be there when main() has returned: it touches memory of its own, and nothing
-   that is destroyed then. */
+/* One reading of all files, on a thread of its own, because no system call that opens or reads a file has a timeout.
+   The thread is detached, because it cannot be ended. It may outlive main(), so it touches only memory of its own, and
+   nothing that is destroyed then. */
 class reading
 {
 public:
@@ -86,7 +86,7 @@ public:
 
     [[nodiscard]] asio::awaitable<void> wait() { return done_->wait(); }
 
-    /// Of the files, once they are read. @throws system_error that names the one that could not be.
+    /// Return the contents of the files, once read. @throws system_error that names the file that could not be read.
     [[nodiscard]] std::vector<secret_bytes> const& contents() const
     {
         if (error_ != 0)
@@ -97,7 +97,7 @@ public:
 private:
     void run() noexcept
     {
-        ::pthread_setname_np(::pthread_self(), "ticket keys"); // for those who look with top or gdb
+        ::pthread_setname_np(::pthread_self(), "ticket keys"); // shown by top and gdb
         for (std::size_t i = 0; i < files_->paths.size() && error_ == 0; ++i)
         {
             files_->position = i;
@@ -107,7 +107,7 @@ private:
         done_->complete();
     }
 
-    // Adds what a file holds, up to one byte more than it may, or returns errno.
+    // Append the content of a file, up to one byte more than allowed. Returns errno, or 0.
     int read(std::filesystem::path const& path) noexcept
     {
         int const file = open(path.c_str());
@@ -159,7 +159,7 @@ private:
 struct keys_of_files
 {
     ticket_key_set keys;
-    std::size_t issuer; // which of them issues
+    std::size_t issuer; // index of the key that issues
 };
 
 keys_of_files parse(std::vector<std::filesystem::path> const& paths, std::vector<secret_bytes> const& contents)
@@ -181,9 +181,9 @@ keys_of_files parse(std::vector<std::filesystem::path> const& paths, std::vector
     return result;
 }
 
-/* Files have no times, so they are those at which roles were seen to change: if nothing has changed, the set is the same.
-   Whoever issues has no end yet, which tells it from the others in what there was. Times are not after `now`, should the
-   clock have been set back: the key that issues does so now, and no other. */
+/* Files have no times, so the times are those at which a change of roles was seen. If nothing has changed, the set
+   stays the same. The issuing key has no end yet, which identifies it in `current`. Times are never after `now`, even
+   if the clock was set back: the key that issues does so now, and no other key does. */
 void set_times(keys_of_files& next, ticket_key_set const& current, time_point now)
 {
     for (std::size_t i = 0; i < next.keys.size(); ++i)
@@ -201,7 +201,7 @@ void set_times(keys_of_files& next, ticket_key_set const& current, time_point no
         else
         {
             key.not_before = is_known ? std::min(before->not_before, now) : now;
-            key.issue_until = is_known ? std::min(before->issue_until, now) : now; // elsewhere it may have issued
+            key.issue_until = is_known ? std::min(before->issue_until, now) : now; // may have issued elsewhere
         }
     }
 }

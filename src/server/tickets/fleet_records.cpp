@@ -12,7 +12,7 @@ namespace reprise::detail {
 
 namespace {
 
-/* A record: version; then, sealed, when the key begins to issue, ends, and is over, and its secret. */
+/* A record: version; then, sealed, the key's not_before, issue_until, accept_until and secret. */
 constexpr unsigned char record_version = 1;
 constexpr byte_view header{&record_version, 1};
 constexpr std::size_t secret_size = 32;
@@ -28,7 +28,7 @@ fleet_records::fleet_records(byte_view secret, std::string const& fleet, std::ch
 fleet_records::fleet_records(keyed_hash const& secret, std::string const& fleet, std::chrono::seconds every)
     : every_(every), cipher_(secret.derive("reprise shared ticket key 1"))
 {
-    // Of another period, another number means another time.
+    // With another period, the same number means another time.
     prefix_ = "reprise ticket key/1/" + fleet + '/' + std::to_string(every.count()) + "s/";
     auto const id = secret(as_bytes("reprise shared ticket key id 1 " + prefix_));
     prefix_ += hex(byte_view{id}.first<8>()) + '/';

@@ -12,22 +12,23 @@
 
 namespace reprise::detail {
 
-/** The keys of a fleet as a storage holds them: sealed under the fleet's secret, each bound to its name.
+/** The ticket keys of a fleet as records of a storage: sealed under the fleet's secret, each bound to its name.
 
-    Names depend on the secret too. So servers that have another one by mistake never find these records and take them for
-    damaged, no client that guesses names can have one looked up as a session, and what does not open under a name of ours
-    has been changed by somebody.
+    Names depend on the secret too:
+    @li Servers with a wrong secret never find these records, so they do not take them for damaged.
+    @li A client that guesses names cannot have a record looked up as a session.
+    @li A record that does not open under such a name was changed from outside.
 */
 class fleet_records
 {
 public:
-    /// @param secret That `is_plausible_key`.
+    /// @param secret Must pass `is_plausible_key`.
     fleet_records(byte_view secret, std::string const& fleet, std::chrono::seconds every);
 
     [[nodiscard]] std::string name_of(generation g) const;
     [[nodiscard]] secret_bytes seal(generation g, ticket_key const& key) const;
 
-    /// The key, if this is one of this fleet and generation.
+    /// Return the key, if the record is one of this fleet and generation.
     [[nodiscard]] std::optional<ticket_key> open(generation g, byte_view record) const;
 
 private:

@@ -31,13 +31,13 @@ bool is_known(ticket_key_set const& known, generation g)
     return std::ranges::find(known, std::optional{g}, generation_of) != known.end();
 }
 
-// Whether a server, by its own clock, may still issue with a key of this generation.
+// Whether some server, by its own clock, may still issue with a key of this generation.
 bool may_issue_somewhere(generation_rules const& rules, generation g, time_point now)
 {
     return now < regular_times(rules, g).issue_until + 2 * rules.max_clock_skew;
 }
 
-// How many keys are not the only one of their generation.
+// Return by how many the keys outnumber their generations.
 std::size_t count_doubles(ticket_key_set const& known)
 {
     std::set<std::optional<generation>> generations;
@@ -78,7 +78,7 @@ key_times regular_times(generation_rules const& rules, generation g)
 std::optional<key_times> times_of_new_key(generation_rules const& rules, generation g, time_point now)
 {
     auto times = regular_times(rules, g);
-    // The others ask within refresh_every; my clock may be behind, and that of one who issues ahead.
+    // The other servers fetch within refresh_every. This clock may be behind, and that of an issuing server ahead.
     times.not_before = std::max(times.not_before, now + rules.refresh_every + 2 * rules.max_clock_skew);
     return times.not_before < times.issue_until ? std::optional{times} : std::nullopt;
 }
@@ -142,7 +142,7 @@ key_news take_in(ticket_key_set& known, ticket_key found, time_point now)
     {
         same->not_before = found.not_before;
         same->issue_until = found.issue_until;
-        same->accept_until = std::max(same->accept_until, found.accept_until); // what was promised is kept
+        same->accept_until = std::max(same->accept_until, found.accept_until); // keep what was promised
     }
     else
     {
@@ -151,7 +151,7 @@ key_news take_in(ticket_key_set& known, ticket_key found, time_point now)
             (news == key_news::replacing && count_doubles(known) >= spare_ticket_keys))
             return key_news::no_room;
     }
-    // Where it has not come to issue yet, there may be nothing else that can.
+    // While the found key does not issue yet, the other key may be the only one that can.
     auto const takes_over = std::max(now, found.not_before);
     for (auto& other : known)
         if (generation_of(other) == g && other.name != found.name)
@@ -163,7 +163,7 @@ key_news take_in(ticket_key_set& known, ticket_key found, time_point now)
 
 void drop_irrelevant(ticket_key_set& known, generation_rules const& rules, time_point now)
 {
-    auto const latest = generation_at(rules, now) + 2; // known to one whose clock was a little ahead
+    auto const latest = generation_at(rules, now) + 2; // a server whose clock is a little ahead may know it
     std::erase_if(known, [&](ticket_key const& key)
                   { return role_at(key, now) == key_role::over || generation_of(key) > std::optional{latest}; });
 }

@@ -12,16 +12,18 @@
 
 namespace reprise::detail {
 
-/// What a source has to know of the cache that it works for.
+/// What a source has to know of its cache.
 struct key_source_context
 {
     std::chrono::seconds ticket_life; ///< the session lifetime
     clock now;
 };
 
-/** Where one cache's keys come from. It keeps no ring: it is told what there is, and says what there should be.
+/** The source of one cache's keys. It keeps no ring: `fetch` gets the current keys and returns the keys that there
+    should be.
 
-    Object lifetimes: `fetch` may be abandoned and go on after the source, so it owns what it uses.
+    @par Object Lifetimes
+    An abandoned `fetch` may outlive the source, so it must own what it uses.
 */
 class key_source
 {
@@ -31,31 +33,32 @@ public:
     key_source& operator=(key_source const&) = delete;
     virtual ~key_source() = default;
 
-    /// The keys that there should be. At most one call at a time, unless one was abandoned. Throws if they cannot be had.
+    /// Return the keys that there should be. At most one call is pending, unless another was abandoned. Throws if the
+    /// keys cannot be obtained.
     virtual asio::awaitable<ticket_key_set> fetch(ticket_key_set current) = 0;
 
-    /// How often to ask.
+    /// Time between two fetches.
     [[nodiscard]] virtual std::chrono::milliseconds refresh_every() const = 0;
 
-    /// Longest wait for an answer.
+    /// Longest wait for `fetch`.
     [[nodiscard]] virtual std::chrono::milliseconds fetch_timeout() const = 0;
 
-    /// Whether a set may leave a key out whose tickets are still alive.
+    /// Whether a set may lack a key whose tickets are still alive.
     [[nodiscard]] virtual bool may_orphan_tickets() const { return false; }
 
-    /// For a source that has nothing to await: the next set, or nothing if `current` is right at `now`. It is then asked
-    /// instead of `fetch`, in a handshake.
+    /// For an immediate source: return the next set, or nothing if `current` is right at `now`. Called instead of
+    /// `fetch`, within a handshake.
     [[nodiscard]] virtual std::optional<ticket_key_set> next(ticket_key_set const&, time_point) { return std::nullopt; }
     [[nodiscard]] virtual bool is_immediate() const { return false; }
 
-    /// Whether nobody else has its keys.
+    /// Whether only this source has its keys.
     [[nodiscard]] virtual bool is_private() const { return false; }
 
-    /// When it will be right no longer.
+    /// Return until when the current keys are right.
     [[nodiscard]] virtual time_point due(ticket_key_set const&, time_point now) const { return now + refresh_every(); }
 };
 
-/// What makes them. @throws system_error `errc::bad_option`, `errc::weak_ticket_key`.
+/// Make a source. @throws system_error `errc::bad_option`, `errc::weak_ticket_key`.
 [[nodiscard]] std::unique_ptr<key_source> make_rotating_source(rotating_keys_options const& options,
                                                                key_source_context const& context);
 [[nodiscard]] std::unique_ptr<key_source> make_file_source(file_keys_options const& options,

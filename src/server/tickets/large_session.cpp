@@ -38,7 +38,7 @@ aside* aside_of(SSL const* ssl) noexcept
     return static_cast<aside*>(::SSL_get_ex_data(ssl, aside_index()));
 }
 
-// Empty, if there is no memory.
+// Returns an empty result if there is no memory.
 secret_bytes encode(SSL_SESSION* session)
 {
     int const size = ::i2d_SSL_SESSION(session, nullptr);
@@ -50,7 +50,8 @@ secret_bytes encode(SSL_SESSION* session)
     return result;
 }
 
-// d2i_SSL_SESSION(3) decodes into an existing object. What is not encoded stays: the chain behind the certificate.
+// Decode into an existing session (d2i_SSL_SESSION(3)). The chain behind the certificate stays, because it is not
+// encoded.
 bool decode_into(SSL_SESSION* session, byte_view bytes)
 {
     unsigned char const* at = bytes.data();
@@ -60,7 +61,7 @@ bool decode_into(SSL_SESSION* session, byte_view bytes)
     return is_done;
 }
 
-// A session of the same version and cipher, without anything else.
+// Encode a session of the same version and cipher, without anything else.
 secret_bytes encode_empty(SSL_SESSION* like)
 {
     ssl_session_ptr const empty{::SSL_SESSION_new()};
@@ -76,8 +77,8 @@ secret_bytes encode_empty(SSL_SESSION* like)
 
 bool fits_into_ticket(SSL_SESSION const* session)
 {
-    constexpr int all_but_certificate = 4096; // about, so that most sessions are not measured
-    X509 const* const peer = ::SSL_SESSION_get0_peer(const_cast<SSL_SESSION*>(session)); // it changes nothing
+    constexpr int all_but_certificate = 4096; // a rough bound, so that most sessions are not measured
+    X509 const* const peer = ::SSL_SESSION_get0_peer(const_cast<SSL_SESSION*>(session)); // does not modify the session
     if (peer == nullptr || ::i2d_X509(peer, nullptr) < largest_in_ticket - all_but_certificate)
         return true;
     return ::i2d_SSL_SESSION(session, nullptr) <= largest_in_ticket;
@@ -96,7 +97,7 @@ try
         auto made = std::make_unique<aside>();
         if (::SSL_set_ex_data(ssl, aside_index(), made.get()) != 1)
             return false;
-        (void)made.release(); // the SSL's now
+        (void)made.release(); // owned by the SSL now
     }
     auto& kept = *aside_of(ssl);
     X509* const peer = ::SSL_SESSION_get0_peer(session);

@@ -9,7 +9,7 @@ namespace reprise::detail {
 
 /** A value that is replaced rarely and read often, by any number of threads without a lock.
 
-    A value that was replaced goes as soon as one is published, or `tidy` called, while nobody reads.
+    A replaced value is destroyed by the next call of `publish` or `tidy` that finds no reader.
 */
 template <class T>
 class rcu_cell
@@ -20,7 +20,7 @@ public:
     rcu_cell& operator=(rcu_cell const&) = delete;
     ~rcu_cell() { delete current_.load(); }
 
-    /// What is there now; it stays as long as this object. Keep it for microseconds.
+    /// Access to the current value, which lives as long as this object. Keep the object for microseconds only.
     class reading
     {
     public:
@@ -43,7 +43,7 @@ public:
 
     [[nodiscard]] reading read() const noexcept { return reading{*this}; }
 
-    /// From one thread at a time.
+    /// Replace the value. Call from one thread at a time.
     void publish(std::unique_ptr<T const> next)
     {
         retired_.reserve(retired_.size() + 1);
@@ -51,10 +51,11 @@ public:
         tidy();
     }
 
-    /// From the thread that publishes.
+    /// Destroy replaced values if no thread reads. Call from the thread that publishes.
     void tidy() noexcept
     {
-        // Both sides are sequentially consistent: who counts itself after this sees what was published before it.
+        // All these operations are sequentially consistent: a reader that counts itself after this load sees what was
+        // published before it.
         if (readers_.load() == 0)
             retired_.clear();
     }

@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t secret_size = 32;
 
-// A key may issue a little longer than it should, while the next one is made by another thread, whose time is a little later.
+// A key may issue a little longer than it should, while another thread, whose time is a little later, makes the next
+// key.
 constexpr std::chrono::seconds grace{1};
 
 class rotating_source final : public key_source

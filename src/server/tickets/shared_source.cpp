@@ -29,7 +29,7 @@ namespace reprise::detail {
 
 namespace {
 
-// What all calls of fetch share; it goes with the last one.
+// Shared by all calls of fetch, and destroyed with the last one.
 struct fleet
 {
     storage_ptr const storage;
@@ -37,15 +37,15 @@ struct fleet
     generation_rules const rules;
     clock const now;
 
-    std::atomic<bool> may_be_lost{false}; // old keys in the storage, because newer ones were
+    std::atomic<bool> may_be_lost{false}; // the storage may lack old keys, because it lacked newer ones
     std::mutex mutex{};
-    std::exception_ptr unreported{}; // of a fetch that had something to bring
+    std::exception_ptr unreported{}; // of a fetch that had new keys to bring
 };
 
 struct finding
 {
     std::optional<ticket_key> key{};
-    bool is_junk = false; // there was something, but not a key of ours
+    bool is_junk = false; // there was a record, but not a key of this fleet
 };
 
 struct storage_answer
@@ -73,7 +73,7 @@ ticket_key make_key(generation g, key_times const& times)
             .accept_until = times.accept_until};
 }
 
-// Operations that run at the same time, and their outcomes, which are touched on one strand until all have ended.
+// Concurrent operations and their outcomes, which are touched on one strand until all have ended.
 struct batch : event
 {
     explicit batch(std::size_t size) : outcomes(size), cancel(size), running(size) {}
@@ -83,8 +83,9 @@ struct batch : event
     std::size_t running;
 };
 
-/* All at the same time: a server that comes late has many to ask for. (Not by Asio's parallel_group: in Boost 1.81 it looks
-   at its range after the last operation was begun, which on another thread may have ended then, and the group with it.) */
+/* Run all operations concurrently, because a server that starts late has many lookups. (Asio's parallel_group is no
+   option: in Boost 1.81 it looks at its range after it has begun the last operation. That operation may then have ended
+   on another thread, and the group with it.) */
 asio::awaitable<std::vector<storage_answer>> all(std::vector<asio::awaitable<finding>> operations)
 {
     if (operations.empty())
@@ -133,7 +134,8 @@ asio::awaitable<finding> ask(std::shared_ptr<fleet> f, generation g)
     co_return result;
 }
 
-// A generation has nothing in the storage, or something that is no key: put one there, and see which one it is then.
+// For a generation without a key in the storage, or with a damaged record: put a key there, and return the key that the
+// storage then has.
 asio::awaitable<finding> settle(std::shared_ptr<fleet> f, generation_question question, bool is_junk,
                                 std::optional<ticket_key> key)
 {
@@ -141,7 +143,7 @@ asio::awaitable<finding> settle(std::shared_ptr<fleet> f, generation_question qu
     auto const name = f->records.name_of(g);
     if (is_junk)
     {
-        // Not erased: another server may have put a key in its place just now.
+        // Taken, not erased, because another server may have put a key in its place just now.
         auto const taken = co_await f->storage->take(name);
         if (taken)
             if (auto taken_key = f->records.open(g, *taken))
@@ -153,7 +155,7 @@ asio::awaitable<finding> settle(std::shared_ptr<fleet> f, generation_question qu
     finding result;
     if (!key)
         co_return result;
-    // Of any use to a clock that is behind; the storage's may be ahead.
+    // The record is of use to a server whose clock is behind, and the storage's clock may be ahead.
     auto const expiry = key->accept_until + 2 * f->rules.max_clock_skew;
     (void)co_await f->storage->put_if_absent(name, f->records.seal(g, *key), expiry);
     result = co_await ask(f, g);
@@ -162,7 +164,7 @@ asio::awaitable<finding> settle(std::shared_ptr<fleet> f, generation_question qu
     co_return result;
 }
 
-// One fetch: what is known, and what went wrong.
+// One fetch: the known keys, and what went wrong.
 class gathering
 {
 public:
@@ -184,7 +186,7 @@ public:
         return result;
     }
 
-    // What to do about the answers.
+    // Return the operations that the answers call for.
     [[nodiscard]] std::vector<asio::awaitable<finding>> settling(std::vector<storage_answer> const& answers)
     {
         std::vector<asio::awaitable<finding>> result;
@@ -214,7 +216,7 @@ public:
                     settle_it(question, found.is_junk);
             }
         }
-        // Until that is done: who asks after me finds nothing missing.
+        // Remember the loss until the refill is done, because a later fetch finds nothing missing.
         if (is_lost)
             fleet_->may_be_lost = true;
         is_refilling_ = fleet_->may_be_lost;
@@ -271,7 +273,8 @@ private:
                                    });
     }
 
-    // A storage that fails is asked again soon, and fails then; a record that was replaced is seen once.
+    // A failing storage is asked again soon, and fails again. A record that was replaced is seen only once, so its
+    // report waits.
     void report()
     {
         std::lock_guard const lock{fleet_->mutex};
@@ -306,9 +309,9 @@ asio::awaitable<ticket_key_set> gather(std::shared_ptr<fleet> f, ticket_key_set 
 
 /** Keys that servers share through a storage.
 
-    A fetch does what can be done. It fails only if it has nothing to bring: what one operation has learned is not lost
-    because another has failed. A record that does not open, or says what cannot be, is replaced, by the key that is known
-    if there is one, and reported by this fetch or the next that has nothing to bring.
+    A fetch does what is possible. It fails only if it has nothing new to bring, so that a failed operation does not
+    lose what another operation has learned. A record that does not open, or is invalid, is replaced, by the known key
+    if there is one. It is reported by this fetch, or by the next one that has nothing new to bring.
 */
 class shared_source final : public key_source
 {

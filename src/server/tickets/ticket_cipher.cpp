@@ -17,7 +17,7 @@ namespace reprise::detail {
 
 namespace {
 
-// Fetched once: looking an algorithm up by its name takes longer than to use it.
+// Fetched once, because looking an algorithm up by its name takes longer than using it.
 struct algorithms
 {
     evp_ptr<EVP_MD> const sha512{::EVP_MD_fetch(nullptr, "SHA512", nullptr)};
@@ -39,7 +39,7 @@ struct wiped_array : std::array<unsigned char, size>
 
 using hkdf_block = wiped_array<64>;
 
-// One digest after the other. OpenSSL wipes the context when it is freed.
+// Computes one digest after the other. OpenSSL wipes the context when it is freed.
 class sha512
 {
 public:
@@ -56,9 +56,9 @@ private:
     evp_ptr<EVP_MD_CTX> const context_{::EVP_MD_CTX_new()};
 };
 
-// The first block of HKDF-Expand's output: HMAC(secret, info | 1). The secret is random, so there is nothing to extract
-// (RFC 5869, 3.3). HMAC (RFC 2104, 2) is spelled out: OpenSSL's has three digest contexts, which take almost as long to
-// make as the digests, and it must not be kept, for it would hold a state that is as good as the secret.
+// The first block of HKDF-Expand's output: HMAC(secret, info | 1). HKDF-Extract is not needed, because the secret is
+// random (RFC 5869, 3.3). HMAC (RFC 2104, 2) is spelled out, because OpenSSL's HMAC makes three digest contexts, which
+// takes almost as long as the digests. It must not be kept, because its state is as good as the secret.
 hkdf_block expand(byte_view secret, std::initializer_list<byte_view> info)
 {
     sha512 hash;
@@ -125,7 +125,7 @@ key_id ticket_key_id(byte_view secret)
 
 ticket_subkeys derive_subkeys(byte_view secret, policy_tag const& policy, ticket_name const& name, ticket_iv const& iv)
 {
-    // All but the label are of fixed sizes, so no two of them run into one.
+    // All parts but the label have fixed sizes, so two inputs never run into one.
     auto const block = expand(secret, {as_bytes("reprise ticket 1"), policy, name.id, name.salt, iv});
     ticket_subkeys keys;
     std::copy_n(block.begin(), keys.encryption.size(), keys.encryption.begin());
@@ -137,7 +137,7 @@ void begin_sealing(ticket_ring::entry const& with, policy_tag const& policy, tic
                    EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac)
 {
     name.id = with.id;
-    // At once: what takes time is the call, not the bytes.
+    // One call for both, because the call takes time, not the bytes.
     std::array<unsigned char, sizeof name.salt + sizeof iv> random;
     fill_random(random);
     std::copy_n(random.begin(), name.salt.size(), name.salt.begin());

@@ -10,7 +10,7 @@
 
 namespace reprise::detail {
 
-/// The 16 bytes of a ticket in front of its IV (RFC 5077, 4): which key, and random bytes.
+/// The 16 bytes of a ticket in front of its IV (RFC 5077, 4): the key's id, and random bytes.
 struct ticket_name
 {
     key_id id;
@@ -30,18 +30,18 @@ struct ticket_subkeys
     ~ticket_subkeys();
 };
 
-/// What tickets call a key of this secret.
+/// Return the id by which tickets name a key with this secret.
 [[nodiscard]] key_id ticket_key_id(byte_view secret);
 
-/** HKDF-Expand (RFC 5869, 2.3) with SHA-512, from the secret, the policy, and all random bytes of the ticket: 192 bits that
-    would have to be equal for a key and an IV to be used twice.
+/** Derive the keys of one ticket: HKDF-Expand (RFC 5869, 2.3) with SHA-512, from the secret, the policy, and all random
+    bytes of the ticket. A key and an IV are used twice only if 192 random bits are equal.
 
-    @throws std::bad_alloc, also where OpenSSL does not say what it lacked.
+    @throws std::bad_alloc, also if OpenSSL does not say what it lacked.
 */
 [[nodiscard]] ticket_subkeys derive_subkeys(byte_view secret, policy_tag const& policy, ticket_name const& name,
                                             ticket_iv const& iv);
 
-/// @name What OpenSSL asks for in SSL_CTX_set_tlsext_ticket_key_evp_cb(3). @throws as derive_subkeys.
+/// @name Set up what SSL_CTX_set_tlsext_ticket_key_evp_cb(3) asks for. @throws as derive_subkeys.
 /// @{
 void begin_sealing(ticket_ring::entry const& with, policy_tag const& policy, ticket_name& name, ticket_iv& iv,
                    EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac);

@@ -21,10 +21,10 @@ namespace reprise::detail {
 
 namespace {
 
-// At most this often is a source asked because of what clients send, or again after it has failed.
+// Shortest pause between two refreshes that clients cause, and after a failed refresh.
 constexpr std::chrono::seconds shortest_pause{1};
 
-// What a ticket callback returns (SSL_CTX_set_tlsext_ticket_key_evp_cb(3)). Less than 0 would end the handshake.
+// Results of a ticket callback (SSL_CTX_set_tlsext_ticket_key_evp_cb(3)). A negative result would end the handshake.
 constexpr int no_key = 0;
 constexpr int sealed = 1;
 constexpr int opened = 1;
@@ -71,7 +71,7 @@ catch (std::exception const& e)
     }
     catch (std::bad_alloc const&)
     {
-        return "no memory"; // short enough to need none
+        return "no memory"; // short enough to need no allocation
     }
 }
 catch (...)
@@ -98,7 +98,8 @@ bool is_refusal(std::exception_ptr const& error)
 
 } // namespace
 
-// A refresh ends with it, also if the io_context goes before it has begun, or there is no memory to begin it.
+// Ends a refresh on destruction: also if the io_context is destroyed before the refresh has begun, or if there is no
+// memory to begin it.
 class ticket_keeper::refresh_end
 {
 public:
@@ -192,14 +193,14 @@ try
     auto const* const issuer = ring->issuer(now);
     return issuer == nullptr || issuer == opener ? opened : opened_renew;
 }
-catch (...) // as if the key were not there
+catch (...) // as if the key did not exist
 {
     return no_key;
 }
 
 bool ticket_keeper::is_due(time_point now) const noexcept
 {
-    // Also if the clock was put back, but not because another thread has looked at it a moment later.
+    // Also due if the clock was set back, but not because another thread read the clock a moment later.
     return now >= next_refresh_.load(std::memory_order_relaxed) ||
            now + shortest_pause < last_refresh_.load(std::memory_order_relaxed);
 }
@@ -219,7 +220,7 @@ try
     if (!source_->is_immediate() && is_due(context_.now()))
         join_or_begin(ex);
 }
-catch (...) // for lack of memory. The keys that there are go on, and the next handshake tries again
+catch (...) // out of memory: the present keys go on, and the next handshake tries again
 {
 }
 
@@ -254,7 +255,7 @@ std::shared_ptr<ticket_keeper::refresh_operation> ticket_keeper::join_or_begin(a
         end_refresh(f, std::current_exception());
         throw;
     }
-    // The deadline's timer and the source's answer may come on two threads.
+    // On a strand, because the timeout's timer and the source's answer may come on two threads.
     asio::co_spawn(background_executor(ex), run_refresh(shared_from_this(), std::move(end)), asio::detached);
     return f;
 }
@@ -300,7 +301,7 @@ void ticket_keeper::end_refresh(std::shared_ptr<refresh_operation> const& f, std
     f->set();
 }
 
-// What needs nobody to be awaited is done where it is found to be due.
+// An immediate source is asked where a change is found to be due.
 void ticket_keeper::keep_up(time_point now) noexcept
 try
 {
@@ -309,7 +310,7 @@ try
     std::unique_lock lock{mutex_, std::try_to_lock};
     if (!lock)
     {
-        // Another thread is at it. The old key may go on meanwhile, if it is still there.
+        // Another thread is at it. The old key may issue meanwhile, if there is one.
         if (ring_.read()->issuer(now) != nullptr)
             return;
         lock.lock();

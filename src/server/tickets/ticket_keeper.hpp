@@ -20,43 +20,43 @@
 
 namespace reprise::detail {
 
-/// What a server can do with tickets in one handshake.
+/// What a server does about tickets in one handshake.
 enum class ticket_step
 {
     use,        ///< a key opens what the client offers, or issues
     ask,        ///< ask the source first: the key is unknown, or none issues
-    do_without, ///< no tickets
+    do_without, ///< go on without tickets
 };
 
 struct ticket_situation
 {
     bool offered = false;   ///< the client offers a ticket that a key must open
-    bool known = false;     ///< and there is that key
+    bool known = false;     ///< there is a key that opens this ticket
     bool can_issue = false; ///< a key issues now
-    bool may_ask = false;   ///< the source has not been asked just now
+    bool may_ask = false;   ///< the source was not asked just now
 };
 
 [[nodiscard]] ticket_step plan_tickets(ticket_situation const& s) noexcept;
 
-/// The ticket keys of one cache: it holds the ring, brings it up to date, and seals and opens with it.
+/// The ticket keys of one cache. Holds the ring, keeps it up to date, and seals and opens tickets with it.
 class ticket_keeper : public std::enable_shared_from_this<ticket_keeper>
 {
 public:
     /// @throws as `ticket_keys::make`.
     ticket_keeper(ticket_keys const& keys, key_source_context const& context);
 
-    /// Whether its tickets open nowhere else.
+    /// Whether its tickets can be opened only here.
     [[nodiscard]] bool is_private() const { return source_->is_private(); }
 
     [[nodiscard]] bool can_issue(time_point now);
 
-    /// Until when tickets that are issued now can be opened. Nothing if no key issues.
+    /// Return until when tickets that are issued now can be opened. Returns nothing if no key issues.
     [[nodiscard]] std::optional<time_point> issued_until(time_point now);
 
-    /// Whether a ticket that begins so can be opened.
+    /// Whether a ticket that begins with these bytes can be opened.
     [[nodiscard]] bool knows(byte_view ticket, time_point now);
 
-    /// @name The two halves of SSL_CTX_set_tlsext_ticket_key_evp_cb(3), and what it returns
+    /// @name The two halves of SSL_CTX_set_tlsext_ticket_key_evp_cb(3). They return what its callback returns.
     /// @{
     int seal(policy_tag const& policy, ticket_name& name, ticket_iv& iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
              time_point now) noexcept;
@@ -64,21 +64,22 @@ public:
              EVP_MAC_CTX* mac, time_point now) noexcept;
     /// @}
 
-    /// A handshake goes on without tickets.
+    /// Count a handshake that goes on without tickets.
     void count_without_issuer() noexcept { without_issuer_.fetch_add(1, std::memory_order_relaxed); }
 
     /// Whether the source may be asked because of what a client has sent.
     [[nodiscard]] bool may_ask(time_point now) const noexcept;
 
-    /// Ask the source, in the background of `ex`, if that is due and it is not being asked.
+    /// Begin a refresh, in the background of `ex`, if one is due and none is in progress.
     void begin_refresh(asio::any_io_executor const& ex) noexcept;
 
-    /// The same, and wait for it. Throws what went wrong. May be abandoned: the question goes on.
+    /// Join the refresh in progress or begin one, and wait for its end. Throws the error of the refresh. If the wait is
+    /// abandoned, the refresh goes on.
     static asio::awaitable<void> refresh(std::shared_ptr<ticket_keeper> self);
 
     [[nodiscard]] ticket_stats stats() const;
 
-    /// What was wrong with the last refresh or change of keys; empty if nothing.
+    /// Return the error of the last refresh or change of keys; empty if there was none.
     [[nodiscard]] std::string last_error() const;
 
 private:
@@ -94,14 +95,14 @@ private:
     void end_refresh(std::shared_ptr<refresh_operation> const& f, std::exception_ptr error) noexcept;
     [[nodiscard]] bool is_due(time_point now) const noexcept;
     void keep_up(time_point now) noexcept;
-    void step_to(ticket_key_set next, time_point now); // with the lock
+    void step_to(ticket_key_set next, time_point now); // call with the lock
     void count(std::exception_ptr const& error);
 
     key_source_context const context_;
     std::unique_ptr<key_source> const source_;
     rcu_cell<ticket_ring> ring_;
 
-    mutable std::mutex mutex_; // of what follows, and of publishing
+    mutable std::mutex mutex_; // guards refresh_, last_error_ and publishing
     std::shared_ptr<refresh_operation> refresh_;
     std::string last_error_;
 

@@ -46,7 +46,7 @@ ticket_key to_key(byte_view bytes)
     return {.secret = locked_bytes{bytes.subspan(name_size)}, .name = detail::hex(bytes.first(name_size))};
 }
 
-// The opposite of to_key, at `out`, which has room for it.
+// The inverse of to_key. `out` must have room for the key.
 void write_key(ticket_key const& key, unsigned char* out)
 {
     auto const size = name_size + key.secret.size();
@@ -64,7 +64,7 @@ constexpr std::size_t base64_size(std::size_t size)
     return (size + 2) / 3 * 4;
 }
 
-// What it writes ends with a zero.
+// The output ends with a zero.
 void write_base64(byte_view bytes, unsigned char* out)
 {
     ::EVP_EncodeBlock(out, bytes.data(), static_cast<int>(bytes.size()));
@@ -80,7 +80,7 @@ std::optional<secret_bytes> read_base64(byte_view text)
     if (count < 0 || static_cast<std::size_t>(count) != padded.size())
         return std::nullopt;
     secret_bytes bytes{padded.view().first(padded.size() - padding)};
-    // OpenSSL skips blanks and minds neither padding in the middle nor bits left over.
+    // OpenSSL skips blanks, and accepts padding in the middle and leftover bits.
     secret_bytes again{base64_size(bytes.size()) + 1};
     write_base64(bytes, again.data());
     if (!std::ranges::equal(again.view().first(again.size() - 1), text))

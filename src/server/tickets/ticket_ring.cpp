@@ -37,8 +37,8 @@ void check_secret(ticket_key const& key)
         refuse(errc::weak_ticket_key, key.name, "its halves are equal");
 }
 
-// Until when a ticket of it may be alive. A key that has not begun may have been used by servers whose clocks are ahead,
-// but not for tickets that would matter to this one.
+// Return until when a ticket of the key may be alive. Servers whose clocks are ahead may have used a key that has not
+// begun here, but not for tickets that matter to this server.
 time_point alive_until(ticket_key const& key, time_point now, std::chrono::seconds ticket_life)
 {
     if (now < key.not_before)

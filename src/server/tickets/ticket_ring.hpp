@@ -10,37 +10,41 @@
 
 namespace reprise::detail {
 
-/// What a key does at one time.
+/// The role of a key at one time.
 enum class key_role
 {
-    incoming, ///< it opens: another server, with a clock that is ahead, may issue with it already
-    issuing,  ///< it opens, and issues unless a newer one does
-    retired,  ///< it opens
+    incoming, ///< opens; another server, whose clock is ahead, may issue with it already
+    issuing,  ///< opens, and issues unless a newer key does
+    retired,  ///< opens
     over,
 };
 
 [[nodiscard]] key_role role_at(ticket_key const& key, time_point now) noexcept;
 
-/// What tickets call a key: the first bytes of their name field (RFC 5077, 4), derived from the secret.
+/// The id of a key in tickets: the first bytes of their name field (RFC 5077, 4), derived from the secret.
 using key_id = std::array<unsigned char, 8>;
 
-/// @throws system_error `errc::weak_ticket_key`, `errc::bad_ticket_keys`, naming the key, if these cannot be used together.
+/// Check that these keys can be used together.
+/// @throws system_error `errc::weak_ticket_key`, `errc::bad_ticket_keys`, naming the key.
 void check_set(ticket_key_set const& keys);
 
-/** @throws system_error `errc::tickets_orphaned`, if `to` lacks a key of `from`, or accepts it for a shorter time, so that
-    tickets of it, which live for `ticket_life`, could not be opened any more; `errc::bad_ticket_keys`, if a name has got
-    another secret.
+/** Check that a change of keys orphans no tickets. Tickets live for `ticket_life`.
+
+    @throws system_error `errc::tickets_orphaned`, if live tickets of a key of `from` could not be opened any more,
+        because `to` lacks the key or accepts it for a shorter time; `errc::bad_ticket_keys`, if a name has got another
+        secret.
 */
 void check_step(ticket_key_set const& from, ticket_key_set const& to, time_point now, std::chrono::seconds ticket_life);
 
-/** Keys to look up: the newest that issues, and the one that a ticket names.
+/** Keys to look up: the newest that issues, and the key that a ticket names.
 
-    It does not change, so any number of threads may ask it.
+    @par Thread Safety
+    Shared objects: safe, because a ring does not change.
 */
 class ticket_ring
 {
 public:
-    /// Empty: nothing issues and nothing opens.
+    /// Make an empty ring: no key issues and none opens.
     ticket_ring() = default;
 
     /// @throws as check_set.
