@@ -45,7 +45,7 @@ try
         return early_data_reason::guard_starting;
     return early_data_reason::none;
 }
-catch (...) // no memory
+catch (...) // out of memory
 {
     return early_data_reason::guard_failed;
 }

@@ -10,14 +10,15 @@
 
 namespace reprise::detail {
 
-/* Which existence of a storage a session was stored in. A storage that goes back in time has a session again that was
-   taken, so a copy of the first flight finds it. A session that is good for one use says at the end of its ticket appdata
-   where it was stored, and carries early data only when it is taken there. */
+/* Binds a session to the incarnation of the storage that stores it. A storage that goes back in time again has a
+   session that was taken, so a copy of the first flight finds it. So a single-use session names its incarnation at the
+   end of its ticket appdata. It carries early data only if it is taken in that incarnation. */
 
-/// The session, bound to an incarnation that is not empty. Nothing, if OpenSSL has no memory.
+/// Return the session, bound to an incarnation that is not empty. Returns nothing if OpenSSL has no memory.
 [[nodiscard]] std::optional<session> bind_to_incarnation(session const& made, std::string_view incarnation);
 
-/// Whether a session that was taken in `taken_in` cannot have been taken before; if not, why early data is refused.
+/// Return `none` if a session that was taken in `taken_in` cannot have been taken before; else why early data is
+/// refused.
 [[nodiscard]] early_data_reason judge_bond(SSL_SESSION* taken, storage_epoch const& taken_in) noexcept;
 
 } // namespace reprise::detail

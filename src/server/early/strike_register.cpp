@@ -24,7 +24,7 @@ constexpr std::chrono::hours begin_life{24 * 365};
 
 } // namespace
 
-// The time; the number of evictions, if it is known; the incarnation.
+// Format: the time; the number of evictions, if it is known; a space; the incarnation.
 secret_bytes register_begin::to_record() const
 {
     std::string const evicted = epoch.evicted ? std::to_string(*epoch.evicted) : std::string{};
@@ -67,7 +67,7 @@ early_data_reason strike_rules::judge(strike const& s, time_point issued_at, tim
 {
     if (s.reason != early_data_reason::none)
         return s.reason;
-    // No flight is older than its ticket, and none that was accepted longer ago than a life is accepted again.
+    // No flight is older than its ticket. A flight that was accepted more than one life ago is not accepted again.
     bool const reaches_back = s.complete_since <= now - life() || issued_at - skew > s.complete_since ||
                               (s.is_complete && is_private && keys_are_private);
     return reaches_back ? early_data_reason::none : early_data_reason::guard_starting;
@@ -127,7 +127,7 @@ asio::awaitable<strike> strike_register::ask(std::shared_ptr<strike_register> se
         co_await self->storage_->put_if_absent_with_epoch(name, secret_bytes{1}, now + self->rules_.life());
     if (!answer.value)
         co_return strike{early_data_reason::replayed};
-    // In this order: a storage that was emptied before the strike is seen to be.
+    // The begin is read after the strike, so that a storage that was emptied before the strike is noticed.
     std::string const at{begin_name};
     auto const record = co_await self->storage_->get(at);
     auto const begin = record ? register_begin::from_record(*record) : std::nullopt;
@@ -137,7 +137,8 @@ asio::awaitable<strike> strike_register::ask(std::shared_ptr<strike_register> se
     case begin_step::rely_on_it: co_return strike{early_data_reason::none, begin->at, begin == self->first_};
     case begin_step::begin_anew: break;
     }
-    // Not sooner than the epoch was read. If this write fails, the next strike finds the old begin and tries again.
+    // This time is not before the epoch was read. If this write fails, the next strike finds the old begin and tries
+    // again.
     register_begin const anew{self->options_.now(), answer.epoch};
     co_await self->storage_->put(at, anew.to_record(), anew.at + begin_life);
     co_return strike{early_data_reason::guard_starting};
