@@ -11,10 +11,10 @@ pending_writes::entry::entry(std::shared_ptr<pending_writes> table, std::string 
 {
 }
 
-// The write has a copy of its own.
+// Counts name and record twice, because the write has a copy of its own.
 std::size_t pending_writes::entry::size() const noexcept
 {
-    constexpr std::size_t fixed = 1024; // with the coroutine that writes
+    constexpr std::size_t fixed = 1024; // including the coroutine that writes
     return fixed + 2 * (name_.size() + record_.size());
 }
 

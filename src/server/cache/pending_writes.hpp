@@ -13,17 +13,18 @@
 
 namespace reprise::detail {
 
-/** The writes that a storage has not answered yet: bounded, found by name, and waited for.
+/** The writes that a storage has not answered yet: bounded, found by name, awaited.
 
-    Safe from many threads.
+    @par Thread Safety
+    Shared objects: safe.
 */
 class pending_writes : public std::enable_shared_from_this<pending_writes>
 {
 public:
-    /// @param bytes Most memory for the records of all of them.
+    /// @param bytes Most memory of all writes, in bytes.
     pending_writes(std::size_t limit, std::size_t bytes) : limit_(limit), max_bytes_(bytes) {}
 
-    /// One write. It has ended when this goes, be it with a coroutine that is not resumed any more.
+    /// One pending write. It ends with this object, also if its coroutine is destroyed instead of resumed.
     class entry
     {
     public:
@@ -44,13 +45,13 @@ public:
         [[nodiscard]] std::size_t size() const noexcept;
     };
 
-    /// Null, if there are as many as there may be. An empty name is not found.
+    /// Begin a write. Returns null if a bound would be exceeded. A write with an empty name is not found.
     [[nodiscard]] std::unique_ptr<entry> begin(std::string name, secret_bytes record);
 
-    /// What is being written under this name.
+    /// Return the record that is being written under this name.
     [[nodiscard]] std::optional<secret_bytes> find(std::string const& name) const;
 
-    /// The end of a write of this name; null, if there is none.
+    /// Return the event that a write of this name sets when it ends; null if there is none.
     [[nodiscard]] std::shared_ptr<event> end_of(std::string const& name) const;
 
     /// Wait until no write is pending.
@@ -63,7 +64,7 @@ private:
     std::size_t count_ = 0;
     std::size_t bytes_ = 0;
     std::unordered_multimap<std::string, entry const*> by_name_;
-    std::shared_ptr<event> idle_; // if anybody waits for it
+    std::shared_ptr<event> idle_; // set while drain() waits
 };
 
 } // namespace reprise::detail

@@ -17,7 +17,7 @@ namespace reprise {
 
 namespace {
 
-// What would let a copy of a first flight through.
+// Refuse options that would let a copy of a first flight through.
 void check_early_data(session_cache_options const& o)
 {
     auto const& early = o.early_data;
@@ -35,7 +35,7 @@ void check_early_data(session_cache_options const& o)
                            "early_data_options: there is neither a storage nor a ticket key to resume by");
 }
 
-// Where others may open the tickets, the memory of one process does not know what they have accepted.
+// If other processes may open the tickets, the memory of one process does not know what they have accepted.
 void check_guard(detail::server_context const& server)
 {
     auto const& early = server.options.early_data;
@@ -95,7 +95,7 @@ session_cache_options checked(session_cache_options o)
 
 long openssl_mode(cache_mode mode)
 {
-    if (mode == cache_mode::off) // what a host's storage answers would be put into the table all the same
+    if (mode == cache_mode::off) // else sessions from a host's storage would still go into the table
         return SSL_SESS_CACHE_OFF | SSL_SESS_CACHE_NO_INTERNAL;
     long result = SSL_SESS_CACHE_SERVER;
     if (has(mode, cache_mode::server))
@@ -117,7 +117,7 @@ void configure(SSL_CTX* context, session_cache_options const& o)
         ::SSL_CTX_clear_options(context, SSL_OP_NO_TICKET);
     else
         ::SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
-    // Without a memory and without sealing there is nothing that a TLS 1.3 ticket could name.
+    // Without a storage and without sealing, a TLS 1.3 ticket has nothing to name.
     bool const can_resume = o.tickets.enabled() || o.mode != cache_mode::off;
     ::SSL_CTX_set_num_tickets(context, can_resume ? o.num_tickets : 0);
 }
@@ -134,15 +134,15 @@ session_cache::session_cache(asio::ssl::context& tls, session_cache_options opti
         "ssl::context: no certificate with its private key, so that every handshake would fail; load "
         "them before the session_cache is made, or set session_cache_options::needs_certificate = "
         "false if a callback, another context or a pre-shared key takes their place");
-    // OpenSSL's own protection asks its own table, which an external storage goes around.
+    // OpenSSL's own replay protection uses its own table, which an external storage bypasses.
     detail::require_option(::SSL_CTX_get_max_early_data(context_.get()) == 0,
                            "SSL_CTX_set_max_early_data: early data goes with session_cache_options::early_data and its "
                            "replay guard");
     check_guard(*server_);
     detail::attach(context_.get(), server_);
     configure(context_.get(), server_->options);
-    /* Each connection sets its own. This is for those that do not come this far, because without any OpenSSL ends a
-       handshake in which a client is verified (SSL_CTX_set_session_id_context(3)). */
+    /* Each connection sets an id context of its own. This one is for connections that do not get that far. Without any,
+       OpenSSL ends a handshake in which a client is verified (SSL_CTX_set_session_id_context(3)). */
     auto const context = detail::make_id_context({}, server_->options.id_context);
     ::SSL_CTX_set_session_id_context(context_.get(), context.data(), static_cast<unsigned>(context.size()));
 }
