@@ -36,7 +36,7 @@ inline constexpr kind kinds[] = {
 /// What a careful user of OpenSSL sets on a server's context: id context, cache, one TLS 1.3 ticket.
 void resume_by_hand(SSL_CTX* context, kind const& k);
 
-/// The same with reprise.
+/// Sets with reprise what `resume_by_hand` sets.
 [[nodiscard]] reprise::session_cache resume_with_reprise(asio::ssl::context& tls, kind const& k);
 
 /// What a careful user sets on a client's SSL: name for SNI and for the certificate check.

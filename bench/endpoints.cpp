@@ -158,8 +158,8 @@ private:
     kept_session kept_;
 };
 
-/* The handshake runs in a coroutine that waits for input, as in any server on Asio. It is one coroutine for all connections:
-   what it costs to start one is no cost of the cache. */
+/* The handshake runs in a coroutine that waits for input, as in any server on Asio. It is one coroutine for all
+   connections: what it costs to start one is no cost of the cache. */
 class cache_server final : public end
 {
 public:

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// HTTPS over loopback: the server on one thread, the client on another, eight connections in flight. Both share one CPU, so
-// that neither pays for waking the other's.
+// HTTPS over loopback: the server on one thread, the client on another, eight connections in flight. Both share one
+// CPU, so that neither pays for waking the other's.
 
 #include "benches.hpp"
 #include "coroutines.hpp"
@@ -152,7 +152,8 @@ private:
     int left_ = 0;
 };
 
-// SSL_set_session by hand, done well: as many sessions as connections, each used once, and time limits as in Beast's examples.
+// SSL_set_session by hand, done well: as many sessions as connections, each used once, and time limits as in Beast's
+// examples.
 class hand_written_client final : public http_client
 {
 public:

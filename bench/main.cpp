@@ -8,8 +8,8 @@
 
 int main(int argc, char** argv)
 {
-    // Repeated and interleaved, so that what disturbs the machine for a while disturbs all alike. The caller's flags count
-    // more than these.
+    // Repeated and interleaved, so that what disturbs the machine for a while disturbs all alike. The caller's flags
+    // count more than these.
     char interleave[] = "--benchmark_enable_random_interleaving=true";
     char repeat[] = "--benchmark_repetitions=7";
     std::vector<char*> arguments{argv[0], interleave, repeat};

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// What resumption is worth, measured here and now: the HTTPS service on one thread, a client on another that connects in
-// full and resumed in turn, for each kind of resumption.
+// What resumption is worth, measured here and now: the HTTPS service on one thread, a client on another that connects
+// in full and resumed in turn, for each kind of resumption.
 
 #include "common/service.hpp"
 

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Fetches files by FTP over TLS (RFC 4217). A server can tell that a data connection belongs to the client of the control
-// connection only if it resumes that one's session, and many demand it: here it is that session and no other.
+// Fetches files by FTP over TLS (RFC 4217). A server can tell that a data connection belongs to the client of the
+// control connection only if it resumes that one's session, and many demand it: here it is that session and no other.
 
 #include "common/tls_options.hpp"
 #include "common/url.hpp"
@@ -153,8 +153,8 @@ private:
                   << to_string(info.protocol) << '\n';
     }
 
-    /// A session of this login: of the control connection; when its TLS 1.3 tickets are used up, of the data connection that
-    /// resumed it last.
+    /// A session of this login: of the control connection; when its TLS 1.3 tickets are used up, of the data connection
+    /// that resumed it last.
     asio::awaitable<std::optional<reprise::session>> next_session()
     {
         if (arguments_.no_resume)

@@ -6,8 +6,8 @@
 
 namespace {
 
-// That of Debian's users, for whoever runs the tests: what has to be private says so itself, and peers that run as another
-// user can read what the tests write.
+// That of Debian's users, for whoever runs the tests: what has to be private says so itself, and peers that run as
+// another user can read what the tests write.
 [[maybe_unused]] ::mode_t const umask_before = ::umask(0002);
 
 } // namespace

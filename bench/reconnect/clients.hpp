@@ -44,7 +44,7 @@ std::unique_ptr<client> make_openssl(nginx const& server, bool tls13);
 /// libcurl's easy interface: a handle for each request, and a share handle for sessions.
 std::unique_ptr<client> make_curl(nginx const& server, bool tls13);
 
-/// The same with one handle for all, and set up so that it reads the CA file once: as cheap as libcurl can be.
+/// libcurl's easy interface with one handle for all requests, which reads the CA file once: as cheap as libcurl can be.
 std::unique_ptr<client> make_kept_curl(nginx const& server, bool tls13);
 
 /// Go's net/http with a session cache: a program of its own. Null if there is no Go here.

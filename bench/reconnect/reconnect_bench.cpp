@@ -81,8 +81,8 @@ double microseconds_of(std::size_t count, std::function<void()> const& piece)
            static_cast<double>(count);
 }
 
-/* What a client adds of its own to each resumption: the fingerprint, the store, the checks, the snapshot of the new session.
-   Once all that libssl needs anyway, with the key and the session ready; once with everything. */
+/* What a client adds of its own to each resumption: the fingerprint, the store, the checks, the snapshot of the new
+   session. Once all that libssl needs anyway, with the key and the session ready; once with everything. */
 double own_work(bench::nginx const& server, bool tls13)
 {
     asio::ssl::context tls{asio::ssl::context::tls_client};

@@ -74,8 +74,8 @@ public:
 
     void fill(std::size_t count) override
     {
-        // They are made in the order in which they come, and put in the order in which they expire, which OpenSSL does at
-        // once; in the order in which they come it would take hours.
+        // They are made in the order in which they come, and put in the order in which they expire, which OpenSSL does
+        // at once; in the order in which they come it would take hours.
         std::vector<reprise::ssl_session_ptr> made;
         made.reserve(count);
         for (std::size_t n = 0; n < count; ++n)
@@ -120,8 +120,8 @@ private:
             require(SSL_CTX_add_session(context_.get(), session.get()) == 1, "put");
     }
 
-    // What a handshake asks the table, under the same lock, and the reference that it holds meanwhile: here always to the same
-    // session, which is in the cache of the CPU.
+    // What a handshake asks the table, under the same lock, and the reference that it holds meanwhile: here always to
+    // the same session, which is in the cache of the CPU.
     nanoseconds look_up(sessions which, int expected)
     {
         reprise::ssl_ptr const ssl{SSL_new(context_.get())};

@@ -46,8 +46,10 @@ struct server_session
 };
 [[nodiscard]] server_session make_server_session();
 
-/** A cache of server sessions that is measured. Each call runs its sessions one after the other on the calling thread, and
-    throws if one was not as it should be. Times are CPU time of that thread: what else the machine does is left out.
+/** A cache of server sessions to be measured.
+
+    Each call runs its sessions one after the other on the calling thread, and throws if a session was wrong. Times are CPU
+    time of that thread, so other work of the machine does not count.
 */
 class subject
 {

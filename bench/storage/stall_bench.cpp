@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// What a storage that takes 5 ms to answer does to the other connections of a thread. Eight clients resume over and over, each
-// time with one lookup; beside them connections that are long established have a byte echoed now and then. Once the server
-// asks its storage in OpenSSL's synchronous callback, once with reprise.
+// What a storage that takes 5 ms to answer does to the other connections of a thread. Eight clients resume over and
+// over, each time with one lookup; beside them connections that are long established have a byte echoed now and then.
+// Once the server asks its storage in OpenSSL's synchronous callback, once with reprise.
 
 #include "contexts.hpp"
 #include "coroutines.hpp"
@@ -88,8 +88,9 @@ public:
     virtual void settle() {}
 };
 
-// OpenSSL asks for a session with a function that has to return it: whoever has to wait for it makes the thread wait. That a
-// session is also written to such a store, in the same way, is not held against it: its writes take no time here.
+// OpenSSL asks for a session with a function that has to return it: whoever has to wait for it makes the thread wait.
+// That a session is also written to such a store, in the same way, is not held against it: its writes take no time
+// here.
 class callback_server final : public echo_server
 {
 public:
@@ -261,7 +262,8 @@ asio::awaitable<void> round_trip(client_stream& stream)
     co_await asio::async_read(stream, asio::buffer(&byte, 1), asio::use_awaitable);
 }
 
-// Long-established connections with a request now and then, on a thread of their own: they wait for nothing but the server.
+// Long-established connections with a request now and then, on a thread of their own: they wait for nothing but the
+// server.
 class bystanders
 {
 public:
@@ -287,8 +289,8 @@ public:
     }
 
 private:
-    // Requests are due at a steady pace, and each counts from when it was due. Sent as soon as the last answer comes, they
-    // would avoid the pauses: many between two of them, and one that waits.
+    // Requests are due at a steady pace, and each counts from when it was due. Sent as soon as the last answer comes,
+    // they would avoid the pauses: many between two of them, and one that waits.
     asio::awaitable<void> talk(client_stream& stream, steady_clock::time_point first, steady_clock::time_point until,
                                std::vector<double>& times)
     {

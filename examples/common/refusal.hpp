@@ -27,7 +27,8 @@ using request_parser = boost::beast::http::request_parser<boost::beast::http::st
 [[nodiscard]] std::optional<refusal> why_unreadable(boost::system::error_code error, request_parser const& parser,
                                                     std::string_view unread);
 
-/// The error response to a complete request, of a server that implements GET and HEAD. Empty for a request to carry out.
+/// The error response to a complete request, of a server that implements GET and HEAD. Empty for a request to carry
+/// out.
 [[nodiscard]] std::optional<refusal> why_refused(request_parser const& parser);
 
 } // namespace example

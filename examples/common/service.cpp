@@ -39,7 +39,8 @@ constexpr std::size_t read_size = 4096;
 using stream_type = reprise::server_stream<beast::tcp_stream>;
 using arrived = std::tuple<error_code, reprise::request_arrival>;
 
-// The result of an operation on a stream. Empty after the timeout: the operation is cancelled, and the stream stays usable.
+// The result of an operation on a stream. Empty after the timeout: the operation is cancelled, and the stream stays
+// usable.
 template <class Result>
 asio::awaitable<std::optional<Result>> within(std::chrono::seconds timeout, asio::awaitable<Result> operation)
 {

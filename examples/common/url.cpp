@@ -19,7 +19,8 @@ namespace {
     throw std::runtime_error{"'" + std::string{text} + "': " + why};
 }
 
-// Removes the zone of an IPv6 address: "%25eth0" (RFC 6874), or "%eth0" as people write it. Boost.URL 1.81 accepts neither.
+// Removes the zone of an IPv6 address: "%25eth0" (RFC 6874), or "%eth0" as people write it. Boost.URL 1.81 accepts
+// neither.
 std::string cut_zone(std::string& text)
 {
     auto const slashes = text.find("//");

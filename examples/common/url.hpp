@@ -19,7 +19,8 @@ struct url
 /// Parse an https URL. @throws std::runtime_error with the text and the reason.
 [[nodiscard]] url parse_https_url(std::string_view text);
 
-/// The percent-decoded path of a request target in origin-form or absolute-form (RFC 9112, 3.2). Empty for other targets.
+/// The percent-decoded path of a request target in origin-form or absolute-form (RFC 9112, 3.2). Empty for other
+/// targets.
 [[nodiscard]] std::optional<std::string> path_of(std::string_view target);
 
 /// Whether the text is a valid, non-empty value of the field Host (RFC 9110, 7.2).

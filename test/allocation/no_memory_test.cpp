@@ -48,7 +48,7 @@ tls_result without_exception(Step step)
     }
 }
 
-/// Both ends of connections without sockets, one connection after the other.
+/// Client and server of connections without sockets, one connection after the other.
 class both_ends
 {
 public:

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 
-// Each form of building an object in an expression with co_await, tried with GCC 12.2: it copies the marked ones bit by bit
-// and destroys both copies, or does not compile them. co_await.sh has to find these lines, and no others.
+// Each form of building an object in an expression with co_await, tried with GCC 12.2: it copies the marked ones bit by
+// bit and destroys both copies, or does not compile them. co_await.sh has to find these lines, and no others.
 #include <array>
 #include <coroutine>
 #include <functional>

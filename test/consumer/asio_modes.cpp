@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// A program with Asio header-only, and, compiled a second time, one with an Asio of its own (asio_source.cpp). The library
-// has to know the program's errors, and the program those of the library: categories are compared by address.
+// A program with Asio header-only, and, compiled a second time, one with an Asio of its own (asio_source.cpp). The
+// library has to know the program's errors, and the program those of the library: categories are compared by address.
 #include <reprise/client_stream.hpp>
 #include <reprise/detail/client/proxy_handshake.hpp>
 #include <reprise/memory_session_store.hpp>

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Operations with callbacks and futures, in a file that also has Asio's stackful coroutines: unqualified names of ours must not
-// find those of Asio.
+// Operations with callbacks and futures, in a file that also has Asio's stackful coroutines: unqualified names of ours
+// must not find those of Asio.
 
 #include <boost/asio/error.hpp> // spawn.hpp of Boost 1.81 lacks it
 #include <boost/asio/spawn.hpp>

@@ -204,7 +204,8 @@ void check_not_asked(handshake_info const& info, kind const& k)
     CHECK(info.early_reason == early_data_reason::not_asked);
 }
 
-// `openssl s_server` of TLS 1.3 on a free port, for so many connections. It shows what it reads, and says what it is given.
+// `openssl s_server` of TLS 1.3 on a free port, for so many connections. It shows what it reads, and says what it is
+// given.
 struct openssl_server
 {
     openssl_server(credentials const& c, int connections, std::vector<std::string> const& options)
@@ -610,7 +611,8 @@ TEST_CASE("HAProxy accepts our early data, and where it handles it early it says
                 result.push_back(r.early_data);
         return result;
     };
-    // HAProxy 2.6 and 3.0 accept early data and handle it when the handshake is complete, as what it then is: not early.
+    // HAProxy 2.6 and 3.0 accept early data and handle it when the handshake is complete, as what it then is: not
+    // early.
     bool const is_early = seen("/early") == fields{"1"};
     if (is_early)
         MESSAGE("this HAProxy has handled early data before the handshake was complete");

@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Early data that is not offered or not accepted: each reason, on both ends, and that the bytes arrive once all the same.
+// Early data that is not offered or not accepted: each reason, on both ends, and that the bytes arrive once all the
+// same.
 
 #include "support/early.hpp"
 #include "tls/session_time.hpp"

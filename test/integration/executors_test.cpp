@@ -73,8 +73,8 @@ void run_on(asio::any_io_executor const& ex, asio::io_context& io, asio::awaitab
         std::rethrow_exception(failure);
 }
 
-/* An executor of which it is known how many there are, as a strand knows it, and how often one has run a function. A copy that
-   is not counted, or one that is destroyed twice, shows. */
+/* An executor of which it is known how many there are, as a strand knows it, and how often one has run a function. A
+   copy that is not counted, or one that is destroyed twice, shows. */
 class counted_executor
 {
 public:

@@ -93,7 +93,8 @@ TEST_CASE("a client that sends its whole request before it reads gets the early 
                 CHECK_FALSE(ec);
                 CHECK(size == large);
                 CHECK(co_await read_to_end(stream) == answer);
-                // A client that does not know close_notify sees the end of the connection, while the server waits for its.
+                // A client that does not know close_notify sees the end of the connection, while the server waits for
+                // its.
                 std::array<char, 1> byte;
                 auto const [end, none] = co_await stream.next_layer().async_read_some(asio::buffer(byte), no_throw);
                 CHECK(end == asio::error::eof);

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Three processes of https_server that share ticket keys through one Redis, behind HAProxy: their keys change and they are
-// restarted one after the other, under load.
+// Three processes of https_server that share ticket keys through one Redis, behind HAProxy: their keys change and they
+// are restarted one after the other, under load.
 
 #include "support/haproxy.hpp"
 #include "support/harness.hpp"
@@ -236,7 +236,8 @@ private:
     std::jthread thread_;
 };
 
-// Connect until each server has resumed a session: the first key of a fleet does not issue at once. The number of requests.
+// Connect until each server has resumed a session: the first key of a fleet does not issue at once. The number of
+// requests.
 std::uint64_t warm_up(ticket_fleet& f)
 {
     asio::io_context io;

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// nginx and HAProxy run on the files that we write and read: they are told apart by the names in their tickets, and by which
-// tickets resume.
+// nginx and HAProxy run on the files that we write and read: they are told apart by the names in their tickets, and by
+// which tickets resume.
 #include "server/tickets/key_source.hpp"
 #include "server/tickets/ticket_ring.hpp"
 #include "support/nginx.hpp"

@@ -211,7 +211,8 @@ TEST_CASE(
         auto of_a = client_of(clients_of_a);
         auto of_b = client_of(clients_of_b);
         std::vector const endpoints{srv.endpoint()};
-        // What came of the handshake, and whether there was an answer: in TLS 1.3 a client hears later that it is not wanted.
+        // What came of the handshake, and whether there was an answer: in TLS 1.3 a client hears later that it is not
+        // wanted.
         auto const visit = [&](asio::ssl::context& tls, char const* host)
         {
             client_side stream{executor_of(io), tls, *tickets};

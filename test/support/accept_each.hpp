@@ -12,7 +12,8 @@
 
 namespace test {
 
-/// Call `serve` with each connection, beside the others, until the acceptor is closed. What one of them throws ends the test.
+/// Call `serve` with each connection, beside the others, until the acceptor is closed. What one of them throws ends the
+/// test.
 template <class Serve>
 boost::asio::awaitable<void> accept_each(boost::asio::ip::tcp::acceptor& acceptor, Serve serve)
 {

@@ -7,7 +7,8 @@
 
 namespace test {
 
-/// Move ciphertext from one engine to the other, as much as the receiver takes at once. False if there is nothing to move.
+/// Move ciphertext from one engine to the other, as much as the receiver takes at once. False if there is nothing to
+/// move.
 inline bool deliver(reprise::detail::tls_engine& from, reprise::detail::tls_engine& to)
 {
     auto const bytes = from.output();

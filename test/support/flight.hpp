@@ -30,7 +30,8 @@ private:
     tcp::acceptor acceptor_;
 };
 
-/// Send a flight to a server on loopback, and nothing more, and wait until it has closed the connection. What it answered.
+/// Send a flight to a server on loopback, and nothing more, and wait until it has closed the connection. What it
+/// answered.
 asio::awaitable<std::string> replay(std::string flight, std::string server_port);
 
 } // namespace test

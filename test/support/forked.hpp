@@ -22,7 +22,8 @@
 
 namespace test {
 
-/// What `work` returns in a child of fork(2): 0 to 97. 98 if it throws, 99 if it is ended by a signal, also after a minute.
+/// What `work` returns in a child of fork(2): 0 to 97. 98 if it throws, 99 if it is ended by a signal, also after a
+/// minute.
 [[nodiscard]] inline int in_child(std::function<int()> const& work)
 {
     auto const child = ::fork();

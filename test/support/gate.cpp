@@ -23,7 +23,8 @@ void say_goodbye(tcp::socket& to)
     to.shutdown(tcp::socket::shutdown_send, ignored);
 }
 
-// Record by record (RFC 8446, 5.1). Of a client that sends early data the first one with application data ends the flight.
+// Record by record (RFC 8446, 5.1). Of a client that sends early data the first one with application data ends the
+// flight.
 asio::awaitable<void> pass_records(tcp::socket& from, tcp::socket& to, std::shared_ptr<event> closed)
 {
     constexpr std::size_t header_size = 5;

@@ -12,8 +12,8 @@ namespace test {
 
 /** A relay on loopback between TLS 1.3 clients and a server.
 
-    Closed, it lets through a client's first flight and keeps back what follows: the client has then finished its handshake,
-    and the server cannot. So what is early is so however the machine is loaded.
+    A closed gate lets a client's first flight through and keeps back what follows. The client has then finished its
+    handshake, and the server cannot. So early data stays early, whatever the load of the machine.
 */
 class gate
 {

@@ -10,8 +10,8 @@
 
 namespace test {
 
-/// HAProxy on a free port of loopback: it hands TCP connections to servers in turn, the first of which is number 0. It ends
-/// with this object.
+/// HAProxy on a free port of loopback: it hands TCP connections to servers in turn, the first of which is number 0. It
+/// ends with this object.
 class haproxy
 {
 public:

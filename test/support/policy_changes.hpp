@@ -26,8 +26,8 @@ struct policy_change
 /// One for each setting that is part of a fingerprint at this end.
 std::vector<policy_change> policy_changes(reprise::detail::tls_end end);
 
-/// One for each parameter of the verification, of the context and of its trust store, and for what else lies in that store.
-/// With some of them a peer is refused.
+/// One for each parameter of the verification, of the context and of its trust store, and for what else lies in that
+/// store. With some of them a peer is refused.
 std::vector<policy_change> parameter_changes();
 
 } // namespace test

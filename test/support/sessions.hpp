@@ -23,7 +23,7 @@ struct session_recipe
 /// A session as a client gets it, out of a handshake of OpenSSL with itself in memory.
 [[nodiscard]] reprise::session make_session(session_recipe const& recipe = {});
 
-/// The same as OpenSSL holds it, still alive.
+/// A session as OpenSSL holds it, still alive.
 [[nodiscard]] reprise::ssl_session_ptr make_live_session(session_recipe const& recipe = {});
 
 /// The ticket that the server has sealed; none for a session id. As long as the session lives.

@@ -130,8 +130,8 @@ TEST_CASE("while the server hangs operations end in time and nobody else is dela
                 }
                 CHECK(std::chrono::steady_clock::now() - start < 400ms);
             }
-            // On a thread of its own it may see the second operation before it has opened the circuit for the first, and
-            // ends it when it does.
+            // On a thread of its own it may see the second operation before it has opened the circuit for the first,
+            // and ends it when it does.
             std::size_t const between = on_own_thread && timeouts == 2 ? 1 : 0;
             CHECK(timeouts == 1 + between);
             CHECK(at_once == 99 - between);

@@ -816,18 +816,26 @@ TEST_CASE("cancelling a fetch cancels what it waits for, and it fails, even if i
 
 namespace {
 
-/* Random histories: three servers with clocks of their own, which stand still and jump within the bound, and so does the
-   storage's; each reaches the storage or not for a while; in the middle of a fetch an operation may fail, before or after
-   it is done, be lost, or be read with an error; servers restart; nobody may be there for hours; the storage loses all.
+/* Random histories of three servers and a storage:
 
-   What has to hold: a ticket that a server issues, with the keys that it has at the time, opens at every server whose last
-   fetch without a fault is at most refresh_every ago, as long as the ticket lives, and no ticket opens when its generation
-   is over. And there are tickets: while the fleet is not without a fetch for most of a generation, whoever has just
-   fetched can issue.
+   - Each server's clock stands still and jumps within the bound, and so does the storage's.
+   - Each server reaches the storage or not, for a while. Servers restart, and for hours there may be none.
+   - During a fetch an operation may fail before or after it is done, be lost, or be read with an error.
+   - The storage loses everything.
 
-   Under these conditions: clocks are off by at most max_clock_skew. A server asks at least every refresh_every while there
-   are handshakes, and is told at once. When the storage loses its data, there is somebody who knows all of it; until it
-   has been put back, those who know less do not reach the storage, and those who know all do not restart. */
+   Properties:
+
+   - A server issues a ticket with the keys that it has. The ticket opens, as long as it lives, at every server whose last
+     fetch without a fault is at most refresh_every ago.
+   - No ticket opens when its generation is over.
+   - While the fleet is not without a fetch for most of a generation, a server that has just fetched can issue.
+
+   Conditions:
+
+   - Clocks are off by at most max_clock_skew.
+   - A server fetches at least every refresh_every while there are handshakes, and gets its answer at once.
+   - When the storage loses its data, some server knows all of it. Until that server has put it back, servers that know less do
+     not reach the storage, and servers that know all do not restart. */
 class history
 {
 public:

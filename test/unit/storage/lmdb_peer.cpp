@@ -1,5 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Another process for the tests of lmdb_storage and of stores upon it. Usage: reprise_lmdb_peer TASK DIRECTORY [ARGUMENT]
+// Another process for the tests of lmdb_storage and of stores upon it. Usage: reprise_lmdb_peer TASK DIRECTORY
+// [ARGUMENT]
 #include "support/keys.hpp"
 #include "support/lmdb.hpp"
 #include "support/session_scopes.hpp"
