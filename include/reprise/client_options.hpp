@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/clock.hpp>
+#include <reprise/detail/base/old_name.hpp>
 #include <reprise/http_proxy.hpp>
 #include <reprise/observer.hpp>
 #include <reprise/retry_options.hpp>
@@ -26,6 +27,7 @@ namespace asio = boost::asio;
 /// server sent none.
 using revocation_check = std::function<asio::awaitable<bool>(std::shared_ptr<certificate_chain const>)>;
 
+REPRISE_OLD_NAMES_BEGIN
 /// How a client_stream connects, verifies, resumes and closes.
 struct client_options
 {
@@ -114,5 +116,6 @@ struct client_options
     /// Source of the current time, for the age of sessions.
     clock now = system_clock();
 };
+REPRISE_OLD_NAMES_END
 
 } // namespace reprise

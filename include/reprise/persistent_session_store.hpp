@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/clock.hpp>
+#include <reprise/detail/base/old_name.hpp>
 #include <reprise/secret_bytes.hpp>
 #include <reprise/session_store.hpp>
 #include <reprise/storage/storage.hpp>
@@ -17,6 +18,7 @@
 
 namespace reprise {
 
+REPRISE_OLD_NAMES_BEGIN
 struct persistent_session_store_options
 {
     /// Where the sessions are stored; mandatory. Processes that share the storage share the sessions: each TLS 1.3
@@ -80,6 +82,7 @@ struct persistent_session_store_options
     /// Source of the current time.
     clock now = system_clock();
 };
+REPRISE_OLD_NAMES_END
 
 /// Counters of one store. Each is exact; together they are not one snapshot.
 struct persistent_session_store_stats

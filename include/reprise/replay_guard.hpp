@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/clock.hpp>
+#include <reprise/detail/base/old_name.hpp>
 #include <reprise/storage/storage.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -17,6 +18,7 @@ namespace detail {
 class strike_register;
 } // namespace detail
 
+REPRISE_OLD_NAMES_BEGIN
 struct replay_guard_options
 {
     /// Most first flights with early data that this process remembers at once. At least 1. Above the limit, early data
@@ -40,6 +42,7 @@ struct replay_guard_options
     /// Clock that supplies the current time.
     clock now = system_clock();
 };
+REPRISE_OLD_NAMES_END
 
 /** Ensures that early data reaches the application at most once (RFC 8446, 8).
 

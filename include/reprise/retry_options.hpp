@@ -1,11 +1,14 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <reprise/detail/base/old_name.hpp>
+
 #include <chrono>
 #include <optional>
 
 namespace reprise {
 
+REPRISE_OLD_NAMES_BEGIN
 /** How a client_stream retries connecting.
 
     Errors that may be transient are retried:
@@ -37,5 +40,6 @@ struct retry_options
 
     [[deprecated("total_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
 };
+REPRISE_OLD_NAMES_END
 
 } // namespace reprise

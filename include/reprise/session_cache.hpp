@@ -2,6 +2,7 @@
 #pragma once
 
 #include <reprise/clock.hpp>
+#include <reprise/detail/base/old_name.hpp>
 #include <reprise/early_data_options.hpp>
 #include <reprise/handshake_info.hpp>
 #include <reprise/observer.hpp>
@@ -64,6 +65,7 @@ enum class cache_mode : unsigned
     return (static_cast<unsigned>(mode) & static_cast<unsigned>(bits)) == static_cast<unsigned>(bits);
 }
 
+REPRISE_OLD_NAMES_BEGIN
 struct session_cache_options
 {
     /// Names what the sessions are for: 1 to 32 bytes, unique to the purpose, for example "shop/v1". Mandatory. The id
@@ -144,6 +146,7 @@ struct session_cache_options
     /// Clock for the times that OpenSSL does not check itself: max_session_age and the expiry in the storage.
     clock now = system_clock();
 };
+REPRISE_OLD_NAMES_END
 
 /// Counters of one cache. Each counter is exact; together they are not one snapshot.
 struct session_cache_stats

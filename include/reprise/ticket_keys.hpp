@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <reprise/detail/base/old_name.hpp>
 #include <reprise/secret_bytes.hpp>
 #include <reprise/storage/storage.hpp>
 #include <reprise/ticket_key.hpp>
@@ -59,6 +60,7 @@ struct file_keys_options
     bool may_orphan_tickets = false;
 };
 
+REPRISE_OLD_NAMES_BEGIN
 struct shared_keys_options
 {
     /// 32 random bytes, equal on all servers. The keys in the storage are sealed under this secret (AES-256-GCM). So an
@@ -85,7 +87,9 @@ struct shared_keys_options
 
     [[deprecated("storage_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
 };
+REPRISE_OLD_NAMES_END
 
+REPRISE_OLD_NAMES_BEGIN
 struct callback_keys_options
 {
     /// How often the callback is called, while there are handshakes. At least 10 ms.
@@ -99,6 +103,7 @@ struct callback_keys_options
     /// Accept a set without a key whose tickets are still valid.
     bool may_orphan_tickets = false;
 };
+REPRISE_OLD_NAMES_END
 
 /** Source of the keys that seal the tickets of a session_cache (RFC 5077; RFC 8446, 4.6.1; RFC 9325, 3.4).
 

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client/handshake/client_setup.hpp"
-#include "base/old_name.hpp"
 #include "base/require_option.hpp"
+#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/client_handle.hpp>
 #include <reprise/detail/client/proxy_handshake.hpp>

@@ -2,10 +2,10 @@
 #include <reprise/persistent_session_store.hpp>
 
 #include "async/handoff.hpp"
-#include "base/old_name.hpp"
 #include "base/require_option.hpp"
 #include "client/store/pending_sessions.hpp"
 #include "client/store/session_slots.hpp"
+#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/detail/base/aead.hpp>
 #include <reprise/error.hpp>

@@ -1,11 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "base/old_name.hpp"
 #include "base/require_option.hpp"
 #include "server/early/strike_register.hpp"
 #include "server/handshake/server_context.hpp"
 #include "tls/context_use.hpp"
 #include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
+#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/error.hpp>
 #include <reprise/session_cache.hpp>

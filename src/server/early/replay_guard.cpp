@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "base/old_name.hpp"
 #include "base/require_option.hpp"
 #include "server/early/strike_register.hpp"
+#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/replay_guard.hpp>
 #include <reprise/storage/memory_storage.hpp>

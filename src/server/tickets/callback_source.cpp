@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "base/old_name.hpp"
 #include "server/tickets/key_source.hpp"
+#include <reprise/detail/base/old_name.hpp>
 
 #include "base/require_option.hpp"
 

@@ -1,9 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "base/old_name.hpp"
 #include "server/handshake/server_context.hpp"
 #include "support/child.hpp"
 #include "support/keys.hpp"
 #include "support/plain_storage.hpp"
+#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/error.hpp>
 #include <reprise/session_cache.hpp>
