@@ -2,7 +2,6 @@
 #pragma once
 
 #include <reprise/clock.hpp>
-#include <reprise/detail/base/old_name.hpp>
 #include <reprise/http_proxy.hpp>
 #include <reprise/observer.hpp>
 #include <reprise/retry_options.hpp>
@@ -27,7 +26,6 @@ namespace asio = boost::asio;
 /// server sent none.
 using revocation_check = std::function<asio::awaitable<bool>(std::shared_ptr<certificate_chain const>)>;
 
-REPRISE_OLD_NAMES_BEGIN
 /// How a client_stream connects, verifies, resumes and closes.
 struct client_options
 {
@@ -90,7 +88,8 @@ struct client_options
     /// Timeout of a lookup in the session_store. After it the handshake runs in full. At least 1 ms.
     std::chrono::milliseconds lookup_timeout{100};
 
-    [[deprecated("lookup_timeout")]] std::optional<std::chrono::milliseconds> lookup_deadline{};
+    /// The name of `lookup_timeout` in 0.1. Deprecated.
+    std::optional<std::chrono::milliseconds> lookup_deadline{};
 
     /// Set TCP_NODELAY. Without it, Nagle's algorithm can delay the second small record by 40 ms.
     bool no_delay = true;
@@ -116,6 +115,5 @@ struct client_options
     /// Source of the current time, for the age of sessions.
     clock now = system_clock();
 };
-REPRISE_OLD_NAMES_END
 
 } // namespace reprise

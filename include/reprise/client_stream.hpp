@@ -104,7 +104,7 @@ public:
     */
     template <class From, class... What>
         requires(std::constructible_from<NextLayer, From> && std::constructible_from<client, What...>)
-    explicit client_stream(From&& from, What&&... what)
+    client_stream(From&& from, What&&... what)
         : impl_(std::make_shared<impl>(NextLayer{std::forward<From>(from)}, client{std::forward<What>(what)...}))
     {
     }

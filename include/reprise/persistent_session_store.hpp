@@ -2,7 +2,6 @@
 #pragma once
 
 #include <reprise/clock.hpp>
-#include <reprise/detail/base/old_name.hpp>
 #include <reprise/secret_bytes.hpp>
 #include <reprise/session_store.hpp>
 #include <reprise/storage/storage.hpp>
@@ -18,7 +17,6 @@
 
 namespace reprise {
 
-REPRISE_OLD_NAMES_BEGIN
 struct persistent_session_store_options
 {
     /// Where the sessions are stored; mandatory. Processes that share the storage share the sessions: each TLS 1.3
@@ -72,7 +70,8 @@ struct persistent_session_store_options
     /// Timeout of each write. After it the write is abandoned and counted as a storage error. At least 1 ms.
     std::chrono::milliseconds write_timeout{5000};
 
-    [[deprecated("write_timeout")]] std::optional<std::chrono::milliseconds> write_deadline{};
+    /// The name of `write_timeout` in 0.1. Deprecated.
+    std::optional<std::chrono::milliseconds> write_deadline{};
 
     /// Executor that writes sessions in the background, after `capture`; mandatory unless the storage is an
     /// immediate_storage. When its execution context is gone, sessions stay in memory and count as dropped. `run` of an
@@ -82,7 +81,6 @@ struct persistent_session_store_options
     /// Source of the current time.
     clock now = system_clock();
 };
-REPRISE_OLD_NAMES_END
 
 /// Counters of one store. Each is exact; together they are not one snapshot.
 struct persistent_session_store_stats

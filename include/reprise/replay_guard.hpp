@@ -2,7 +2,6 @@
 #pragma once
 
 #include <reprise/clock.hpp>
-#include <reprise/detail/base/old_name.hpp>
 #include <reprise/storage/storage.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -18,7 +17,6 @@ namespace detail {
 class strike_register;
 } // namespace detail
 
-REPRISE_OLD_NAMES_BEGIN
 struct replay_guard_options
 {
     /// Most first flights with early data that this process remembers at once. At least 1. Above the limit, early data
@@ -29,7 +27,8 @@ struct replay_guard_options
     /// Longest wait for the storage. After a timeout early data is refused. At least 1 ms.
     std::chrono::milliseconds storage_timeout{50};
 
-    [[deprecated("storage_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
+    /// The name of `storage_timeout` in 0.1. Deprecated.
+    std::optional<std::chrono::milliseconds> deadline{};
 
     /// Largest difference between the clocks of the servers and of the storage. 0 ms to 1 h. Use 0 ms if all processes
     /// run on one machine.
@@ -42,7 +41,6 @@ struct replay_guard_options
     /// Clock that supplies the current time.
     clock now = system_clock();
 };
-REPRISE_OLD_NAMES_END
 
 /** Ensures that early data reaches the application at most once (RFC 8446, 8).
 

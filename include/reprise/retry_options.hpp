@@ -1,14 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/detail/base/old_name.hpp>
-
 #include <chrono>
 #include <optional>
 
 namespace reprise {
 
-REPRISE_OLD_NAMES_BEGIN
 /** How a client_stream retries connecting.
 
     Errors that may be transient are retried:
@@ -38,8 +35,8 @@ struct retry_options
     /// timeout, connect_timeout. Zero for none.
     std::chrono::milliseconds total_timeout{0};
 
-    [[deprecated("total_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
+    /// The name of `total_timeout` in 0.1. Deprecated.
+    std::optional<std::chrono::milliseconds> deadline{};
 };
-REPRISE_OLD_NAMES_END
 
 } // namespace reprise

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <reprise/clock.hpp>
-#include <reprise/detail/base/old_name.hpp>
 #include <reprise/early_data_options.hpp>
 #include <reprise/handshake_info.hpp>
 #include <reprise/observer.hpp>
@@ -65,7 +64,6 @@ enum class cache_mode : unsigned
     return (static_cast<unsigned>(mode) & static_cast<unsigned>(bits)) == static_cast<unsigned>(bits);
 }
 
-REPRISE_OLD_NAMES_BEGIN
 struct session_cache_options
 {
     /// Names what the sessions are for: 1 to 32 bytes, unique to the purpose, for example "shop/v1". Mandatory. The id
@@ -77,7 +75,8 @@ struct session_cache_options
     /// 1.3; the classic server recipe uses 300 s. A short lifetime limits what a stolen session is worth.
     std::chrono::seconds session_lifetime = std::chrono::minutes{5};
 
-    [[deprecated("session_lifetime")]] std::optional<std::chrono::seconds> timeout{};
+    /// The name of `session_lifetime` in 0.1. Deprecated.
+    std::optional<std::chrono::seconds> timeout{};
 
     cache_mode mode = cache_mode::server;
 
@@ -106,13 +105,15 @@ struct session_cache_options
     /// Longest wait for the storage. After a timeout the handshake runs in full. At least 1 ms.
     std::chrono::milliseconds lookup_timeout{50};
 
-    [[deprecated("lookup_timeout")]] std::optional<std::chrono::milliseconds> lookup_deadline{};
+    /// The name of `lookup_timeout` in 0.1. Deprecated.
+    std::optional<std::chrono::milliseconds> lookup_deadline{};
 
     /// Longest wait for the write of a session. After a timeout the write is abandoned and counts as a storage error.
     /// At least 1 ms. A write delays no handshake, but a pending write occupies one of `max_pending_writes`.
     std::chrono::milliseconds write_timeout{5000};
 
-    [[deprecated("write_timeout")]] std::optional<std::chrono::milliseconds> write_deadline{};
+    /// The name of `write_timeout` in 0.1. Deprecated.
+    std::optional<std::chrono::milliseconds> write_deadline{};
 
     /// Longest reuse after the certificates were last verified; renewals do not extend it. Above 0 s, at most 7 days.
     std::chrono::seconds max_session_age = std::chrono::hours{24};
@@ -146,7 +147,6 @@ struct session_cache_options
     /// Clock for the times that OpenSSL does not check itself: max_session_age and the expiry in the storage.
     clock now = system_clock();
 };
-REPRISE_OLD_NAMES_END
 
 /// Counters of one cache. Each counter is exact; together they are not one snapshot.
 struct session_cache_stats

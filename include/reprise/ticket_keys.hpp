@@ -1,7 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
-#include <reprise/detail/base/old_name.hpp>
 #include <reprise/secret_bytes.hpp>
 #include <reprise/storage/storage.hpp>
 #include <reprise/ticket_key.hpp>
@@ -60,7 +59,6 @@ struct file_keys_options
     bool may_orphan_tickets = false;
 };
 
-REPRISE_OLD_NAMES_BEGIN
 struct shared_keys_options
 {
     /// 32 random bytes, equal on all servers. The keys in the storage are sealed under this secret (AES-256-GCM). So an
@@ -85,11 +83,10 @@ struct shared_keys_options
     /// `session_cache_options::lookup_timeout` bounds them.
     std::chrono::milliseconds storage_timeout{5000};
 
-    [[deprecated("storage_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
+    /// The name of `storage_timeout` in 0.1. Deprecated.
+    std::optional<std::chrono::milliseconds> deadline{};
 };
-REPRISE_OLD_NAMES_END
 
-REPRISE_OLD_NAMES_BEGIN
 struct callback_keys_options
 {
     /// How often the callback is called, while there are handshakes. At least 10 ms.
@@ -98,12 +95,12 @@ struct callback_keys_options
     /// Longest wait for the callback. At least 1 ms.
     std::chrono::milliseconds fetch_timeout{5000};
 
-    [[deprecated("fetch_timeout")]] std::optional<std::chrono::milliseconds> deadline{};
+    /// The name of `fetch_timeout` in 0.1. Deprecated.
+    std::optional<std::chrono::milliseconds> deadline{};
 
     /// Accept a set without a key whose tickets are still valid.
     bool may_orphan_tickets = false;
 };
-REPRISE_OLD_NAMES_END
 
 /** Source of the keys that seal the tickets of a session_cache (RFC 5077; RFC 8446, 4.6.1; RFC 9325, 3.4).
 
