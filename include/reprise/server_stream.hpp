@@ -269,7 +269,7 @@ private:
         closed,
     };
 
-    // Operations hold it, so that the stream may go first.
+    // Operations share its ownership, so the stream may be destroyed before they end.
     struct impl
     {
         impl(NextLayer n, session_cache const& cache, server_options o)
@@ -302,7 +302,7 @@ private:
             return {nullptr, std::shared_ptr<tls_stream>{std::move(self), tls}};
         }
 
-        // Why reading or writing cannot begin.
+        // Why reading or writing cannot begin; no error if it can.
         [[nodiscard]] error_code why_not_usable() const
         {
             switch (at)
@@ -317,7 +317,7 @@ private:
 
         using result = detail::outcome<handshake_info>;
 
-        // @param asked The phase when the operation was asked for.
+        // @param asked The phase when the operation was initiated.
         asio::awaitable<result> handshake(pointer self, phase asked, std::vector<unsigned char> first = {})
         {
             if (asked == phase::fresh && at == phase::closed)
@@ -352,8 +352,8 @@ private:
                 auto const [ec, none] = co_await tls_stream::async_perform(
                     held(self), advance, asio::enable_terminal_cancellation{}, asio::as_tuple(asio::use_awaitable));
                 if (accept.step() == detail::server_step::done)
-                    // In TLS 1.3 only tickets are left to be written. A client that has closed meanwhile does not want
-                    // them; what it wrote before can still be read.
+                    // In TLS 1.3 only tickets are left to write. A client that has closed meanwhile does not need them,
+                    // and its data can still be read.
                     co_return accept.info().protocol == tls_version::tls13&& ec != asio::error::operation_aborted
                         ? error_code{}
                         : ec;
@@ -405,7 +405,7 @@ private:
             co_return error_code{};
         }
 
-        // A step that may complete the handshake.
+        // Wrap a step that may complete the handshake, to store the sessions that it makes.
         template <class Step>
         auto completing(Step step)
         {
@@ -436,7 +436,7 @@ private:
         {
             if (at == phase::closed)
             {
-                close(); // a handshake that has failed leaves the socket open
+                close(); // a failed handshake leaves the socket open
                 co_return detail::outcome<void>{};
             }
             auto const shut_down = completing([](detail::tls_engine& e) { return e.shut_down(); });
@@ -446,7 +446,7 @@ private:
         }
     };
 
-    // Reading or writing, which takes a connection.
+    // Begin a read or a write, or complete with the reason why the stream is not usable.
     template <class Begin, class Buffers, class Token>
     auto start(Begin begin, Buffers const& buffers, Token&& token)
     {
@@ -462,7 +462,7 @@ private:
             detail::initiation{get_executor(), std::move(if_usable)}, token, impl_, begin, buffers);
     }
 
-    std::shared_ptr<impl> impl_; // also for moving: operations and OpenSSL hold its address
+    std::shared_ptr<impl> impl_; // its address stays when the stream is moved: operations and OpenSSL hold it
 };
 
 /// Shut down the TLS connection after a WebSocket on top was closed. Beast calls this function.

@@ -13,8 +13,8 @@ namespace reprise {
 /** A key that seals session tickets, and the times when it does.
 
     The secret does not seal tickets itself. Each ticket has its own keys, derived from the secret, the policy of the
-    server (design rule 3) and random bytes in the ticket (HKDF, RFC 5869). So no pair of key and IV repeats. Servers
-    that share the secret but not the policy cannot open each other's tickets.
+    server and random bytes in the ticket (HKDF, RFC 5869). So no pair of key and IV repeats. Servers that share the
+    secret but not the policy cannot open each other's tickets.
 
     A key issues tickets from `not_before` to `issue_until`, unless a newer key issues. A key opens tickets until
     `accept_until`, and also before `not_before`, because a server with a fast clock may already issue with it.

@@ -19,7 +19,7 @@
 #include <new>
 #include <numeric>
 
-// What OpenSSL calls. Nothing may be thrown through it: what fails here costs a full handshake.
+// Callbacks of OpenSSL. No exception may leave them. Most failures here cost only a full handshake.
 
 namespace reprise::detail {
 
@@ -38,7 +38,7 @@ void free_attachment(void*, void* data, CRYPTO_EX_DATA*, int, long, void*) noexc
     delete static_cast<attachment*>(data);
 }
 
-// Asio owns the app-data slots of SSL and SSL_CTX, so these are slots of our own.
+// Asio owns the app-data slots of SSL and SSL_CTX, so reprise allocates slots of its own.
 int context_index()
 {
     static int const index = ::SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_attachment);
@@ -56,8 +56,9 @@ attachment* attachment_of(SSL_CTX const* context) noexcept
     return static_cast<attachment*>(::SSL_CTX_get_ex_data(context, context_index()));
 }
 
-/* What a ticket carries beside the session: the times that OpenSSL resets when it renews one, and the verify result. The
-   ticket is sealed, so nobody but this server's keys can have written it. In a storage more may follow: session_bond.hpp. */
+/* Data that a ticket carries beside the session: the times that OpenSSL resets on renewal, and the verify result. The
+   ticket is sealed, so only an owner of its key can have written the data. In a storage, more data may follow:
+   session_bond.hpp. */
 struct ticket_appdata
 {
     std::int64_t verified_at;
@@ -77,7 +78,7 @@ std::optional<session_origin> read_appdata(SSL_SESSION* from)
                           static_cast<long>(appdata.verify_result)};
 }
 
-// A plain stream's sessions are bound to policy and server name as well; nothing else is decided for it here.
+// Bind the sessions of a plain asio::ssl::stream to policy and server name. Nothing else is decided for it here.
 void bind_to_policy(SSL* ssl, server_context& server)
 {
     unsigned char const* extension = nullptr;
@@ -98,7 +99,7 @@ try
         bind_to_policy(ssl, *server);
     return SSL_CLIENT_HELLO_SUCCESS;
 }
-catch (...) // without what it says nothing can be decided
+catch (...) // without the ClientHello nothing can be decided
 {
     if (auto* const a = handshake_of(ssl))
         a->on_no_memory();
@@ -108,12 +109,12 @@ catch (...) // without what it says nothing can be decided
 
 SSL_SESSION* on_get_session(SSL* ssl, unsigned char const* id, int size, int* copy) noexcept
 {
-    *copy = 1; // the reference stays ours: a HelloRetryRequest asks again
+    *copy = 1; // we keep our reference, because OpenSSL asks again after a HelloRetryRequest
     auto* const a = handshake_of(ssl);
     return a != nullptr ? a->on_get_session({id, static_cast<std::size_t>(size)}) : nullptr;
 }
 
-// A session that there is no memory for.
+// Count a session that is lost: memory is missing, or the session is too large for a ticket.
 void count_loss(SSL* ssl) noexcept
 {
     auto* const a = handshake_of(ssl);
@@ -137,8 +138,8 @@ catch (...)
     return 0;
 }
 
-// On resumption OpenSSL keeps the appdata of the ticket that was opened, so a plain asio::ssl::stream, which has no
-// server_handshake, renews its tickets under the original times as well.
+// On resumption OpenSSL keeps the appdata of the opened ticket. So a plain asio::ssl::stream, which has no
+// server_handshake, also renews its tickets under the original times.
 session_origin origin_of(SSL* ssl, server_context const& server)
 {
     if (auto* const a = handshake_of(ssl))
@@ -149,7 +150,7 @@ session_origin origin_of(SSL* ssl, server_context const& server)
     return session_origin::of_full_handshake(ssl, server.options.now());
 }
 
-// No longer than its key opens it.
+// The lifetime of a ticket: no longer than its key opens it.
 std::chrono::seconds ticket_lifetime(SSL* ssl, server_context const& server, session_origin const& origin)
 {
     auto const lifetime = server.lifetime(origin);
@@ -191,7 +192,7 @@ catch (...) // as if there were no key
     return 0;
 }
 
-// Whether the session that is to be sealed has got all that its ticket carries.
+// Add to the session what its ticket carries: issue time, lifetime and appdata. Returns false on failure.
 bool complete_session(SSL* ssl, server_context const& server) noexcept
 try
 {
@@ -213,8 +214,8 @@ bool is_stateful(SSL* ssl)
     return ::SSL_version(ssl) == TLS1_3_VERSION && (::SSL_get_options(ssl) & SSL_OP_NO_TICKET) != 0;
 }
 
-/* To return 0 would end the connection. A ticket that is not wanted is left out by the callback for its key. A plain stream
-   seals one all the same, which opens as corrupt. */
+/* Never returns 0, because that would end the connection. The callback for the ticket's key omits a ticket that is not
+   wanted. A plain stream seals even such a ticket, which then opens as corrupt. */
 int on_ticket_sealing(SSL* ssl, void*) noexcept
 {
     auto* const a = handshake_of(ssl);
@@ -222,7 +223,7 @@ int on_ticket_sealing(SSL* ssl, void*) noexcept
     if (server == nullptr)
         return 1;
     SSL_SESSION* const made = ::SSL_get_session(ssl);
-    // An external key is told from a session by what complete_session adds.
+    // Ask before complete_session: what it adds distinguishes a session from an external PSK.
     bool const is_due = ::SSL_version(ssl) >= TLS1_2_VERSION && !(a != nullptr && a->used_external_psk());
     bool const is_complete = is_due && complete_session(ssl, *server);
     bool const fits = fits_into_ticket(made);
@@ -230,13 +231,14 @@ int on_ticket_sealing(SSL* ssl, void*) noexcept
     if (is_due && !is_wanted)
         count_loss(ssl);
     if (a != nullptr)
-        a->on_ticket_sealing(made, is_wanted); // after which a stateful ticket that is not wanted is a sealed one
+        a->on_ticket_sealing(made, is_wanted); // turns an unwanted stateful ticket into a sealed one
     if (!fits && !is_stateful(ssl))
-        (void)put_session_aside(ssl); // else OpenSSL ends the connection
+        (void)put_session_aside(ssl); // otherwise OpenSSL ends the connection
     return 1;
 }
 
-// The key is there and the ticket does not open: its key was derived under another policy, or somebody has changed it.
+// If the key is known and the ticket does not open, its keys were derived under another policy, or the ticket was
+// changed.
 full_handshake_reason why_not_opened(server_context const& server, byte_view name)
 {
     return server.tickets && server.tickets->knows(name, server.options.now())
@@ -267,7 +269,7 @@ try
         a->on_ticket(judgement, origin.value_or(session_origin{}));
     if (judgement != full_handshake_reason::none)
         return SSL_TICKET_RETURN_IGNORE_RENEW;
-    // A TLS 1.3 client uses a ticket once, so it needs the next one.
+    // A TLS 1.3 client uses a ticket once, so it needs another one.
     bool const renew =
         ::SSL_SESSION_get_protocol_version(opened) == TLS1_3_VERSION || status == SSL_TICKET_SUCCESS_RENEW;
     return renew ? SSL_TICKET_RETURN_USE_RENEW : SSL_TICKET_RETURN_USE;
@@ -277,7 +279,7 @@ catch (...)
     return SSL_TICKET_RETURN_IGNORE_RENEW;
 }
 
-// The request has been read in the ClientHello pause. RFC 9149 has two counts.
+// The request was already read in the ClientHello callback. It consists of two counts (RFC 9149, 3).
 int check_ticket_request(SSL*, unsigned, unsigned, unsigned char const*, std::size_t size, X509*, std::size_t,
                          int* alert, void*) noexcept
 {
@@ -298,13 +300,13 @@ int answer_ticket_request(SSL* ssl, unsigned, unsigned, unsigned char const** ou
     auto const count = a != nullptr ? a->answer_to_ticket_request() : std::nullopt;
     if (!count)
         return 0;
-    bool const renews = ::SSL_session_reused(ssl) == 1; // OpenSSL sends one then
+    bool const renews = ::SSL_session_reused(ssl) == 1; // OpenSSL then sends one ticket
     *out = &counts.at(renews ? std::min(1u, *count) : *count);
     *size = 1;
     return 1;
 }
 
-// A plain stream has no guard.
+// A plain stream has no replay guard, so it accepts no early data.
 int on_early_data(SSL* ssl, void*) noexcept
 {
     auto* const a = handshake_of(ssl);
@@ -344,14 +346,14 @@ void attach(SSL_CTX* context, std::shared_ptr<server_context> const& server)
     auto attached = std::make_unique<attachment>(attachment{server, ::SSL_CTX_sess_get_new_cb(context)});
     if (::SSL_CTX_set_ex_data(context, context_index(), attached.get()) != 1)
         throw std::bad_alloc{};
-    (void)attached.release(); // the context's now
+    (void)attached.release(); // owned by the context now
     ::SSL_CTX_set_client_hello_cb(context, on_client_hello, nullptr);
     ::SSL_CTX_sess_set_get_cb(context, on_get_session);
     ::SSL_CTX_sess_set_new_cb(context, on_new_session);
     ::SSL_CTX_set_session_ticket_cb(context, on_ticket_sealing, on_ticket_opened, nullptr);
     ::SSL_CTX_set_tlsext_ticket_key_evp_cb(context, on_ticket_key);
     ::SSL_CTX_set_allow_early_data_cb(context, on_early_data, nullptr);
-    // If somebody else answers that extension, it is theirs.
+    // Fails if the caller answers this extension already. The caller's answer then stays.
     ::SSL_CTX_add_custom_ext(context, ticket_request_extension,
                              SSL_EXT_TLS1_3_ONLY | SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_3_ENCRYPTED_EXTENSIONS,
                              answer_ticket_request, nullptr, nullptr, check_ticket_request, nullptr);

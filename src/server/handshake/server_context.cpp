@@ -23,8 +23,8 @@ namespace reprise::detail {
 
 namespace {
 
-// A record is bound here, because the incarnation may have to be asked for, and decoded again, because what is pending is
-// bounded by the size of records.
+// Bind the session here, because the storage may have to be asked for the incarnation. The session is decoded again for
+// that, because pending writes hold records, whose size is bounded.
 asio::awaitable<bool> put(std::shared_ptr<server_context> server, std::string name, secret_bytes record, bool binds,
                           time_point expiry)
 {
@@ -48,12 +48,12 @@ asio::awaitable<void> write(std::shared_ptr<server_context> server, std::unique_
                                                 put(server, std::move(name), std::move(record), binds, expiry));
         status = done.status;
     }
-    catch (std::bad_alloc const&) // before anything was asked
+    catch (std::bad_alloc const&) // before the storage was called
     {
     }
     auto& counter = status == timed_status::answered ? server->stored : server->storage_errors;
     counter.fetch_add(1, std::memory_order_relaxed);
-    pending.reset(); // after it has been counted, for those who drain
+    pending.reset(); // after counting, so that the counters are right when `drain` returns
 }
 
 } // namespace
@@ -94,7 +94,7 @@ server_context::policy server_context::policy_of(SSL* ssl, std::string_view serv
     return last_.made;
 }
 
-// When the policy has changed they may have, too.
+// The groups are read again when the policy has changed, because they may have changed too.
 std::string server_context::groups(SSL_CTX* context)
 {
     std::lock_guard const lock{policy_mutex_};
@@ -188,7 +188,7 @@ asio::awaitable<std::string> server_context::last_incarnation(std::shared_ptr<se
         if (e.code() == asio::error::operation_aborted)
             throw;
     }
-    catch (std::exception const&) // what is stored without it resumes without early data
+    catch (std::exception const&) // sessions without an incarnation resume without early data
     {
     }
     self->note_incarnation(incarnation);
@@ -202,7 +202,7 @@ try
     immediate_->put_now(name, record, expiry);
     stored.fetch_add(1, std::memory_order_relaxed);
 }
-catch (...) // whatever it is, it costs a resumption and nothing else
+catch (...) // any failure costs only a resumption
 {
     storage_errors.fetch_add(1, std::memory_order_relaxed);
 }
@@ -217,7 +217,7 @@ void server_context::write_behind(asio::any_io_executor const& ex, std::string n
         dropped.fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    // The deadline's timer and the storage's answer may come on two threads.
+    // On a serial executor, because the timer and the storage may complete on two threads.
     asio::co_spawn(
         background_executor(ex),
         write(shared_from_this(), std::move(pending), std::move(name), std::move(record), binds(made), expiry),

@@ -26,11 +26,11 @@ namespace reprise::detail {
 
 class server_handshake;
 
-/// The issue time of a ticket. OpenSSL reads a clock that lags by some milliseconds (time(2)), and by that one a ticket must not
-/// be from the future: it would carry no early data.
+/// The issue time of a ticket. OpenSSL's clock may lag by some milliseconds (time(2)). A ticket from the future by that
+/// clock would carry no early data. So a lead of one second is removed.
 [[nodiscard]] std::time_t issue_time(time_point ours, std::time_t openssl) noexcept;
 
-/// The part of a cache that its context's callbacks need, and that therefore lives as long as the context.
+/// The part of a session_cache that the context's callbacks need. Lives as long as the context.
 class server_context : public std::enable_shared_from_this<server_context>
 {
 public:
@@ -38,54 +38,56 @@ public:
 
     session_cache_options const options;
     std::shared_ptr<ticket_keeper> const tickets; // null: no tickets
-    std::shared_ptr<pending_writes> const writes; // shared with those that go on after this object
+    std::shared_ptr<pending_writes> const writes; // shared with writes that outlive this object
 
     [[nodiscard]] bool uses_storage() const noexcept { return options.storage != nullptr; }
 
-    /// The storage, if it answers without being awaited.
+    /// The storage, if it is an immediate_storage; else null.
     [[nodiscard]] immediate_storage* immediate() const noexcept { return immediate_.get(); }
 
-    /// Who resumes what (design rule 3).
+    /// Identifies who may resume which sessions.
     struct policy
     {
-        policy_tag tag{};     ///< of the settings; a part of the keys of tickets
-        id_context context{}; ///< of these and the server name; a part of sessions
+        policy_tag tag{};     ///< digest of the settings; the keys of tickets are derived from it
+        id_context context{}; ///< of the settings and the server name; a part of sessions
     };
 
-    /// Of an SSL of this cache whose client asks for this name.
+    /// The policy of an SSL of this cache whose client asks for this server name.
     [[nodiscard]] policy policy_of(SSL* ssl, std::string_view server_name);
 
-    /// The groups that this cache's context takes, as `read_groups` reads them.
+    /// The groups that the context of this cache accepts, as `read_groups` reads them.
     [[nodiscard]] std::string groups(SSL_CTX* context);
 
-    /// Whether a session of these times may be resumed now, by the rules that OpenSSL does not apply.
+    /// Check whether a session of this origin may be resumed now, by the rules that OpenSSL does not apply. @return
+    /// `full_handshake_reason::none`, or why not.
     [[nodiscard]] full_handshake_reason judge(SSL_SESSION const* candidate, session_origin const& origin) const;
 
     /// How long a session that is issued now may be resumed.
     [[nodiscard]] std::chrono::seconds lifetime(session_origin const& origin) const;
 
-    /// What a record holds, if that is known without decoding it.
+    /// The session in a record, if it is known without decoding.
     [[nodiscard]] std::optional<session> known(byte_view record) const { return decoded_.find(record); }
 
-    /// What a record from the storage holds. Nothing if it is no session.
+    /// Decode a record from the storage. Returns nothing if the record is not a session.
     [[nodiscard]] std::optional<session> decode(byte_view record);
 
-    /// The record of a session, which is decoded no more for as long as it is known.
+    /// Encode a session into a record. The record needs no decoding as long as it is known.
     [[nodiscard]] secret_bytes encode(session const& made);
 
-    /// Hand a session to the storage, without waiting for it. From here on it is found.
+    /// Write a session to the storage, without waiting for the write. Lookups find the session from now on, unless it
+    /// is dropped.
     void store(asio::any_io_executor const& ex, session const& made);
 
-    /// Ask the storage for a session that may be used again. One that is still being written is served from memory.
+    /// Look up a session that may be used again. A session whose write is pending is served from memory.
     static asio::awaitable<with_epoch<std::optional<secret_bytes>>> get(std::shared_ptr<server_context> self,
                                                                         std::string name);
 
-    /// Ask it for one that may not. One that is still being written is waited for: the storage alone can say that nobody
-    /// else has taken it.
+    /// Look up and remove a session for a single use. Waits for a pending write of the session, because only the
+    /// storage can tell that no other process has taken it.
     static asio::awaitable<with_epoch<std::optional<secret_bytes>>> take(std::shared_ptr<server_context> self,
                                                                          std::string name);
 
-    /// As `take`, with the epoch: for a client that offers early data.
+    /// Take a session together with the storage's epoch, for a client that offers early data.
     static asio::awaitable<with_epoch<std::optional<secret_bytes>>>
     take_for_early_data(std::shared_ptr<server_context> self, std::string name);
 
@@ -95,17 +97,17 @@ public:
         return options.early_data.max_bytes != 0 && options.early_data.guard.is_single_use();
     }
 
-    /// Whether a session is stored with the storage's incarnation.
+    /// Whether the session is stored bound to the storage's incarnation.
     [[nodiscard]] bool binds(session const& made) const noexcept
     {
         return relies_on_take() && made.protocol() == tls_version::tls13;
     }
 
-    /// The session as it is stored, where the incarnation is known.
+    /// The session, bound to the incarnation; unchanged if the incarnation is empty or memory is missing.
     [[nodiscard]] session bound(session const& made, std::string const& incarnation) const;
 
-    /// The incarnation that the storage had when it was asked last. An old one is as good as none: its sessions carry no early
-    /// data.
+    /// The incarnation that the storage had when it was last asked. Asks the storage if the incarnation is not known.
+    /// With an outdated incarnation, as with none, sessions carry no early data.
     static asio::awaitable<std::string> last_incarnation(std::shared_ptr<server_context> self);
 
     void count(handshake_info const& info) noexcept;
@@ -127,7 +129,7 @@ private:
     void note_incarnation(std::string const& incarnation);
     void write_behind(asio::any_io_executor const& ex, std::string name, session const& made, time_point expiry);
 
-    // The last policy, and what it was made of.
+    // The last policy, and what it was made from.
     struct fingerprint
     {
         std::shared_ptr<context_policy const> read;
@@ -141,24 +143,25 @@ private:
     policy_reader policy_{tls_end::server};
     std::mutex policy_mutex_;
     fingerprint last_;
-    std::shared_ptr<context_policy const> groups_of_; // what was the policy when they were read
+    std::shared_ptr<context_policy const> groups_of_; // policy when groups_ was read
     std::optional<std::string> groups_;
 
     std::mutex incarnation_mutex_;
-    std::string incarnation_; // of the storage, as it was last seen
+    std::string incarnation_; // of the storage, as last seen
 };
 
-/// Whether a session has come out of a ticket or a record of this library.
+/// Whether a session comes from a ticket or a record of this library.
 [[nodiscard]] bool carries_origin(SSL_SESSION* session) noexcept;
 
-/// The server_handshake of a connection, or null for one that is not a server_stream's.
+/// The server_handshake of a connection; null if the connection is not that of a server_stream.
 [[nodiscard]] server_handshake* handshake_of(SSL const* ssl) noexcept;
 void set_handshake(SSL* ssl, server_handshake* a);
 
-/// The cache that is attached to a context, or null.
+/// The server that is attached to a context; null if there is none.
 [[nodiscard]] server_context* server_of(SSL_CTX const* context) noexcept;
 
-/// Let the context own the server and call it. @throws system_error `errc::already_attached`, `errc::callback_taken`.
+/// Attach the server to the context, which shares its ownership and calls it. @throws system_error
+/// `errc::already_attached`, `errc::callback_taken`.
 void attach(SSL_CTX* context, std::shared_ptr<server_context> const& server);
 
 } // namespace reprise::detail

@@ -26,10 +26,10 @@ namespace reprise::detail {
 
 namespace {
 
-constexpr std::size_t stateful_ticket_size = 32; // the session id that OpenSSL gives, SSL_MAX_SSL_SESSION_ID_LENGTH
+constexpr std::size_t stateful_ticket_size = 32; // OpenSSL's session id, SSL_MAX_SSL_SESSION_ID_LENGTH
 
-// What the client is told, what is enforced, and that what becomes of it is decided here: OpenSSL's own protection against
-// replays asks a table that is not there.
+// Set the limit that tickets tell the client, and the limit that is enforced. Turn off OpenSSL's own replay protection,
+// because it needs a session table that is not used here.
 void set_early_data_limits(SSL* ssl, early_data_options const& o)
 {
     constexpr std::uint32_t least_skipped = SSL3_RT_MAX_PLAIN_LENGTH; // OpenSSL's default
@@ -50,7 +50,7 @@ lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
     auto const missing = policy.remembers ? full_handshake_reason::unknown_session : full_handshake_reason::disabled;
     if (hello.offers_tls13 && policy.speaks_tls13)
     {
-        // The legacy session id is random filler here (RFC 8446, D.4): the name of the session is in the PSK extension.
+        // The legacy session id is random filler here (RFC 8446, D.4). The PSK extension names the session.
         if (hello.psk_identities.empty())
             return {};
         if (policy.tickets)
@@ -60,8 +60,8 @@ lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy)
                 return {lookup_kind::take, identity, missing};
         return {lookup_kind::none, {}, missing};
     }
-    // A client that takes tickets was never given an id. With a ticket, the id that it sends is its way to see whether the
-    // ticket was accepted (RFC 5077, 3.4); without one, it is the filler of a client that also offers TLS 1.3.
+    // A client that takes tickets was never given a session id. With a ticket, its id only tells the client whether the
+    // ticket was accepted (RFC 5077, 3.4). Without a ticket, its id is the filler of a client that also offers TLS 1.3.
     if (policy.tickets && hello.takes_tickets)
         return {lookup_kind::none,
                 {},
@@ -91,7 +91,7 @@ void server_handshake::begin(bool has_hosts)
 tls_result server_handshake::shake_hands(tls_engine& engine, asio::any_io_executor const& ex) noexcept
 try
 {
-    // To stop where early data could come costs a handshake 2 %. Of other hosts nobody knows yet.
+    // Stopping for early data costs 2 % of a handshake. Whether another host accepts early data is not known yet.
     bool const may_be_early = has_hosts_ || server().options.early_data.max_bytes != 0;
     auto result = may_be_early ? engine.accept() : engine.handshake();
     result.no_memory = result.no_memory || (no_memory_ && result.status == tls_status::failed);
@@ -107,7 +107,7 @@ try
     }
     return result;
 }
-catch (...) // it runs in a handler of the transport's, which has nobody to throw to
+catch (...) // this runs in a handler of the transport, from which nothing may be thrown
 {
     return {.status = tls_status::failed, .no_memory = true};
 }
@@ -118,8 +118,8 @@ error_code server_handshake::explain(error_code ec) const noexcept
     return refused ? make_error_code(errc::unknown_host) : ec;
 }
 
-/* A renegotiation of TLS 1.2 is a handshake with its own verification, within a read, which cannot wait. So neither the host
-   selector nor the storage is asked: the host stays, and only a ticket can be resumed. */
+/* A renegotiation of TLS 1.2 is a handshake with its own verification. It happens within a read, which cannot wait. So
+   neither the host selector nor the storage is asked: the host stays, and only a ticket can be resumed. */
 int server_handshake::on_renegotiation(SSL* ssl, int* alert)
 {
     if (read_client_hello(ssl).server_name != hello_.server_name)
@@ -216,7 +216,7 @@ void server_handshake::plan_storage_lookup()
     reason_ = plan_.otherwise;
     if (server().tickets && !tickets_)
     {
-        // As if it had been configured so.
+        // Continue as if tickets were turned off in the options.
         ::SSL_set_options(ssl_, SSL_OP_NO_TICKET);
         if (!remembers)
             ::SSL_set_num_tickets(ssl_, 0);
@@ -237,8 +237,8 @@ std::optional<unsigned> server_handshake::answer_to_ticket_request() const noexc
     return can_resume ? std::min(*hello_.tickets_wanted, most) : 0;
 }
 
-/* Only for a flight that could be accepted. Whether it is authentic is not known yet, so what is asked may be junk; that is
-   why a guard bounds what it remembers. */
+/* Ask the replay guard only about a flight that could be accepted. The flight is not authenticated yet, so anyone can
+   make the server ask. That is why a guard bounds what it remembers. */
 void server_handshake::plan_guard()
 {
     step_ = server_step::proceed;
@@ -246,7 +246,7 @@ void server_handshake::plan_guard()
     if (early.max_bytes == 0 || !early.guard.strikes() || !hello_.offers_early_data || hello_.first_binder.empty() ||
         hello_.psk_identities.empty())
         return;
-    auto const& ticket = hello_.psk_identities.front(); // for no other is early data accepted (RFC 8446, 4.2.10)
+    auto const& ticket = hello_.psk_identities.front(); // early data needs the first identity (RFC 8446, 4.2.10)
     bool const is_ours =
         tickets_ ? server().tickets->knows(as_bytes(ticket), server().options.now()) : fetched_ && plan_.name == ticket;
     if (is_ours)
@@ -288,7 +288,7 @@ bool server_handshake::allows_early_data() noexcept
     {
         early_judgement_ = judge_early_data();
         if (*early_judgement_ != early_data_reason::none)
-            server().count_early_rejection(*early_judgement_); // now: who sends a copy will not complete the handshake
+            server().count_early_rejection(*early_judgement_); // now, because a replay never completes the handshake
     }
     return *early_judgement_ == early_data_reason::none;
 }
@@ -309,7 +309,7 @@ early_data_reason server_handshake::judge_early_data() const
         if (verdict != early_data_reason::none)
             return verdict;
     }
-    else if (!fetched_) // it was not taken out of the storage for this connection
+    else if (!fetched_) // the session was not taken from the storage for this connection
         return early_data_reason::not_acceptable;
     else if (auto const verdict = judge_bond(fetched_.get(), fetched_in_); verdict != early_data_reason::none)
         return verdict;
@@ -335,7 +335,7 @@ early_data_reason server_handshake::why_no_early_data() const
 {
     if (!hello_.offers_early_data)
         return early_data_reason::not_asked;
-    if (early_judgement_) // OpenSSL asks last
+    if (early_judgement_) // OpenSSL asks after its own checks
         return *early_judgement_;
     if (server().options.early_data.max_bytes == 0)
         return early_data_reason::disabled;
@@ -346,7 +346,7 @@ early_data_reason server_handshake::why_no_early_data() const
 
 void server_handshake::on_session_offered(SSL_SESSION const* offered) noexcept
 {
-    // What its ticket promises may come, whether it is accepted or thrown away.
+    // The client may send what its ticket promises, whether the early data is accepted or dropped.
     auto const promised = ::SSL_SESSION_get_max_early_data(offered);
     if (promised > ::SSL_get_recv_max_early_data(ssl_))
         ::SSL_set_recv_max_early_data(ssl_, promised);
@@ -364,13 +364,13 @@ asio::awaitable<timed_result<bool>> server_handshake::fetch_keys() const
 
 void server_handshake::keys_fetched() noexcept
 {
-    plan_keys(false); // with what there is now
+    plan_keys(false); // with the keys that are there now
 }
 
 void server_handshake::use_host(timed_result<std::optional<session_cache>> const& answer)
 {
     step_ = server_step::enter_host;
-    // A selector that fails knows no host; its own log says why.
+    // If the selector fails, the host counts as unknown. The error is the selector's to log.
     if (answer.status != timed_status::answered || !*answer.value)
     {
         host_refused_ = true;
@@ -395,8 +395,8 @@ bool server_handshake::apply_host()
     return true;
 }
 
-// Those of the first context were copied when the SSL was made. Where both are the same they stay, with whatever else
-// OpenSSL knows of their order.
+// The SSL has copied the groups of the first context when it was made. If both contexts have equal groups, the copy
+// stays, with what else OpenSSL knows about their order.
 void server_handshake::apply_groups()
 {
     auto const groups = server().groups(cache_.native_handle());
@@ -412,7 +412,7 @@ full_handshake_reason server_handshake::check_policy(SSL_SESSION* candidate, ses
     auto const* const made_in = ::SSL_SESSION_get0_id_context(candidate, &size);
     if (auto const difference = compare({made_in, size}, id_context_); difference != full_handshake_reason::none)
         return difference;
-    // The verify result alone says nothing: it is X509_V_OK as well where there was nothing to verify.
+    // The verify result alone is not enough: it is X509_V_OK also if there was no certificate to verify.
     int const mode = ::SSL_get_verify_mode(ssl_);
     bool const has_peer = ::SSL_SESSION_get0_peer(candidate) != nullptr;
     if ((mode & SSL_VERIFY_FAIL_IF_NO_PEER_CERT) != 0 && !has_peer)
@@ -425,7 +425,7 @@ full_handshake_reason server_handshake::check_policy(SSL_SESSION* candidate, ses
 asio::awaitable<timed_result<with_epoch<std::optional<secret_bytes>>>> server_handshake::look_up() const
 {
     server().lookups.fetch_add(1, std::memory_order_relaxed);
-    // The server is held until the storage has answered: after the deadline this is left to itself.
+    // The lookup shares ownership of the server, because on timeout the lookup is detached.
     bool const is_early = hello_.offers_early_data && server().relies_on_take();
     auto const ask = plan_.kind != lookup_kind::take ? &server_context::get
                      : is_early                      ? &server_context::take_for_early_data
@@ -445,7 +445,7 @@ try
             answer.value->epoch = server().immediate()->epoch_now();
         return found(std::move(answer));
     }
-    // The storage may hold a lock meanwhile, so that only what is known already is used where it is.
+    // The storage may hold a lock during the call. So only a known session is used in place; another record is copied.
     std::optional<session> known;
     auto const read = [&](byte_view value)
     {
@@ -458,7 +458,7 @@ try
         return consider(*known);
     found(std::move(answer));
 }
-catch (...) // whatever it is, it costs a resumption and nothing else
+catch (...) // any failure costs only a resumption
 {
     found({timed_status::failed});
 }
@@ -519,7 +519,7 @@ void server_handshake::on_ticket(full_handshake_reason judgement, session_origin
 
 session_origin const& server_handshake::origin()
 {
-    // What was found counts only if OpenSSL took it; otherwise the client has just been verified anew.
+    // The session that was found counts only if OpenSSL resumed it. Otherwise the client was just verified again.
     if (!origin_ || (::SSL_session_reused(ssl_) != 1 && !is_fresh_))
     {
         origin_ = session_origin::of_full_handshake(ssl_, server().options.now());
@@ -536,15 +536,15 @@ void server_handshake::on_new_session(SSL_SESSION* live) noexcept
     keep_out_of_table(live);
 }
 
-// OpenSSL's table is of the stream's first context, whatever host has made or found the session.
+// OpenSSL uses the table of the stream's first context, whichever host made or found the session.
 void server_handshake::keep_out_of_table(SSL_SESSION* s) const noexcept
 {
     if (first_ && has(first_->server()->options.mode, cache_mode::openssl_internal))
         ::SSL_CTX_remove_session(first_->native_handle(), s);
 }
 
-/* OpenSSL tells of new sessions as the first context's mode wants it, so what is made here is not left to that: a TLS 1.3
-   session is complete when its ticket is made, and one of TLS 1.2 at the end of the handshake. */
+/* OpenSSL reports new sessions as the mode of the first context says, so new sessions are also captured elsewhere: a
+   TLS 1.3 session here, when its ticket is made; a TLS 1.2 session at the end of the handshake. */
 void server_handshake::on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept
 {
     has_ticket_ = is_wanted;
@@ -554,7 +554,7 @@ void server_handshake::on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noex
         return;
     if (is_wanted)
         keep_for_storage(made);
-    else // OpenSSL asks for a key, and so can be told that there is none, only for a sealed ticket
+    else // make it a sealed ticket: only for such a ticket OpenSSL asks for a key, and can be told that there is none
         ::SSL_clear_options(ssl_, SSL_OP_NO_TICKET);
 }
 
@@ -573,12 +573,12 @@ try
     if (id_size == 0 || !server().uses_storage() || used_external_psk())
         return;
     is_kept_ = true;
-    if (::SSL_SESSION_get_protocol_version(made) == TLS1_2_VERSION) // it has the first context's
+    if (::SSL_SESSION_get_protocol_version(made) == TLS1_2_VERSION) // its lifetime is that of the first context
         ::SSL_SESSION_set_timeout(made, static_cast<long>(server().options.session_lifetime.count()));
     if (auto copy = session::snapshot(made, origin()))
         new_sessions_.push_back(std::move(*copy));
 }
-catch (...) // a session that there is no memory for costs the next connection a full handshake
+catch (...) // out of memory: the next connection makes a full handshake
 {
     server().dropped.fetch_add(1, std::memory_order_relaxed);
 }
@@ -590,19 +590,19 @@ void server_handshake::store_new_sessions(asio::any_io_executor const& ex) noexc
         {
             server().store(ex, made);
         }
-        catch (...) // a session that there is no memory for costs the next connection a full handshake
+        catch (...) // out of memory: the next connection makes a full handshake
         {
             server().dropped.fetch_add(1, std::memory_order_relaxed);
         }
     new_sessions_.clear();
 }
 
-// In TLS 1.3 OpenSSL reports an external key as the resumption of a session. That session lacks what our tickets carry.
+// In TLS 1.3 OpenSSL reports an external PSK as the resumption of a session. That session lacks what our tickets carry.
 bool server_handshake::used_external_psk()
 {
     if (::SSL_version(ssl_) != TLS1_3_VERSION)
         return used_psk_suite(ssl_);
-    if (!is_external_) // asked first before a ticket is made, which would complete the session
+    if (!is_external_) // first called before a ticket is made, because that completes the session
         is_external_ = ::SSL_session_reused(ssl_) == 1 && !carries_origin(::SSL_get_session(ssl_));
     return *is_external_;
 }
@@ -641,13 +641,13 @@ void server_handshake::finish()
         keep_for_storage(::SSL_get_session(ssl_));
     if (fetched_)
         keep_out_of_table(fetched_.get());
-    if (is_external || is_old) // OpenSSL has stored it, if the context's mode says so
+    if (is_external || is_old) // OpenSSL has stored the session, if the context's mode says so
         ::SSL_CTX_remove_session(::SSL_get_SSL_CTX(ssl_), ::SSL_get_session(ssl_));
     step_ = server_step::done;
     forget_offers();
 }
 
-// What the client chose the length of, and what has been decided with it.
+// Drop the offers, whose length the client chose, and what was decided with them.
 void server_handshake::forget_offers() noexcept
 {
     hello_.psk_identities = std::vector<std::string>{};

@@ -13,7 +13,7 @@ namespace reprise::detail {
 
 namespace {
 
-// As if the SSL had been made with them: what is not set there is not set here.
+// Copy the parameters as if the SSL had been made with the context: what is not set there is reset here.
 void copy_params(SSL* ssl, SSL_CTX* to)
 {
     X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
@@ -21,7 +21,7 @@ void copy_params(SSL* ssl, SSL_CTX* to)
     check_openssl(::X509_VERIFY_PARAM_inherit(param, ::SSL_CTX_get0_param(to)) == 1);
 }
 
-// Those that the engine needs stay.
+// Copy the mode. The bits that the engine needs stay.
 void copy_mode(SSL* ssl, SSL_CTX* to)
 {
     constexpr long of_engine = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER;
@@ -33,7 +33,7 @@ struct version_bounds
 {
     long lowest = 0; ///< 0 for none
     long highest = 0;
-    std::uint64_t options = 0; ///< of which some forbid versions
+    std::uint64_t options = 0; ///< some of them forbid versions
 
     [[nodiscard]] bool allow(long version) const noexcept
     {
@@ -53,7 +53,7 @@ struct version_bounds
     }
 };
 
-// Other methods, such as TLSv1_2_server_method(3), have one version, whatever the bounds say.
+// Whether version bounds apply. Other methods, such as TLSv1_2_server_method(3), have one version.
 bool has_bounds(SSL_CTX const* context) noexcept
 {
     auto const* const method = ::SSL_CTX_get_ssl_method(context);
@@ -73,13 +73,13 @@ version_bounds bounds_of(SSL_CTX* context)
     return result;
 }
 
-// An SSL keeps the method of its first context. While that is its context, bounds can be set.
+// An SSL keeps the method of its first context. Bounds must be set before the switch, while that is its context.
 bool copy_versions(SSL* ssl, SSL_CTX* to)
 {
     auto const bounds = bounds_of(to);
     if (!has_bounds(::SSL_get_SSL_CTX(ssl)))
         return bounds.allow(::SSL_version(ssl));
-    // Not by way of bounds that exclude each other.
+    // In this order, so that the bounds never exclude each other.
     check_openssl(SSL_set_min_proto_version(ssl, 0) == 1 && SSL_set_max_proto_version(ssl, bounds.highest) == 1 &&
                   SSL_set_min_proto_version(ssl, bounds.lowest) == 1);
     return true;

@@ -5,18 +5,22 @@
 
 namespace reprise::detail {
 
-/** Let a connection go on with another context, in its ClientHello callback.
+/** Continue a connection with another context, in its ClientHello callback.
 
-    SSL_set_SSL_CTX(3) brings what belongs to the certificates: keys, chains, the store that clients are verified with,
-    signature algorithms, security level, DH parameters, and all that OpenSSL asks the context for (ciphers, trust store,
-    names of authorities, ALPN callback). What an SSL has copied when it was made is carried over here, as far as OpenSSL
-    tells it; the groups, which it does not tell, are the caller's business.
+    SSL_set_SSL_CTX(3) switches:
+    @li what belongs to the certificates: keys, chains, the store that clients are verified with, signature algorithms,
+        security level, DH parameters;
+    @li what OpenSSL reads from the context: ciphers, trust store, CA names, ALPN callback.
 
-    What stays the first context's: its message callback, record padding, fragment sizes, pipelines, and the table of sessions,
-    whose mode and lifetime also are the first's. The first one's external PSKs are turned off, because they would let their
-    owners in at a host that does not know them.
+    This function also switches the settings that an SSL copies when it is made, as far as OpenSSL has getters. The
+    groups have none: the caller must set them.
 
-    @return False, if the connection has but one version, by the method of its first context, and the host does not speak it.
+    The first context's message callback, record padding, fragment sizes and pipelines stay. So does its session table,
+    with its mode and lifetime. The external PSKs of the first context are turned off, because their owners could
+    otherwise connect to a host that does not know them.
+
+    @return False if the connection has only one version, by the method of its first context, and the host does not
+        speak it.
     @throws std::bad_alloc.
 */
 [[nodiscard]] bool switch_context(SSL* ssl, SSL_CTX* to);

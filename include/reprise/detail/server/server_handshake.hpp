@@ -20,28 +20,28 @@
 
 namespace reprise::detail {
 
-/// The steps of a server handshake, in order. Those marked "awaits" need an answer that only their caller can await.
+/// The steps of a server handshake, in order. The caller must await the answer that a step marked "awaits" needs.
 enum class server_step
 {
     read_hello,  ///< the ClientHello has not been read
     choose_host, ///< awaits the host selector: `use_host`
     enter_host,  ///< apply the host's settings
     fetch_keys,  ///< awaits the source of the ticket keys: `fetch_keys`, then `keys_fetched`
-    plan_lookup, ///< decide what the storage can help with
-    look_up,     ///< awaits the storage: `look_up`, then `found`; an immediate_storage is read on the way
-    plan_guard,  ///< decide whether the replay guard has to know the first flight
+    plan_lookup, ///< decide which lookup in the storage can help
+    look_up,     ///< awaits the storage: `look_up`, then `found`; an immediate_storage is read without awaiting
+    plan_guard,  ///< decide whether the replay guard must check the first flight
     strike,      ///< awaits the replay guard: `strike_guard`, then `struck`
     proceed,     ///< everything is decided
-    shake_hands, ///< OpenSSL goes on; a second ClientHello may follow (HelloRetryRequest)
+    shake_hands, ///< OpenSSL continues; a second ClientHello may follow (HelloRetryRequest)
     done,        ///< the handshake is complete, or early data is accepted
 };
 
-/// Which question to the storage can help a connection.
+/// Which lookup in the storage can help a connection.
 enum class lookup_kind
 {
-    none, ///< no session is offered, or one that a ticket key opens
+    none, ///< no session is offered, the storage cannot have it, or a ticket key opens it
     get,  ///< a TLS 1.2 session id, which may be used again
-    take, ///< a TLS 1.3 stateful ticket, which may not (RFC 8446, C.4)
+    take, ///< a TLS 1.3 stateful ticket, for a single use (RFC 8446, C.4)
 };
 
 struct lookup_plan
@@ -49,27 +49,28 @@ struct lookup_plan
     lookup_kind kind = lookup_kind::none;
     std::string name{};
     full_handshake_reason otherwise =
-        full_handshake_reason::not_offered; ///< why the handshake runs in full if nothing else is found out
+        full_handshake_reason::not_offered; ///< reason for a full handshake, unless the lookup finds another
 };
 
-/// How a server is set up, as far as it decides what a ClientHello can be looked up by.
+/// The settings of a server that decide how the session of a ClientHello is looked up.
 struct lookup_policy
 {
     bool speaks_tls13 = true;
     bool tickets = true;
     bool storage = true;
-    bool remembers = true; ///< a storage, or OpenSSL's own table
+    bool remembers = true; ///< sessions are stored: in a storage, or in OpenSSL's own table
 };
 
-/// The session that OpenSSL will ask for when it goes on, and nothing else: a wasted lookup costs a round trip.
+/// Plan the lookup of the session that OpenSSL will ask for when it continues. No other lookup is made, because a
+/// wasted lookup costs a round trip.
 [[nodiscard]] lookup_plan plan_lookup(client_hello const& hello, lookup_policy const& policy);
 
-/// Ask a selector in a way that owns what it uses: after the deadline it is left to itself, and the stream may go first.
+/// Ask a selector. The operation owns its arguments: on timeout it is detached, and may then outlive the stream.
 [[nodiscard]] asio::awaitable<std::optional<session_cache>> ask(virtual_host_selector selector, client_hello hello);
 
-/** One server handshake, without its socket: a state machine around an engine's that says what it needs.
+/** One server handshake, without its socket: a state machine around a tls_engine that tells which answer it needs.
 
-    OpenSSL's callbacks find it through the SSL, so its address is fixed and it outlives the SSL.
+    OpenSSL's callbacks find the object through the SSL. So its address is fixed, and it must outlive the SSL.
 */
 class server_handshake
 {
@@ -78,19 +79,20 @@ public:
     server_handshake(server_handshake const&) = delete;
     server_handshake& operator=(server_handshake const&) = delete;
 
-    /// One that was begun and has not ended is a handshake that failed.
+    /// Count a handshake that has begun and not ended as failed.
     ~server_handshake() { end(asio::error::operation_aborted); }
 
-    /// The SSL for this connection, in accept state. Once.
+    /// Make the SSL of this connection, in accept state. Call once.
     [[nodiscard]] ssl_ptr make_ssl();
 
-    /// From here on a handshake counts. The selector is asked if `has_hosts`.
+    /// Begin the handshake, which counts from now on. The selector is asked if `has_hosts`.
     void begin(bool has_hosts);
 
-    /// Go on with the handshake, and hand the sessions that were made to the storage, behind it, on `ex`.
+    /// Continue the handshake. New sessions are written to the storage in the background, on `ex`.
     [[nodiscard]] tls_result shake_hands(tls_engine& engine, asio::any_io_executor const& ex) noexcept;
 
-    /// After early data, any step of the engine's may complete the handshake and make new sessions, to be stored.
+    /// Whether new sessions must be stored. After early data, any step of the engine may complete the handshake and
+    /// make them.
     [[nodiscard]] bool has_new_sessions() const noexcept { return !new_sessions_.empty(); }
     void store_new_sessions(asio::any_io_executor const& ex) noexcept;
 
@@ -99,29 +101,29 @@ public:
     [[nodiscard]] client_hello const& hello() const noexcept { return hello_; }
     void use_host(timed_result<std::optional<session_cache>> const& answer);
 
-    /// Let the source of the ticket keys fetch, at most for `lookup_timeout`.
+    /// Fetch the ticket keys from their source, for at most `lookup_timeout`.
     [[nodiscard]] asio::awaitable<timed_result<bool>> fetch_keys() const;
     void keys_fetched() noexcept;
 
-    /// Read the storage, at most for `lookup_timeout`.
+    /// Look up the session in the storage, for at most `lookup_timeout`.
     [[nodiscard]] asio::awaitable<timed_result<with_epoch<std::optional<secret_bytes>>>> look_up() const;
     void found(timed_result<with_epoch<std::optional<secret_bytes>>> answer);
 
-    /// Let the replay guard remember this first flight, at most for its `storage_timeout`.
+    /// Record this first flight in the replay guard, for at most its `storage_timeout`.
     [[nodiscard]] asio::awaitable<strike> strike_guard() const;
     void struck(strike const& answer) noexcept;
 
-    /// Go on without the answer that the current step awaits, because there was no memory for it.
+    /// Continue without the answer that the current step awaits, because memory for it was missing.
     void skip_step() noexcept;
 
-    /// The handshake is over, one way or the other; `why` is what it ends with.
+    /// End the handshake. If it is not done, count it as failed with `why`.
     void end(error_code why) noexcept;
 
-    /// What to say of a handshake that ended with `ec`.
+    /// The error to report for a handshake that failed with `ec`: `errc::unknown_host`, if its host was refused.
     [[nodiscard]] error_code explain(error_code ec) const noexcept;
     [[nodiscard]] handshake_info const& info() const noexcept { return info_; }
 
-    /// @name What OpenSSL's callbacks call
+    /// @name Called by OpenSSL's callbacks
     /// @{
     int on_client_hello(SSL* ssl, int* alert);
     SSL_SESSION* on_get_session(byte_view id) const noexcept;
@@ -135,7 +137,7 @@ public:
     void on_no_memory() noexcept { no_memory_ = true; }
     [[nodiscard]] bool allows_early_data() noexcept;
 
-    /// How many tickets follow a full handshake, if the client has said how many it wants and is heard.
+    /// How many tickets follow a full handshake. Empty if the client requested no number, or requests are ignored.
     [[nodiscard]] std::optional<unsigned> answer_to_ticket_request() const noexcept;
     [[nodiscard]] session_origin const& origin();
     [[nodiscard]] server_context& server() const noexcept { return *cache_.server(); }
@@ -159,33 +161,33 @@ private:
     void forget_offers() noexcept;
 
     session_cache cache_;                // of the current host
-    std::optional<session_cache> first_; // of the stream, if that is another
+    std::optional<session_cache> first_; // of the stream, if the host has another
     SSL* ssl_ = nullptr;
     bool begun_ = false;
     bool has_hosts_ = false;
     bool host_refused_ = false;
     server_step step_ = server_step::read_hello;
     client_hello hello_;
-    std::string constants_; // of it, that a HelloRetryRequest does not change
+    std::string constants_; // parts of hello_ that a HelloRetryRequest must not change
     lookup_plan plan_;
     ssl_session_ptr fetched_;
-    storage_epoch fetched_in_; // of the storage when it was taken for early data
+    storage_epoch fetched_in_; // epoch of the storage when fetched_ was taken for early data
     full_handshake_reason reason_ = full_handshake_reason::not_offered;
-    std::optional<session_origin> origin_; // of the session that was accepted, or of this full handshake
+    std::optional<session_origin> origin_; // of the accepted session, or of this full handshake
     bool is_fresh_ = false;                // origin_ is of this full handshake
     bool opened_ticket_ = false;
-    bool tickets_ = false;            // this connection has them
-    bool has_ticket_ = true;          // the session that is being made gets a ticket
-    bool is_stateful_ = false;        // and its ticket is stateful
+    bool tickets_ = false;            // this connection uses tickets
+    bool has_ticket_ = true;          // the new session gets a ticket
+    bool is_stateful_ = false;        // the ticket of the new session is stateful
     std::optional<bool> is_external_; // the connection has used an external PSK
-    bool no_memory_ = false;          // to read the ClientHello
+    bool no_memory_ = false;          // memory for reading the ClientHello was missing
     std::array<unsigned char, 32> policy_{};
     std::array<unsigned char, 32> id_context_{}; // of the policy and the server name
     std::optional<strike> strike_;
     std::optional<early_data_reason> early_judgement_;
     bool is_retried_ = false; // there was a HelloRetryRequest
     std::vector<session> new_sessions_;
-    bool is_kept_ = false; // one of them was made
+    bool is_kept_ = false; // a session for the storage was made
     handshake_info info_;
 };
 

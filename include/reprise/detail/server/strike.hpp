@@ -6,12 +6,12 @@
 
 namespace reprise::detail {
 
-/// What a replay guard says of a first flight.
+/// A replay guard's answer about one first flight.
 struct strike
 {
-    early_data_reason reason = early_data_reason::none; ///< none: it has not come since `complete_since`
+    early_data_reason reason = early_data_reason::none; ///< none: not seen since `complete_since`
     time_point complete_since{};
-    bool is_complete = false; ///< the guard remembers everything since it was made
+    bool is_complete = false; ///< the guard has forgotten nothing since it was created
 };
 
 } // namespace reprise::detail
