@@ -19,14 +19,14 @@ namespace reprise::detail {
 
 namespace {
 
-// What OpenSSL calls. Nothing may be thrown through it.
+// Callbacks of OpenSSL. No exception may leave them.
 
 void free_client_context(void*, void* data, CRYPTO_EX_DATA*, int, long, void*) noexcept
 {
     delete static_cast<client_context*>(data);
 }
 
-// Asio owns the app-data slots of SSL and SSL_CTX, so these are slots of our own.
+// Asio owns the app-data slots of SSL and SSL_CTX, so reprise allocates slots of its own.
 int context_index()
 {
     static int const index = ::SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_client_context);
@@ -50,7 +50,7 @@ int on_new_session(SSL* ssl, SSL_SESSION* live) noexcept
     if (auto* const connection = connection_of(ssl))
         connection->on_new_session(ssl, live);
     auto const* const context = client_context::find(::SSL_get_SSL_CTX(ssl));
-    // 0: OpenSSL keeps its reference; the snapshot was a copy.
+    // 0: OpenSSL keeps its reference, because the snapshot is a copy.
     return context != nullptr && context->previous != nullptr ? context->previous(ssl, live) : 0;
 }
 
@@ -64,7 +64,7 @@ int add_ticket_request(SSL* ssl, unsigned, unsigned, unsigned char const** out, 
     return request.empty() ? 0 : 1;
 }
 
-// The server says how many it will send. They are taken as they come.
+// The server says how many tickets it will send. The number is not needed, because tickets are captured as they arrive.
 int ignore_answer(SSL*, unsigned, unsigned, unsigned char const*, std::size_t, X509*, std::size_t, int*, void*) noexcept
 {
     return 1;
@@ -74,7 +74,7 @@ void attach(SSL_CTX* context)
 {
     ::SSL_CTX_sess_set_new_cb(context, on_new_session);
     tell_client_sessions(context);
-    // If the caller sends that extension, it goes on doing so.
+    // Fails if the caller sends this extension already. The caller's extension then stays.
     ::SSL_CTX_add_custom_ext(context, ticket_request_extension,
                              SSL_EXT_TLS1_3_ONLY | SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_3_ENCRYPTED_EXTENSIONS,
                              add_ticket_request, nullptr, nullptr, ignore_answer, nullptr);
@@ -101,7 +101,7 @@ client_context& client_context::of(SSL_CTX* context)
     if (::SSL_CTX_set_ex_data(context, context_index(), added.get()) != 1)
         throw std::bad_alloc{};
     attach(context);
-    return *added.release(); // the context's now
+    return *added.release(); // owned by the context now
 }
 
 void set_connection(SSL* ssl, client_handshake* connection)

@@ -12,26 +12,27 @@ namespace reprise::detail {
 
 class client_handshake;
 
-/// What a context carries once a client_stream has used it.
+/// State that a context owns after a `client` was made from it.
 class client_context
 {
 public:
-    /// That of this context; hooks up its callbacks, once.
+    /// The state of this context. The first call makes it and attaches the callbacks. Thread-safe.
+    /// @throws system_error `errc::bad_option`, if the context is for servers or for DTLS.
     [[nodiscard]] static client_context& of(SSL_CTX* context);
 
-    /// The same, if there is one.
+    /// The state of this context; null if there is none.
     [[nodiscard]] static client_context* find(SSL_CTX const* context) noexcept;
 
-    /// Unlike that of any other context, of this process or another.
+    /// Random, so unique among the contexts of all processes.
     std::array<unsigned char, 16> id{};
 
     policy_reader policy{tls_end::client};
 
     using new_session_callback = int (*)(SSL*, SSL_SESSION*);
-    new_session_callback previous = nullptr; ///< somebody else's, to be called after ours
+    new_session_callback previous = nullptr; ///< the caller's own callback, called after ours
 };
 
-/// Let the context's callbacks find the connection through its SSL.
+/// Store the connection in its SSL, where the callbacks of the context find it.
 void set_connection(SSL* ssl, client_handshake* connection);
 
 } // namespace reprise::detail

@@ -59,7 +59,7 @@ std::string lower_case(std::string text)
     return text;
 }
 
-// Whether a certificate has to be valid for a name or an address that was set on these parameters.
+// Whether a name or an address that a certificate must be valid for was set on these parameters.
 bool checks_a_name(X509_VERIFY_PARAM* param)
 {
     openssl_text const address{::X509_VERIFY_PARAM_get1_ip_asc(param)};
@@ -85,7 +85,7 @@ void add_number(std::string& to, std::uint64_t value)
         to += static_cast<char>(value >> i);
 }
 
-// OpenSSL counts names from 0, and clears them for a null.
+// A null name clears all names (X509_VERIFY_PARAM_set1_host(3)).
 void clear_names(X509_VERIFY_PARAM* param) noexcept
 {
     ::X509_VERIFY_PARAM_set1_host(param, nullptr, 0);
@@ -97,9 +97,10 @@ bool is_only_name(X509_VERIFY_PARAM* param, std::string const& name)
     return first != nullptr && name == first && ::X509_VERIFY_PARAM_get0_host(param, 1) == nullptr;
 }
 
-/* Whether the server has said that it does not take early data. One that went down to TLS 1.2 has, and takes what comes for
-   an attack (RFC 8446, D.3); others may find that it is more than they are willing to throw away. Until it has said so,
-   OpenSSL's status is "rejected" as well, so that the state counts: after the EncryptedExtensions, or the flight of TLS 1.2. */
+/* Whether the server has said that it rejects early data. A server that negotiates TLS 1.2 has said so, and fails on
+   early data (RFC 8446, D.3). Other servers may fail because the early data is more than they are willing to skip.
+   OpenSSL's status is "rejected" also before the server has answered, so the state decides: after the
+   EncryptedExtensions, or in the server's flight of TLS 1.2. */
 bool has_turned_early_data_down(SSL const* ssl) noexcept
 {
     switch (::SSL_get_state(ssl))
@@ -183,8 +184,8 @@ std::string client_handshake::default_server_name(host_name const& host) const
     return setup_->server_name.value_or(host.address ? std::string{} : host.identity);
 }
 
-/* What the caller has set stays: a server name on the SSL, and names that the certificate has to be valid for, on the SSL or on
-   the context. An option of the stream goes before both. */
+/* Set SNI, ALPN and the host check. Settings of the caller stay: a server name on the SSL, and names on the SSL or the
+   context that the certificate must be valid for. An option of the stream overrides both. */
 void client_handshake::name_peer(SSL* ssl, host_name const& host) const
 {
     auto const& option = setup_->server_name;
@@ -209,8 +210,8 @@ void client_handshake::name_peer(SSL* ssl, host_name const& host) const
                 "host name to verify");
 }
 
-/* What a stream does by itself, done by hand: SSL_set_tlsext_host_name(3) and SSL_set1_host(3), as every example has them.
-   That is no setting of the caller's that the next connection would lack. */
+/* Remove names that the caller has set and the stream would set itself: SSL_set_tlsext_host_name(3) and
+   SSL_set1_host(3), as in OpenSSL's examples. The next connection does not lack these settings. */
 void client_handshake::forget_default_names(SSL* ssl, host_name const& host) const
 {
     X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
@@ -225,14 +226,14 @@ client_handshake::settings client_handshake::read_settings(SSL* ssl, bool may_di
 {
     now_.policy = setup_->shared->policy.read(ssl);
     char const* const sni = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    // Where that of the context cannot be read, that of its SSLs cannot either.
+    // If the offer of the context cannot be read, the offer of its SSLs cannot be read either.
     bool const is_own = may_differ && now_.policy->offer.has_value();
     return {now_.policy->verification, is_own ? read_offer(ssl) : now_.policy->offer, now_.policy->identity,
             sni != nullptr ? sni : ""};
 }
 
-/* The policy, who vouches for what of it cannot be read, and what a stream sets on top. Of what cannot be read nobody knows
-   whether it is equal elsewhere, unless the caller says so; then nothing crosses to another context. */
+/* Readable settings, then the caller's policy_tag or else this context's random id, then the settings of the stream.
+   OpenSSL hides some settings. Without a tag, or if the offer cannot be read, sessions stay in this context. */
 std::string client_handshake::policy_of(SSL* ssl, settings const& s, bool may_differ)
 {
     bool const has_word = !setup_->options.policy_tag.empty();
@@ -246,7 +247,7 @@ std::string client_handshake::policy_of(SSL* ssl, settings const& s, bool may_di
         policy.append("t").append(setup_->options.policy_tag);
     else
         policy.append("c").append(setup_->shared->id.begin(), setup_->shared->id.end());
-    if (may_differ && !s.offer && !has_word) // an SSL of which nobody knows what is set on it
+    if (may_differ && !s.offer && !has_word) // the SSL may have settings that cannot be read
         policy.append("s").append(own_id());
     add_number(policy, setup_->options.verify_peer ? 1 : 0);
     add_number(policy, static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
@@ -285,7 +286,7 @@ ssl_ptr client_handshake::begin(host_name const& host, std::string const& servic
         has_lost_settings_ = *set != read_settings(fresh.get(), true);
     }
     bool const may_differ = by_hand || setup_->options.on_ssl;
-    auto const read = read_settings(ssl.get(), may_differ); // before it has the names of this connection
+    auto const read = read_settings(ssl.get(), may_differ); // before the names of this connection are set
     name_peer(ssl.get(), host);
     char const* const sni = ::SSL_get_servername(ssl.get(), TLSEXT_NAMETYPE_host_name);
 
@@ -313,8 +314,8 @@ ssl_ptr client_handshake::begin(std::string_view host, std::string_view service)
     return begin(read_host(host), read_service(service), {});
 }
 
-/* What is verified by this context, now: what another one trusts cannot be read entirely. A callback may come to another
-   verdict at any time. */
+/* Context, policy and name under which certificates are verified. The context is included, because the trust of another
+   context cannot be read entirely. Null if a callback decides, because its verdict may change at any time. */
 std::shared_ptr<std::string const> client_handshake::verified_under() const
 {
     if (now_.policy->judges_peer)
@@ -326,7 +327,8 @@ std::shared_ptr<std::string const> client_handshake::verified_under() const
     return std::make_shared<std::string const>(std::move(under));
 }
 
-// Whether a session stands for what a full handshake would do: what is decided unseen has to be the caller's word.
+// Whether a resumption is equivalent to a full handshake. Callbacks need the caller's policy_tag for that. Evidence,
+// such as a stapled response, cannot be repeated.
 bool client_handshake::is_repeatable(SSL const* ssl) const noexcept
 {
     bool const has_word = !setup_->options.policy_tag.empty();
@@ -335,7 +337,7 @@ bool client_handshake::is_repeatable(SSL const* ssl) const noexcept
     return !must_verify(ssl) || !(now_.policy->wants_evidence || (now_.policy->judges_peer && !has_word));
 }
 
-// A session of an identity that a callback has chosen is not one of the identity that its key names.
+// Whether the connection shows the identity of its scope. A callback may have chosen another one.
 bool client_handshake::identity_is_known(SSL const* ssl) const noexcept
 {
     return !setup_->options.policy_tag.empty() || shows_own_certificate(*now_.policy, ssl);
@@ -344,7 +346,7 @@ bool client_handshake::identity_is_known(SSL const* ssl) const noexcept
 void client_handshake::ask_for_tickets() noexcept
 {
     auto const wanted = now_.keeps ? std::min(255u, setup_->store->tickets_wanted(now_.key)) : 0u;
-    // After a resumption one is enough: it takes the place of the one that is used (RFC 9149, 3).
+    // After a resumption one ticket is enough, because it replaces the used one (RFC 9149, 3).
     now_.ticket_request = {static_cast<unsigned char>(wanted), 1};
 }
 
@@ -355,7 +357,7 @@ std::chrono::milliseconds client_handshake::lookup_limit() const noexcept
 
 namespace {
 
-// Questions that own what they use: after the deadline they are left to themselves.
+// These operations own their arguments, because they are detached on timeout.
 
 asio::awaitable<take_result> take_from(std::shared_ptr<session_store> store, session_scope key)
 {
@@ -377,7 +379,7 @@ full_handshake_reason reason_of(timed_status status) noexcept
     return status == timed_status::late ? full_handshake_reason::lookup_late : full_handshake_reason::lookup_failed;
 }
 
-// Gives a ticket back that was not offered after all.
+// Puts a TLS 1.3 ticket back into the store, unless `keep` was called.
 class borrowed
 {
 public:
@@ -428,7 +430,7 @@ asio::awaitable<void> client_handshake::choose_session(SSL* ssl)
             now_.reason = reason_of(revoked.status);
         else if (*revoked.value)
         {
-            (void)candidate.keep(); // and drop it
+            (void)candidate.keep(); // so that it is not put back
             co_await forget_session(full_handshake_reason::revoked);
             now_.reason = full_handshake_reason::revoked;
         }
@@ -446,7 +448,7 @@ asio::awaitable<void> client_handshake::forget_session(full_handshake_reason why
 full_handshake_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
                                 bool must_be_verified) noexcept
 {
-    // OpenSSL counts whole seconds and rounds the issue time down, so "in the future" cannot be an accident.
+    // OpenSSL rounds the issue time down to whole seconds, so rounding does not put it into the future.
     if (now < candidate.issued_at() || now >= candidate.issued_at() + candidate.lifetime())
         return full_handshake_reason::expired;
     if (must_be_verified && candidate.origin().verify_result != X509_V_OK)
@@ -461,7 +463,7 @@ full_handshake_reason client_handshake::judge(SSL* ssl, session const& candidate
     auto const reason = may_offer(candidate, now, setup_->options.max_session_age, must_be_verified);
     if (reason != full_handshake_reason::none || !must_be_verified)
         return reason;
-    // What this process has verified under this very policy, for this name, need not be verified again.
+    // Certificates that this process has verified under the same policy and name need not be verified again.
     auto const& origin = candidate.origin();
     if (now_.verification && origin.verified_under && *origin.verified_under == *now_.verification)
         return full_handshake_reason::none;
@@ -497,11 +499,12 @@ byte_view client_handshake::plan_early(SSL* ssl, early_data const& wanted)
         s.session_is_tls13 = now_.offered->protocol() == tls_version::tls13;
         s.allowed = now_.offered->max_early_data();
         s.session_alpn = now_.offered->alpn();
-        // The store's key holds the name; of another session only the server's acknowledgement tells.
+        // The scope of a session from the store contains the name. For another session, only the server's
+        // acknowledgement tells.
         s.name_is_known = !now_.is_exact || (!now_.key.server_name.empty() &&
                                              lower_case(now_.offered->server_name()) == now_.key.server_name);
         s.cipher_is_enabled = is_enabled(ssl, ::SSL_SESSION_get0_cipher(now_.offered->native_handle()));
-        auto const now = std::chrono::system_clock::now(); // OpenSSL asks no other clock
+        auto const now = std::chrono::system_clock::now(); // the clock that OpenSSL uses
         s.age = std::chrono::floor<std::chrono::seconds>(now - now_.offered->issued_at());
         s.lifetime = now_.offered->lifetime();
     }
@@ -525,7 +528,7 @@ bool client_handshake::may_do_without_early(SSL const* ssl) const noexcept
 void client_handshake::on_new_session(SSL* ssl, SSL_SESSION const* live) noexcept
 try
 {
-    // A server may ask for a certificate after the handshake, too (RFC 8446, 4.6.2).
+    // A server may also request a certificate after the handshake (RFC 8446, 4.6.2).
     now_.keeps = now_.keeps && identity_is_known(ssl);
     if (!now_.keeps)
         return;
@@ -535,7 +538,7 @@ try
             now_.unverified.push_back(std::move(copy));
         return;
     }
-    // A TLS 1.2 session that arrives later belongs to a renegotiation, which has verified the server anew.
+    // A TLS 1.2 session that arrives later belongs to a renegotiation, which has verified the server again.
     if (::SSL_version(ssl) <= TLS1_2_VERSION && begin_origin(ssl) != full_handshake_reason::none)
         return;
     keep(live);
@@ -557,14 +560,14 @@ try
     setup_->store->capture(now_.key, std::move(*ticket));
     return true;
 }
-catch (...) // a session that there is no memory for costs the next connection a full handshake, and this one nothing
+catch (...) // out of memory: only the next connection is affected, which makes a full handshake
 {
     setup_->store->note(now_.key, full_handshake_reason::not_resumable);
     return false;
 }
 
-/* In TLS 1.3 OpenSSL reports an external key as the resumption of a session, which was made for the key: it is not the one
-   that was offered, nor has it a ticket, as one that client_options::on_ssl has set. */
+/* In TLS 1.3 OpenSSL reports an external PSK as the resumption of a session that was made for the PSK. That session is
+   not the offered one, and has no ticket. A session that client_options::on_ssl has set does have a ticket. */
 bool client_handshake::used_external_psk(SSL* ssl) const
 {
     if (::SSL_version(ssl) != TLS1_3_VERSION)
@@ -579,9 +582,9 @@ full_handshake_reason client_handshake::begin_origin(SSL* ssl)
 {
     now_.origin = session_origin::of_full_handshake(ssl, setup_->options.now());
     now_.origin.verified_under = now_.verification;
-    // Somebody's SSL_CTX_set_cert_verify_callback(3) has decided, without building a chain.
+    // A callback of the caller (SSL_CTX_set_cert_verify_callback(3)) has decided without building a chain.
     bool const is_verified_unseen = must_verify(ssl) && now_.origin.chain && ::SSL_get0_verified_chain(ssl) == nullptr;
-    bool const is_of_caller = ::SSL_session_reused(ssl) == 1; // nobody knows when its server was verified
+    bool const is_of_caller = ::SSL_session_reused(ssl) == 1; // unknown when the server of that session was verified
     bool const is_unrepeatable = is_verified_unseen || is_of_caller || !identity_is_known(ssl);
     auto const reason = used_external_psk(ssl)                ? full_handshake_reason::external_psk
                         : ::SSL_version(ssl) < TLS1_2_VERSION ? full_handshake_reason::old_protocol
@@ -607,7 +610,7 @@ void client_handshake::handshake_done(SSL* ssl)
         now_.info.resumption = now_.info.protocol == tls_version::tls13 ? resumption_kind::tls13_ticket
                                : now_.offered->has_ticket()             ? resumption_kind::tls12_ticket
                                                                         : resumption_kind::tls12_session_id;
-        // OpenSSL does not tell of a TLS 1.2 ticket that was renewed while resuming.
+        // OpenSSL does not report a TLS 1.2 ticket that was renewed by a resumption.
         if (now_.keeps && now_.info.protocol == tls_version::tls12 &&
             !same_ticket(current, now_.offered->native_handle()))
             keep(current);

@@ -18,7 +18,7 @@ namespace detail {
 
 namespace {
 
-// What `read` returns. An error of its is one of this option.
+// Call `read`, and report its error as an error of this option.
 template <class Read>
 std::string checked(char const* option, Read read)
 {

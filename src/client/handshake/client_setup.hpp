@@ -13,17 +13,18 @@
 
 namespace reprise::detail {
 
-/// What a `client` refers to, checked. It does not change.
+/// The checked setup that a `client` refers to. Immutable.
 struct client_setup
 {
-    /// Takes a reference to the context and attaches its callbacks, once for each context.
+    /// Take a reference to the context, check the options, and attach the callbacks, once for each context.
+    /// @throws system_error `errc::bad_option`.
     client_setup(SSL_CTX* tls, std::shared_ptr<session_store> sessions, client_options wanted);
 
     ssl_ctx_ptr context;
-    std::shared_ptr<session_store> store; // or null
+    std::shared_ptr<session_store> store; // null: no session is kept
     client_options options;
-    client_context* shared;                 // the context's
-    std::optional<std::string> server_name; // of the options, in its usual form
+    client_context* shared;                 // owned by the context
+    std::optional<std::string> server_name; // of the options, in lower case and without a final dot
 };
 
 } // namespace reprise::detail

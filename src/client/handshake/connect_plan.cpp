@@ -13,7 +13,7 @@ namespace {
 
 namespace error = boost::asio::error;
 
-// With Fast Open a socket is connected when the first flight is written, so the flight did not arrive.
+// With Fast Open, writing the first flight connects the socket. If that is refused, the flight did not arrive.
 bool is_refused(error_code ec)
 {
     return ec == error::connection_refused || ec == error::host_unreachable || ec == error::network_unreachable;
@@ -72,7 +72,7 @@ void connect_plan::ended(connect_progress const& how)
         if (!ec)
             step_ = connect_step::shake_hands;
         else if ((ec == errc::proxy_failed || ec == errc::proxy_refused) && ++proxy_request_ < task_.proxy_requests)
-            step_ = connect_step::connect; // and ask for the next address
+            step_ = connect_step::connect; // to ask for the next address
         else
             fail(ec, how);
         return;
@@ -106,7 +106,7 @@ void connect_plan::ended(connect_progress const& how)
         return;
     case connect_step::pause:
         if (ec)
-            error_ = ec; // and it has failed
+            error_ = ec; // the step stays `failed`
         else
             begin_attempt();
         return;
@@ -115,7 +115,7 @@ void connect_plan::ended(connect_progress const& how)
     }
 }
 
-// The attempt has failed. A request that the server may have processed is not sent again.
+// End the attempt with an error, and plan a retry. A request that the server may have processed is not sent again.
 void connect_plan::fail(error_code ec, connect_progress const& how)
 {
     error_ = ec;

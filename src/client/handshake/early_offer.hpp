@@ -13,27 +13,28 @@
 
 namespace reprise::detail {
 
-/** What decides whether data may go early. OpenSSL 3.0 checks little of it, and fails the connection over most of the rest. */
+/// Facts that decide whether early data may be sent. OpenSSL 3.0 checks few of them. Most of the others make the
+/// connection fail.
 struct early_situation
 {
-    bool has_session = false; ///< it is offered on this connection
+    bool has_session = false; ///< a session is offered on this connection
     bool session_is_tls13 = false;
     bool stream_is_tls13 = false;
-    std::uint32_t allowed = 0;  ///< what the ticket allows, in bytes
-    std::string session_alpn{}; ///< of the session, or empty
+    std::uint32_t allowed = 0;  ///< most early data that the ticket allows, in bytes
+    std::string session_alpn{}; ///< protocol of the session, or empty
     std::vector<std::string> offered_alpn{};
     bool name_is_known = false; ///< the session was made under the name that this connection asks for
     bool cipher_is_enabled = false;
     std::chrono::seconds age{}; ///< by the clock that OpenSSL will use
     std::chrono::seconds lifetime{};
-    std::size_t size = 0; ///< of what is to be sent
+    std::size_t size = 0; ///< bytes to send
     bool may_split = false;
 };
 
 struct early_plan
 {
     early_data_reason reason = early_data_reason::none;
-    std::size_t size = 0; ///< so much of it goes early
+    std::size_t size = 0; ///< bytes to send early
 };
 
 [[nodiscard]] inline early_plan plan_early_data(early_situation const& s)

@@ -16,7 +16,7 @@ namespace {
 using std::chrono::floor;
 using std::chrono::seconds;
 
-// Until something ends it: the server, a certificate, or the cap.
+// Time until the session's lifetime, its certificates or max_session_age end its use.
 seconds time_left(session const& s, client_options const& o)
 {
     auto const now = o.now();
@@ -25,7 +25,7 @@ seconds time_left(session const& s, client_options const& o)
     return std::max(seconds{0}, floor<seconds>(ends - now));
 }
 
-// A few digits, to compare by eye.
+// The first 12 hexadecimal digits of a digest, to compare by eye.
 std::string short_digest(std::string_view bytes)
 {
     auto const digest = detail::sha256(as_bytes(bytes));
@@ -77,7 +77,7 @@ asio::awaitable<explanation> explain(std::string host, std::string service, clie
     result.candidate = connection->offered();
     if (result.candidate)
         result.time_left = time_left(*result.candidate, connection->options());
-    (void)connection->handshake_failed(false); // the session goes back
+    (void)connection->handshake_failed(false); // puts the session back into the store
     co_return result;
 }
 

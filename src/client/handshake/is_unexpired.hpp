@@ -6,10 +6,10 @@
 
 namespace reprise::detail {
 
-/// Whether the session's own lifetime lasts. What else may be against it the connection knows.
+/// Whether the session's own lifetime has not ended. The connection makes the other checks.
 [[nodiscard]] inline bool is_unexpired(session const& s, time_point now) noexcept
 {
-    return now - s.issued_at() < s.lifetime(); // a hostile issue time must not overflow it
+    return now - s.issued_at() < s.lifetime(); // a hostile issue time must not overflow a sum
 }
 
 } // namespace reprise::detail

@@ -15,7 +15,8 @@ namespace reprise::detail {
 
 namespace {
 
-// A name or an address: nothing that ends a field or a line, or would make another authority of it (RFC 3986, 3.2).
+// Whether the text is a name or an address: no character ends a field or a line, or changes the authority (RFC 3986,
+// 3.2).
 bool is_host(std::string_view text)
 {
     return !text.empty() && std::ranges::all_of(text, [](unsigned char c) { return c > ' ' && c != 0x7f; }) &&
@@ -106,7 +107,7 @@ bool proxy_reply::put(std::string_view bytes, error_code& ec)
         size_ += taken;
         if (!head_.is_complete() || !head_.is_interim())
             break;
-        left_ -= std::exchange(size_, 0); // another answer follows (RFC 9110, 15.2)
+        left_ -= std::exchange(size_, 0); // another response follows (RFC 9110, 15.2)
         head_ = response_head{left_};
     }
     if (head_.is_malformed() || head_.is_too_long())

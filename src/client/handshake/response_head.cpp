@@ -99,7 +99,7 @@ response_head::state response_head::at_line(unsigned char c, bool may_fold) cons
     return c == ':' || is_control(c) ? state::malformed : state::name;
 }
 
-// The reason and the values, up to the end of their line.
+// Within the reason or a field value, up to the end of the line.
 response_head::state response_head::in_text(unsigned char c, state same) noexcept
 {
     after_line_feed_ = same == state::reason ? state::first_line : state::line;

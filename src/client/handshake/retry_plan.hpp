@@ -13,7 +13,7 @@
 
 namespace reprise::detail {
 
-/// Whether what has failed may go well the next time.
+/// Whether the error may be transient.
 [[nodiscard]] inline bool may_pass(error_code ec)
 {
     namespace error = boost::asio::error;
@@ -28,9 +28,11 @@ namespace reprise::detail {
     return false;
 }
 
-/** How long to wait before the next attempt; nothing, if there is none.
+/** Plan the delay before the next attempt. Returns nothing if there is no next attempt.
 
-    @param attempt The one that has failed, from 1. @param elapsed Since the first began. @param random 0 to 1.
+    @param attempt Number of the failed attempt, from 1.
+    @param elapsed Time since the first attempt began.
+    @param random A random number from 0 to 1, for the jitter.
 */
 [[nodiscard]] inline std::optional<std::chrono::milliseconds>
 plan_retry(retry_options const& o, unsigned attempt, error_code why, std::chrono::milliseconds elapsed, double random)

@@ -6,8 +6,8 @@
 
 namespace reprise::detail {
 
-/// Why there is nothing under `key` in a map that is ordered by session_scope: there may be sessions of this peer that
-/// this connection may not have. `has_sessions` says of a value whether there are any.
+/// Why a map that is ordered by session_scope has no session under `key`. There may be sessions of this peer that this
+/// connection must not use. `has_sessions` tells whether a value of the map has sessions.
 template <class Map, class HasSessions>
 [[nodiscard]] full_handshake_reason why_not(Map const& by_key, session_scope const& key, HasSessions has_sessions)
 {

@@ -27,10 +27,10 @@ namespace reprise::detail {
 class client_context;
 struct context_policy;
 
-/** The TLS side of a client_stream, without its socket: what is offered, what came of it, what is kept.
+/** The TLS side of a client_stream, without its socket: offers sessions, evaluates handshakes, captures new sessions.
 
-    One object serves all connections of a stream, one after the other. OpenSSL's new-session callback finds it through the
-    SSL, so its address is fixed and it outlives each SSL that `begin` made.
+    One object serves all connections of a stream, one after the other. OpenSSL's new-session callback finds the object
+    through the SSL. So its address is fixed, and it must outlive each SSL that `begin` made.
 */
 class client_handshake
 {
@@ -39,31 +39,37 @@ public:
     client_handshake(client_handshake const&) = delete;
     client_handshake& operator=(client_handshake const&) = delete;
 
-    /// How the peer is reached, for the session_scope.
+    /// Set how the peer is reached, for `session_scope::route`.
     void set_route(std::string route) { route_ = std::move(route); }
 
-    /// A random number from 0 to 1, for the delay before another attempt.
+    /// A random number from 0 to 1, for the jitter of the delay before the next attempt.
     [[nodiscard]] double random();
 
-    /// The SSL of the next `begin`, for settings of the caller's. It has what options say, and no peer yet.
+    /// The SSL that the next `begin` will return, for settings of the caller. Of the options only `verify_peer` is
+    /// applied yet.
     [[nodiscard]] SSL* prepare();
 
-    /// How one connection differs from others of the same stream.
+    /// Options of one connection.
     struct connection_options
     {
-        std::optional<session> exactly{};                              ///< resume this session
-        bool asks_store = true;                                        ///< or else one from the store
-        early_data_reason early_reason = early_data_reason::not_asked; ///< until `plan_early` knows better
+        std::optional<session> exactly{};                              ///< offer this session
+        bool asks_store = true;                                        ///< otherwise offer one from the store
+        early_data_reason early_reason = early_data_reason::not_asked; ///< until `plan_early` sets it
     };
 
-    /// A new SSL for a connection to this peer: SNI, host check, ALPN. The session scope is fixed from here on. All state of
-    /// the connection before is dropped.
+    /** Make the SSL of a connection to this peer: with SNI, host check and ALPN. Fixes the session scope, and drops all
+        state of the previous connection.
+
+        @throws system_error `errc::settings_lost`, `errc::bad_option` for an ALPN protocol, errors of OpenSSL; and what
+            `client_options::on_ssl` throws.
+    */
     [[nodiscard]] ssl_ptr begin(host_name const& host, std::string const& service, connection_options options);
 
-    /// A new SSL for a connection to a peer that a caller has named. @throws system_error `errc::bad_host`, `errc::bad_service`.
+    /// Validate the names of a peer, then make an SSL with default options. @throws also system_error `errc::bad_host`,
+    /// `errc::bad_service`.
     [[nodiscard]] ssl_ptr begin(std::string_view host, std::string_view service);
 
-    /// The body of the ticket_request extension (RFC 9149, 3); empty if nothing is asked for.
+    /// The body of the ticket_request extension (RFC 9149, 3); empty if no tickets are requested.
     [[nodiscard]] byte_view ticket_request() const noexcept
     {
         return now_.ticket_request[0] != 0 ? byte_view{now_.ticket_request} : byte_view{};
@@ -73,68 +79,71 @@ public:
     [[nodiscard]] client_options const& options() const noexcept;
     [[nodiscard]] handshake_info const& info() const noexcept { return now_.info; }
 
-    /** Ask the store, and the caller's revocation check, and offer what they give if every rule allows it; else note why not.
+    /** Choose a session and offer it if all checks pass; otherwise record why not.
 
-        A store or a check that is late or fails costs a resumption and nothing else.
+        The session is `connection_options::exactly`, or one from the store that passes the caller's revocation check. A
+        late or failing store or revocation check costs only the resumption.
     */
     [[nodiscard]] asio::awaitable<void> choose_session(SSL* ssl);
 
-    /// What it has chosen, and why not, if nothing.
+    /// The offered session. Empty if there is none; `reason` then says why.
     [[nodiscard]] std::optional<session> const& offered() const noexcept { return now_.offered; }
     [[nodiscard]] full_handshake_reason reason() const noexcept { return now_.reason; }
 
-    /// Whether sessions of the current connection may be used by other contexts and processes.
+    /// Whether other contexts and processes may use the sessions of the current connection.
     [[nodiscard]] bool is_shared() const noexcept { return now_.is_shared; }
 
-    /// Drop the sessions of this peer, and let the store remember why.
+    /// Remove the sessions of this scope from the store, and record the reason there.
     [[nodiscard]] asio::awaitable<void> forget_session(full_handshake_reason why);
 
-    /// Decide how much goes early, after what is offered has been decided: the first bytes, so many, of `wanted`.
+    /// Decide how many bytes of `wanted` are sent early, and return these first bytes. Call after `choose_session`.
     [[nodiscard]] byte_view plan_early(SSL* ssl, early_data const& wanted);
 
-    /// So many OpenSSL has taken: all of them, or none.
+    /// Record how many bytes of early data OpenSSL has taken: all, or 0.
     void early_sent(std::size_t size) noexcept;
 
-    /// A connection with early data has failed in its handshake, and it is certain that the server has not accepted any: it
-    /// may be made again without.
+    /// Whether a connection whose handshake failed may be made again without early data, because the server has
+    /// certainly not accepted any.
     [[nodiscard]] bool may_do_without_early(SSL const* ssl) const noexcept;
 
-    /// Whether early data was sent, which the server may have processed.
+    /// Whether early data was sent. The server may have processed it.
     [[nodiscard]] bool has_sent_early() const noexcept { return now_.early_size != 0; }
 
-    /// The handshake succeeded: everything was verified, so sessions may be kept from now on.
+    /// Record that the handshake succeeded. Everything is verified now, so sessions may be stored.
     void handshake_done(SSL* ssl);
 
-    /// The handshake failed. A ticket of which nothing was sent goes back to the store. True if a reusable session had been
-    /// offered, which the store must forget after an alert.
+    /// Record that the handshake failed. If nothing was sent, the ticket is put back into the store. Returns true if a
+    /// reusable session (TLS 1.2) was sent, which the store must forget after a fatal alert.
     [[nodiscard]] bool handshake_failed(bool has_sent) noexcept;
 
-    /// The connection's first ticket is still to come.
+    /// Whether the first ticket of the connection has not arrived yet.
     [[nodiscard]] bool awaits_ticket() const noexcept
     {
         return now_.keeps && now_.verified && !now_.captured && now_.info.protocol == tls_version::tls13;
     }
 
-    /// Keep what the callback has not seen (SSL_get1_session(3)). Before close_notify is sent.
+    /// Store the current session if the new-session callback has seen none (SSL_get1_session(3)). Call before
+    /// close_notify is sent.
     void capture_before_shutdown(SSL* ssl);
 
-    /// Why a handshake that failed with this error has not verified the server's certificate. Empty for other errors.
+    /// Why the server's certificate was not verified, after a handshake that failed with this error. Empty for other
+    /// errors.
     [[nodiscard]] static std::string why_not_verified(SSL* ssl, error_code why);
 
-    /// Connecting or shaking hands has failed. @return What `info` is from here on.
+    /// Record that connecting or the handshake failed. @param why Text for `failure`. @return The new `info`.
     handshake_info const& failed(std::string why);
 
-    /// Connecting or shaking hands has failed for good.
+    /// Report to the observer that connecting or the handshake failed, and is not retried.
     void count_failure(std::string const& host, error_code why) const noexcept;
 
-    /// The peer's close_notify has been read.
+    /// Whether the peer's close_notify has been read.
     [[nodiscard]] static bool peer_said_goodbye(SSL const* ssl) noexcept;
 
-    /// Called by OpenSSL for each session that arrives. One that there is no memory for is not kept.
+    /// Called by OpenSSL for each session that arrives. A session for which memory is missing is not stored.
     void on_new_session(SSL* ssl, SSL_SESSION const* live) noexcept;
 
 private:
-    // What of an SSL is or may be the caller's, as far as OpenSSL tells.
+    // Settings of an SSL that the caller may have made, as far as OpenSSL tells.
     struct settings
     {
         std::array<unsigned char, 32> verification{};
@@ -158,23 +167,23 @@ private:
     [[nodiscard]] bool used_external_psk(SSL* ssl) const;
     full_handshake_reason begin_origin(SSL* ssl);
     void ask_for_tickets() noexcept;
-    /// How long to wait for the store; zero for one that answers at once.
+    /// Timeout of a lookup in the store. Zero, which is no limit, if the store is immediate.
     [[nodiscard]] std::chrono::milliseconds lookup_limit() const noexcept;
 
     [[nodiscard]] full_handshake_reason judge(SSL* ssl, session const& candidate) const;
 
-    /// Offer this session if every rule allows it; else note why not.
+    /// Offer this session if all checks pass; otherwise record why not.
     void offer(SSL* ssl, session const& candidate);
 
-    /// Hand a copy of a session to the store. False, if it cannot be resumed or there is no memory for it.
+    /// Hand a copy of a session to the store. Returns false if the session cannot be resumed or memory is missing.
     bool keep(SSL_SESSION const* live) noexcept;
 
     std::shared_ptr<client_setup const> setup_;
     std::string route_;
-    ssl_ptr prepared_;                       // of prepare(), until it is used
-    bool has_lost_settings_ = false;         // which were made on that one
-    std::string own_id_;                     // unlike that of any other stream; made when it is needed
-    std::optional<std::minstd_rand> random_; // for the waits between attempts
+    ssl_ptr prepared_;                       // made by prepare() for the next begin()
+    bool has_lost_settings_ = false;         // later connections would lack settings of that SSL
+    std::string own_id_;                     // random, unique to this stream; made when needed
+    std::optional<std::minstd_rand> random_; // for the jitter of retries
 
     // The state of one connection; `begin` replaces all of it.
     struct connection
@@ -182,7 +191,8 @@ private:
         early_data_reason early_reason = early_data_reason::not_asked;
         session_scope key{};
         std::shared_ptr<context_policy const> policy{};
-        // What the certificate is verified under: policy and name. Null if it is to be verified for each offer.
+        // Context, policy and name under which the certificate is verified. Null if it must be verified before each
+        // offer.
         std::shared_ptr<std::string const> verification{};
         bool keeps = false;
         bool is_shared = false;
@@ -190,20 +200,20 @@ private:
         std::optional<session> exact{};
         bool asks_store = true;
         std::optional<session> offered{};
-        ssl_session_ptr offered_copy{}; // the copy of offered that the SSL has
+        ssl_session_ptr offered_copy{}; // the SSL's copy of offered
         bool is_exact = false;          // offered is not from the store
         std::size_t early_size = 0;
         full_handshake_reason reason = full_handshake_reason::nothing_stored;
         bool verified = false;
         bool captured = false;
         session_origin origin{};
-        std::vector<ssl_session_ptr> unverified{}; // TLS 1.2 delivers its session before the handshake is done
+        std::vector<ssl_session_ptr> unverified{}; // TLS 1.2: sessions that arrive before the handshake is done
         handshake_info info{};
     };
     connection now_;
 };
 
-/// Whether `candidate` may be offered at `now`: `full_handshake_reason::none`, or why not.
+/// Check whether `candidate` may be offered at `now`. @return `full_handshake_reason::none`, or why not.
 [[nodiscard]] full_handshake_reason may_offer(session const& candidate, time_point now, std::chrono::seconds max_age,
                                               bool must_be_verified) noexcept;
 

@@ -14,48 +14,48 @@ enum class connect_step
 {
     resolve,        ///< find the endpoints of the host, or of the proxy
     call_connector, ///< let the caller's function connect the next layer
-    connect,        ///< connect TCP: the endpoints race (RFC 8305)
+    connect,        ///< connect TCP, to the endpoints in parallel (RFC 8305)
     connect_fast,   ///< connect TCP with Fast Open, one endpoint after the other
-    ask_proxy,      ///< send the proxy a CONNECT request, that of number `proxy_request()`
-    shake_hands,    ///< TLS, with early data if `sends_early()`
+    ask_proxy,      ///< send CONNECT request number `proxy_request()` to the proxy
+    shake_hands,    ///< run the TLS handshake, with early data if `sends_early()`
     drain,          ///< read what the server sent before it closed, to learn whether it refused early data
-    send_rest,      ///< send after the handshake what did not go early
+    send_rest,      ///< after the handshake, send the bytes that were not accepted early
     pause,          ///< wait for `delay()`, then begin the next attempt
     done,           ///< connected
-    failed,         ///< for good, with `error()`
+    failed,         ///< failed with `error()`; no retry
 };
 
-/// What a connection is to be made with; it does not change while the connection is made.
+/// How a connection is to be made. Constant while the connection is made.
 struct connect_task
 {
     bool is_connected = false;      ///< the caller has connected the next layer: only TLS is missing
-    bool has_connector = false;     ///< the caller connects by a function
+    bool has_connector = false;     ///< a function of the caller connects the next layer
     bool is_proxied = false;        ///< an HTTP proxy connects to the host
-    std::size_t proxy_requests = 0; ///< hosts, or addresses of the host, that the proxy can be asked for
+    std::size_t proxy_requests = 0; ///< number of hosts, or addresses of the host, to ask the proxy for
     bool fast_open = false;         ///< use TCP Fast Open where it works
     bool sends_early = false;       ///< there is early data
-    bool sends_rest = false;        ///< and what is not accepted early follows the handshake
-    bool is_only_attempt = false;   ///< the session that is offered is not there a second time
+    bool sends_rest = false;        ///< bytes that are not accepted early follow the handshake
+    bool is_only_attempt = false;   ///< no retry: the next layer or the session is the caller's
     retry_options retry{};
 };
 
 /// How a step ended.
 struct connect_progress
 {
-    error_code ec{};         ///< of the step
-    bool has_thrown = false; ///< the step threw, so nothing is known of the peer
-    bool is_late = false;    ///< `connect_timeout` is over
-    bool is_stopped = false; ///< the stream was closed meanwhile
-    bool may_go_without_early =
-        false;                     ///< after shake_hands and drain: the server has certainly not accepted early data
-    bool may_be_processed = false; ///< early data was sent, which the server may have processed
+    error_code ec{};                    ///< result of the step
+    bool has_thrown = false;            ///< the step threw, so nothing is known about the peer
+    bool is_late = false;               ///< `connect_timeout` has expired
+    bool is_stopped = false;            ///< the stream was closed meanwhile
+    bool may_go_without_early = false;  ///< after drain: the server has certainly not accepted early data
+    bool may_be_processed = false;      ///< early data was sent, which the server may have processed
     std::chrono::nanoseconds elapsed{}; ///< since the first attempt began
     double random = 0;                  ///< 0 to 1, for the jitter of the delay
 };
 
-/** Decides what a client does on its way to a connection. It has no socket and no clock, and decides nothing twice.
+/** Decides each step of a client on its way to a connection. Has no socket and no clock.
 
-        for (connect_plan plan{task}; plan.step() != connect_step::done; )
+        connect_plan plan{task};
+        while (plan.step() != connect_step::done && plan.step() != connect_step::failed)
             plan.ended(co_await perform(plan.step()));
 */
 class connect_plan
@@ -65,7 +65,7 @@ public:
 
     [[nodiscard]] connect_step step() const noexcept { return step_; }
 
-    /// The step has ended. @pre Neither `done` nor `failed`.
+    /// Choose the next step, after the current one has ended. @pre The current step is neither `done` nor `failed`.
     void ended(connect_progress const& how);
 
     [[nodiscard]] bool sends_early() const noexcept { return early_; }
@@ -73,13 +73,13 @@ public:
     [[nodiscard]] std::chrono::milliseconds delay() const noexcept { return delay_; }
     [[nodiscard]] error_code error() const noexcept { return error_; }
 
-    /// Attempts begun, this one included.
+    /// Number of attempts that have begun, the current one included.
     [[nodiscard]] unsigned attempt() const noexcept { return attempt_; }
 
     /// Whether the current step begins an attempt, with its own `connect_timeout`.
     [[nodiscard]] bool begins_attempt() const noexcept { return begins_attempt_; }
 
-    /// Whether this attempt goes without the early data that an earlier connection of it has tried.
+    /// Whether this attempt goes on without early data, after one of its connections has sent some.
     [[nodiscard]] bool has_dropped_early() const noexcept { return task_.sends_early && !early_; }
 
 private:
@@ -91,8 +91,8 @@ private:
     connect_step step_ = connect_step::failed;
     unsigned attempt_ = 0;
     bool begins_attempt_ = false;
-    bool early_ = false;     // of this connection
-    bool fast_open_ = false; // of this connection
+    bool early_ = false;     // for the current connection
+    bool fast_open_ = false; // for the current connection
     std::size_t proxy_request_ = 0;
     std::chrono::milliseconds delay_{0};
     error_code error_{};

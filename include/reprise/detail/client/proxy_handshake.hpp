@@ -21,35 +21,38 @@ namespace reprise::detail {
 
 namespace asio = boost::asio;
 
-/// `CONNECT host:port` for this proxy. Nothing, if what it is made of would make another request of it, or the service has no
-/// port.
+/// Make the request `CONNECT host:port` for this proxy. Returns nothing if the service has no port, or if the host or
+/// the proxy's options contain characters that would change the request.
 [[nodiscard]] std::optional<std::string> connect_request(http_proxy const& proxy, std::string const& host,
                                                          std::string const& service);
 
-/// Whether there is a proxy, and what is said to it stays on its line.
+/// Whether the proxy has a host and a service, and an authorization of one line.
 [[nodiscard]] bool can_be_asked(http_proxy const& proxy);
 
-/// The name under which sessions through this proxy are filed.
+/// The `session_scope::route` of connections through this proxy.
 [[nodiscard]] std::string route_of(http_proxy const& proxy);
 
-/** Reads the proxy's answer to CONNECT. Its bytes are untrusted.
+/** Reads a proxy's response to CONNECT. Its bytes are untrusted.
 
-    The answer is complete at the end of its head: a 2xx has no body, whatever its Content-Length or Transfer-Encoding says
-    (RFC 9110, 9.3.6), and nobody reads the body of another. All heads together, interim ones included, have at most 16 KiB.
+    The response is complete at the end of its head. A 2xx response has no body, whatever its Content-Length or
+    Transfer-Encoding says (RFC 9110, 9.3.6). The body of another response is not read. All heads together, interim
+    responses included, may have at most 16 KiB.
 */
 class proxy_reply
 {
 public:
-    /// More bytes. @return Whether the answer is complete: it was yes. An error says why not.
+    /// Process more bytes. @return Whether a complete response has accepted the request. @param ec Why the request was
+    /// refused, or the response is invalid.
     [[nodiscard]] bool put(std::string_view bytes, error_code& ec);
 
 private:
-    std::size_t left_ = std::size_t{16} * 1024; // of the limit, at the beginning of this head
+    std::size_t left_ = std::size_t{16} * 1024; // bytes left of the limit when this head began
     response_head head_{left_};
-    std::size_t size_ = 0; // of this head
+    std::size_t size_ = 0; // bytes of this head
 };
 
-/// Say this `connect_request` to the proxy at the other end of `stream`.
+/// Send a `connect_request` to the proxy at the other end of `stream`, and read the response. @return An error of the
+/// stream, or why the proxy refused.
 template <class Stream>
 asio::awaitable<error_code> ask_proxy(Stream& stream, std::string request)
 {

@@ -38,15 +38,15 @@
 
 namespace reprise::detail {
 
-/// Whom a stream talks to.
+/// The peer of a stream.
 struct peer
 {
     host_name host{};
     std::string service{};
-    std::optional<std::vector<asio::ip::tcp::endpoint>> endpoints{}; ///< of the caller's; none: to be resolved
+    std::optional<std::vector<asio::ip::tcp::endpoint>> endpoints{}; ///< given by the caller; else resolve the host
 };
 
-/// The layers below TLS: gets them to the peer, directly, through a proxy, or as the caller says.
+/// The layers below TLS. Connects them to the peer: directly, through a proxy, or by a function of the caller.
 template <class NextLayer>
 class transport
 {
@@ -57,12 +57,12 @@ public:
     explicit transport(NextLayer n) : next(std::move(n)), wait_(next.get_executor()) {}
 
     NextLayer next;
-    connector connect_as_told{}; ///< the caller's, or none
+    connector connect_as_told{}; ///< the caller's function; empty for none
 
     [[nodiscard]] auto& socket() noexcept { return lowest_socket(next); }
     using socket_type = std::remove_reference_t<decltype(lowest_socket(std::declval<NextLayer&>()))>;
 
-    /// Closes the socket, and ends what is under way here.
+    /// Close the socket, and end the pending operations of this object.
     void close() noexcept
     {
         error_code ignored;
@@ -74,24 +74,25 @@ public:
         wait_.cancel();
     }
 
-    /// The same for good, until `begin`.
+    /// Close, and make no further connection until `begin`.
     void stop() noexcept
     {
         ++stops_;
         close();
     }
 
-    /// How often it was stopped.
+    /// Number of calls of `stop`.
     [[nodiscard]] unsigned stops() const noexcept { return stops_; }
 
-    /// @param asked The number of stops when the operation that begins was asked for: a stop since then counts.
+    /// Begin an operation. @param asked Value of `stops` when the operation was initiated: a stop since then counts.
     void begin(unsigned asked) noexcept { began_at_ = asked; }
     [[nodiscard]] bool is_stopped() const noexcept { return stops_ != began_at_; }
 
     /// @name The steps of a connect_plan, one after the other
     /// @{
 
-    /// How many CONNECT requests name the peer: one for its name, or one for each address that the caller has resolved.
+    /// Make the CONNECT requests for the peer: one for its name, or one for each endpoint of the caller. @return Their
+    /// number.
     [[nodiscard]] std::size_t plan_requests(http_proxy const& proxy, peer const& to)
     {
         requests_ = requests_for(proxy, to);
@@ -125,7 +126,7 @@ public:
         co_return found.value->ec;
     }
 
-    /// Connect to one of the endpoints, which race. @param end When there is no time left.
+    /// Connect to one of the endpoints, in parallel (RFC 8305). @param end Deadline.
     asio::awaitable<error_code> connect(client_options const& o, time_limit end)
     {
         bool const may_vary = endpoints_.size() != 1;
@@ -137,8 +138,8 @@ public:
         co_return ec;
     }
 
-    /// Connect with TCP Fast Open. The endpoints are tried one after the other, because such a socket is connected when the
-    /// first flight is written.
+    /// Connect with TCP Fast Open. The endpoints are tried one after the other, because such a socket is connected when
+    /// the first flight is written.
     asio::awaitable<error_code> connect_fast()
     {
         error_code ec = asio::error::not_found;
@@ -150,7 +151,7 @@ public:
             socket().open(endpoint.protocol(), ec);
             if (ec)
                 continue;
-            (void)connect_fast_open(socket().native_handle()); // where it is refused, this is an ordinary connect
+            (void)connect_fast_open(socket().native_handle()); // without Fast Open, connect as usual
             std::tie(ec) = co_await socket().async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
             ec = connect_result(socket(), ec);
             if (!ec || ec == asio::error::operation_aborted)
@@ -159,7 +160,7 @@ public:
         co_return ec;
     }
 
-    /// Let the caller's function connect. The function may wait for anything, so closing this cancels it.
+    /// Let the caller's function connect. The function may wait for anything, so `close` cancels it.
     asio::awaitable<error_code> call_connector(peer const& to)
     {
         auto const ex = co_await asio::this_coro::executor;
@@ -173,11 +174,11 @@ public:
         co_return error_code{};
     }
 
-    /// Send the proxy the request of this number.
+    /// Send the request of this number to the proxy, and read the response.
     asio::awaitable<error_code> send_request(std::size_t number) { return ask_proxy(next, requests_.at(number)); }
     /// @}
 
-    /// Waits, unless it is closed meanwhile.
+    /// Wait for this long. `close` ends the wait.
     asio::awaitable<error_code> pause(std::chrono::milliseconds delay)
     {
         wait_.expires_after(delay);
@@ -186,10 +187,10 @@ public:
     }
 
 private:
-    // A coroutine, so that an exception comes out of it and not out of the call.
+    // A coroutine, so that an exception of the call itself also ends the awaitable.
     asio::awaitable<void> run_connector(peer const& to) { co_await connect_as_told(next, to.host.name, to.service); }
 
-    // What cannot be said is left out.
+    // Hosts and services that a request cannot express are left out.
     static std::vector<std::string> requests_for(http_proxy const& proxy, peer const& to)
     {
         std::vector<std::string> requests;
@@ -206,14 +207,14 @@ private:
         return requests;
     }
 
-    asio::steady_timer wait_; ///< for what has no socket
+    asio::steady_timer wait_; ///< for operations without a socket: a pause, or the caller's function
     unsigned stops_ = 0;
     unsigned began_at_ = 0;
     std::weak_ptr<connect_race<socket_type>> race_;
-    wait_handle lookup_;                               ///< of a host
-    std::vector<std::string> requests_{};              ///< to a proxy
+    wait_handle lookup_;                               ///< of the host name
+    std::vector<std::string> requests_{};              ///< to the proxy
     std::vector<asio::ip::tcp::endpoint> endpoints_{}; ///< of the host or the proxy
-    asio::ip::tcp::endpoint last_{};                   ///< to which it was connected, of several
+    asio::ip::tcp::endpoint last_{};                   ///< last connected endpoint, if there were several
 };
 
 } // namespace reprise::detail
