@@ -14,17 +14,22 @@ namespace detail {
 struct client_setup;
 } // namespace detail
 
-/** What client streams share: an ssl::context, a session store and options.
+/** The setup that client streams share: an ssl::context, a session store and options.
 
         reprise::client shop{tls, *store, options};
         reprise::client_stream<> stream{io, shop};
 
-    The constructors check everything once. A copy refers to the same context, store and options, and costs an atomic
+    The constructors check all options. A copy refers to the same context, store and options. Copying costs one atomic
     increment, so each connection may have its own copy.
 
+    @par Errors
+    The constructors throw system_error `errc::bad_option`, if an option is out of bounds, or if the context is for
+    servers or for DTLS.
+
     @par Object Lifetimes
-    The ssl::context must outlive all streams, because it owns the verify callback. Configure it first; `policy_changed` says
-    which later changes need a word. The store is held by shared ownership.
+    The ssl::context must outlive all streams, because it owns the verify callback. Configure the context before making
+    a client from it. `policy_changed` lists the later changes that must be reported. The store is held by shared
+    ownership.
 
     @par Thread Safety
     Distinct and shared objects: safe.
@@ -32,22 +37,21 @@ struct client_setup;
 class client
 {
 public:
-    /// Sessions are kept in `store`.
-    /// @throws system_error `errc::bad_option` for an option out of bounds, and for a context made for servers or for DTLS.
+    /// Construct a client that keeps sessions in `store`.
     client(asio::ssl::context& tls, session_store& store, client_options options);
 
-    /// Sessions are kept in `store`. The options have their defaults.
+    /// Construct a client that keeps sessions in `store`, with default options.
     client(asio::ssl::context& tls, session_store& store);
 
-    /// No session is kept.
+    /// Construct a client that keeps no sessions.
     client(asio::ssl::context& tls, client_options options);
 
-    /// No session is kept. The options have their defaults.
+    /// Construct a client that keeps no sessions, with default options.
     explicit client(asio::ssl::context& tls);
 
     [[nodiscard]] client_options const& options() const noexcept;
 
-    /// For the library.
+    /// For use by the library only.
     [[nodiscard]] std::shared_ptr<detail::client_setup const> const& setup() const noexcept { return setup_; }
 
 private:

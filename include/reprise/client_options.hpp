@@ -112,7 +112,7 @@ struct client_options
     /// Notified of each handshake, for logs and metrics; its `peer` is the host. Null for none.
     std::shared_ptr<reprise::observer> observer{};
 
-    /// Source of the current time, for the age of sessions.
+    /// Clock that supplies the current time, for the age of sessions.
     clock now = system_clock();
 };
 

@@ -44,7 +44,7 @@
 #include <utility>
 #include <vector>
 
-// Declared by Beast in <boost/beast/core/role.hpp>; a WebSocket on top of a client_stream closes through it.
+// Beast declares this type in <boost/beast/core/role.hpp>. Beast passes it to the teardown functions below.
 namespace boost::beast {
 enum class role_type;
 }
@@ -57,7 +57,7 @@ namespace reprise {
     on it. Sessions go to the session_store as they arrive. A connection that is truncated, reset, cancelled or
     destroyed loses no session that has arrived.
 
-    @tparam NextLayer A TCP socket, or layers on top of one, such as beast::tcp_stream. Constructed from an executor.
+    @tparam NextLayer A TCP socket, or layers on top of one, such as beast::tcp_stream.
 
     Every operation takes any completion token, and awaits if none is given. Unless stated otherwise, an operation
     supports `terminal` cancellation. After a cancelled operation only `close`, `async_reconnect` and destruction are
@@ -66,8 +66,8 @@ namespace reprise {
 
     @par Object Lifetimes
     The ssl::context must outlive the stream, because the context owns the verify callback. Configure the context before
-    making the first stream from it. Later changes apply to sessions from then on; see `policy_changed`. The store is
-    held by shared ownership. The stream must outlive its operations.
+    making the first `client` or stream from it. Later changes apply to sessions from then on; see `policy_changed`. The
+    store is held by shared ownership. The stream must outlive its operations.
 
     @par Thread Safety
     Distinct objects: safe. Shared objects: unsafe; if several threads run the io_context, use a strand as executor.
@@ -92,14 +92,14 @@ public:
     using lowest_layer_type = std::remove_reference_t<decltype(detail::lowest_socket(std::declval<NextLayer&>()))>;
     using native_handle_type = SSL*;
 
-    /** A stream that is not connected.
+    /** Construct a stream that is not connected.
 
-            client_stream<> a{io, shop};         // a client, whose context, store and options many streams share
-            client_stream<> b{socket, tls, store}; // or what a client is made of
+            client_stream<> a{io, shop};                      // shop: a client that many streams share
+            client_stream<> b{std::move(socket), tls, store}; // the arguments of a client of its own
 
-        @param from A next layer, which may be connected already, for `async_handshake`; or what it is made of: an executor, or
-            an execution context such as an io_context.
-        @param what A `client`, or the arguments of a constructor of `client`.
+        @param from A next layer, or the argument of its constructor: an executor, or an execution context such as an
+            io_context. A next layer that is already connected is for `async_handshake`.
+        @param what A `client`, or the arguments of one of its constructors.
         @throws system_error `errc::bad_option`, as the constructors of `client`.
     */
     template <class From, class... What>
@@ -109,8 +109,8 @@ public:
     {
     }
 
-    /// A stream that is not connected, with options in braces. Where the same expression awaits, give the options a name first:
-    /// GCC 12 copies an aggregate temporary bit by bit there.
+    /// Construct a stream that is not connected, with options in braces. If the same expression awaits, give the
+    /// options a name first, because GCC 12 copies an aggregate temporary bit by bit there.
     template <class From>
         requires(std::constructible_from<NextLayer, From>)
     client_stream(From&& from, asio::ssl::context& tls, session_store& store, client_options options)
@@ -230,14 +230,15 @@ public:
 
     /** Resolve the host, connect and shake hands, as `options` say.
 
-        With early data the operation completes when the handshake is complete and all bytes are sent (unless `send_rest` is
-        false). `handshake_info::early_data` says whether the server accepted early data, and `early_reason` why not. Before
-        early data is offered, everything that can be known is checked: the session's limit and age, ALPN, SNI and the cipher
-        suite. If the connection fails because the server declined early data, for example because it negotiated TLS 1.2, it
-        is made again once without early data. If the operation fails, the server may still have processed the bytes.
+        With early data the operation completes when the handshake is complete and all bytes are sent (unless
+        `send_rest` is false). `handshake_info::early_data` says whether the server accepted early data, and
+        `early_reason` why not. Before early data is offered, everything that can be known is checked: the session's
+        limit and age, ALPN, SNI and the cipher suite. If the connection fails because the server declined early data,
+        for example by negotiating TLS 1.2, it is made once more without early data. If the operation fails, the server
+        may still have processed the bytes.
 
-        With `connect_options::exactly`, connecting is not retried. If the session is not usable or is declined, the handshake
-        runs in full.
+        With `connect_options::exactly`, connecting is not retried. If the session is not usable or is declined, the
+        handshake runs in full.
 
         Completion, cancellation and errors are those of `async_connect` without options.
     */
@@ -250,7 +251,7 @@ public:
     /** Shake hands on a next layer that the caller has connected, for example through a proxy.
 
         Like async_connect, but without resolving, connecting and retries. `host` and `service` name the peer for the
-        certificate check and for the store. A later `async_reconnect` connects to them directly.
+        certificate check and for the store. A later `async_reconnect` makes its own connection to this peer.
     */
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_handshake(std::string_view host, std::string_view service, Token&& token = {})
@@ -258,8 +259,8 @@ public:
         return async_handshake(host, service, connect_options{}, std::forward<Token>(token));
     }
 
-    /// Shake hands on a connected next layer, as `options` say. A connection that fails because of early data is not made
-    /// again.
+    /// Shake hands on a connected next layer, as `options` say. A connection that fails because of early data is not
+    /// made again. A later `async_reconnect` uses `connect_options::endpoints`.
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_handshake(std::string_view host, std::string_view service, connect_options options, Token&& token = {})
     {
@@ -282,8 +283,8 @@ public:
         return connect(std::nullopt, {}, std::forward<Token>(token));
     }
 
-    /// Connect again to the same peer, as `options` say. `connect_options::endpoints` counts for `async_connect` alone: a
-    /// reconnect uses the endpoints that were given there, or else resolves the host again.
+    /// Connect again to the same peer, as `options` say. `connect_options::endpoints` is ignored here: a reconnect uses
+    /// the endpoints of the last `async_connect` or `async_handshake`, or else resolves the host again.
     template <asio::completion_token_for<void(error_code, handshake_info)> Token = default_token>
     auto async_reconnect(connect_options options, Token&& token = {})
     {
@@ -349,7 +350,8 @@ public:
 
         For an application that does not need the peer's close_notify and closes before it has read anything: TLS 1.3
         tickets arrive after the handshake (RFC 8446, 4.6.1). Other input is dropped. The wait ends after
-        `client_options::shutdown_timeout`. The operation also succeeds if no ticket arrives.
+        `client_options::shutdown_timeout`, or after 1 MiB of other input. The operation also succeeds if no ticket
+        arrives.
 
         Completion and cancellation as for async_shutdown.
     */
@@ -397,7 +399,7 @@ private:
     using peer = detail::peer;
     using tls_stream = detail::tls_stream<NextLayer>;
 
-    // A peer as the caller has named it.
+    // A peer as the caller named it, not yet validated.
     struct named
     {
         std::string host;
@@ -409,18 +411,19 @@ private:
     {
         closed,
         idle,
-        has_data, // for the next read, or so much of anything that it is not idle
+        has_data, // there is data for the next read, or more input than the budget of `probe`
     };
 
-    // What one connection is to do beside shaking hands; it owns what `connect_options` refers to.
+    // The caller's request for one connection: `connect_options` with a copy of the session. The bytes of early data
+    // stay the caller's.
     struct connect_request
     {
         std::optional<session> exactly{};
         std::optional<early_data> early{};
-        unsigned stops = 0; // of the stream, when the operation was asked for
+        unsigned stops = 0; // `transport::stops` when the operation was initiated
     };
 
-    // Operations hold it, so that the stream may go first.
+    // Operations share its ownership, so the stream may be destroyed before they end.
     struct impl
     {
         impl(NextLayer n, client const& of) : way(std::move(n)), next(way.next), connection(of) {}
@@ -446,7 +449,7 @@ private:
             open = false;
         }
 
-        // From outside, while an operation may be at work.
+        // Close while an operation may be pending.
         void stop() noexcept
         {
             way.stop();
@@ -471,7 +474,7 @@ private:
         using result = detail::outcome<handshake_info>;
         static constexpr auto no_throw = asio::as_tuple(asio::use_awaitable);
 
-        // Why reading or writing cannot begin.
+        // Why reading or writing cannot begin; no error if it can.
         [[nodiscard]] error_code why_not_usable() const
         {
             if (is_connecting)
@@ -481,7 +484,7 @@ private:
             return open ? error_code{} : errc::stream_closed;
         }
 
-        // Connect to a peer, or to the last one again.
+        // Connect to `whom`, or without one to the last peer again.
         asio::awaitable<result> connect(pointer self, std::optional<named> whom, connect_request request)
         {
             if (auto refused = begin_connecting(whom ? &*whom : nullptr, request.stops))
@@ -502,10 +505,10 @@ private:
             co_return co_await establish<false>(std::move(self), std::move(request));
         }
 
-        // What forbids it; else the stream is closed, and `to` is set. @param whom Null for the peer of before.
+        // Return why connecting cannot begin; otherwise close the stream and set `to`. A null `whom` is the last peer.
         [[nodiscard]] std::optional<result> begin_connecting(named* whom, unsigned stops)
         {
-            if (stops != way.stops()) // before the operation took its first step
+            if (stops != way.stops()) // closed before the operation took its first step
                 return result{asio::error::operation_aborted};
             if (is_connecting)
                 return result{errc::operation_in_progress};
@@ -547,7 +550,7 @@ private:
                                          .retry = o.retry}};
         }
 
-        // What the steps of one connection share.
+        // State that the steps of one operation share.
         struct progress
         {
             explicit progress(bool& f) noexcept : flag(f) { flag = true; }
@@ -557,14 +560,14 @@ private:
 
             bool& flag;
             std::chrono::steady_clock::time_point const begin = std::chrono::steady_clock::now();
-            std::chrono::steady_clock::time_point end{}; // of the attempt
+            std::chrono::steady_clock::time_point end{}; // deadline of the attempt
             std::optional<detail::watchdog> dog{};       // of the attempt
-            std::string failure{};                       // what its error code does not say
-            error_code handshake{};                      // how the last one ended
+            std::string failure{};                       // text that the error code does not tell
+            error_code handshake{};                      // result of the last handshake
         };
 
-        // Takes the steps of a connect_plan until one ends it.
-        template <bool connects> // a next layer that the caller connects need not be a socket
+        // Perform the steps of a connect_plan until it has ended.
+        template <bool connects> // false: the caller has connected the next layer, which need not be a socket
         asio::awaitable<result> establish(pointer self, connect_request request)
         {
             progress now{is_connecting};
@@ -624,7 +627,7 @@ private:
                         co_return result{plan.error(), connection.failed(std::move(now.failure))};
                     }
                 }
-                catch (system_error const& e) // cancelled, or from a function of the caller's
+                catch (system_error const& e) // cancelled, or thrown by a function of the caller
                 {
                     how.ec = e.code();
                     how.has_thrown = true;
@@ -661,7 +664,7 @@ private:
             close();
         }
 
-        // Before another connection of the same attempt.
+        // Close the connection whose handshake failed, before the attempt makes another one.
         void close_between(progress& now)
         {
             if (std::exchange(now.handshake, error_code{}))
@@ -682,7 +685,7 @@ private:
                 .exactly = is_first ? request.exactly : std::nullopt,
                 .asks_store = !request.exactly,
                 .early_reason = is_first ? early_data_reason::not_asked : early_data_reason::connection_failed};
-            // A handshake needs an SSL that has seen none before.
+            // Each handshake needs a fresh SSL.
             tls = std::make_shared<tls_stream>(next, connection.begin(to->host, to->service, std::move(options)));
             co_await connection.choose_session(tls->engine.native_handle());
             auto bytes =
@@ -705,10 +708,10 @@ private:
             co_return ec;
         }
 
-        // A server that has heard enough closes; what it has said before is still there when writing fails.
+        // Read what the server sent before it closed the connection: when writing fails, that input is still readable.
         asio::awaitable<void> drain()
         {
-            constexpr std::size_t longest_flight = 256 * 1024; // with the largest chain that OpenSSL takes by default
+            constexpr std::size_t longest_flight = 256 * 1024; // more than OpenSSL's limit for certificates
             auto& engine = tls->engine;
             auto status = detail::tls_status::needs_input;
             for (std::size_t total = 0; status == detail::tls_status::needs_input && total < longest_flight;)
@@ -738,7 +741,7 @@ private:
             {
                 detail::watchdog const dog{co_await asio::this_coro::executor, connection.options().shutdown_timeout,
                                            [this] { close(); }};
-                constexpr std::size_t most_dropped = 1024 * 1024; // tickets come first
+                constexpr std::size_t most_dropped = 1024 * 1024; // servers send tickets first
                 std::array<unsigned char, 4096> dropped;
                 for (std::size_t total = 0, size = 0; !ec && connection.awaits_ticket() && total < most_dropped;
                      total += size)
@@ -764,7 +767,7 @@ private:
         [[nodiscard]] typename tls_stream::holder held(pointer self) const { return {std::move(self), tls}; }
     };
 
-    // Reading or writing, which takes a connection.
+    // Begin a read or a write, or complete with the reason why the stream is not usable.
     template <class Begin, class Buffers, class Token>
     auto start(Begin begin, Buffers const& buffers, Token&& token)
     {
@@ -825,17 +828,18 @@ private:
             std::forward<Token>(token));
     }
 
-    std::shared_ptr<impl> impl_; // also for moving: operations and OpenSSL hold its address
+    std::shared_ptr<impl> impl_; // its address stays when the stream is moved: operations and OpenSSL hold it
 };
 
-/// Closes the transport when a WebSocket on top has said goodbye: capture, close_notify, bounded wait.
+/// Shut down the TLS connection after a WebSocket on top was closed, as `async_shutdown` does. Beast calls this
+/// function.
 template <class NextLayer, class Handler>
 void async_teardown(boost::beast::role_type, client_stream<NextLayer>& stream, Handler&& handler)
 {
     stream.async_shutdown(std::forward<Handler>(handler));
 }
 
-/// The same where nobody waits: the socket is closed at once.
+/// Close the socket at once: the synchronous counterpart of async_teardown. Beast calls this function.
 template <class NextLayer>
 void teardown(boost::beast::role_type, client_stream<NextLayer>& stream, error_code& ec)
 {

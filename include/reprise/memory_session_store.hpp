@@ -30,7 +30,7 @@ struct memory_session_store_options
     /// reprise server does.
     unsigned request_tickets = 0;
 
-    /// Source of the current time. An expired session is not handed out.
+    /// Clock that supplies the current time. An expired session is not handed out.
     clock now = system_clock();
 };
 

@@ -78,7 +78,7 @@ struct persistent_session_store_options
     /// io_context does not return while a session is being written.
     asio::any_io_executor executor{};
 
-    /// Source of the current time.
+    /// Clock that supplies the current time.
     clock now = system_clock();
 };
 

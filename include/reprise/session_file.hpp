@@ -48,7 +48,7 @@ struct import_policy
     /// Called on a thread of the import. Empty for none.
     std::function<full_handshake_reason(session_scope const& key, session const& ticket)> accepts{};
 
-    /// Source of the current time.
+    /// Clock that supplies the current time.
     clock now = system_clock();
 };
 
