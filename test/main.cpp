@@ -1,5 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <boost/asio/query.hpp>
+#include <boost/asio/system_context.hpp>
+#include <boost/asio/system_executor.hpp>
+
 #include <doctest/doctest.h>
 
 #include <sys/stat.h>
@@ -19,3 +23,13 @@ extern "C" char const* __tsan_default_suppressions()
     return "race:boost::asio::execution::detail::shared_target_executor::~shared_target_executor\n";
 }
 #endif
+
+int main(int argc, char** argv)
+{
+    int const failed = doctest::Context{argc, argv}.run();
+    // Asio's own threads ran handlers of use_future. They end before OpenSSL does, which frees what OpenSSL has for them.
+    auto& threads = boost::asio::query(boost::asio::system_executor{}, boost::asio::execution::context);
+    threads.stop();
+    threads.join();
+    return failed;
+}

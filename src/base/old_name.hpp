@@ -6,7 +6,7 @@
 
 namespace reprise::detail {
 
-/// Apply an option set under its 0.1 name: if `old` is set, move its value to `now` and clear `old`.
+/// A member that 0.1 had under another name counts where it is set.
 template <class T>
 void use_old_name(std::optional<T>& old, T& now)
 {
@@ -15,8 +15,3 @@ void use_old_name(std::optional<T>& old, T& now)
 }
 
 } // namespace reprise::detail
-
-// Enclose the functions that read deprecated members.
-#define REPRISE_OLD_NAMES_BEGIN                                                                                        \
-    _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wdeprecated-declarations\"")
-#define REPRISE_OLD_NAMES_END _Pragma("GCC diagnostic pop")

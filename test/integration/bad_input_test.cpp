@@ -295,7 +295,7 @@ TEST_CASE("an address that nobody listens on, and a name that nobody knows, are 
             auto const [ec, info] = co_await stream.async_connect("no-such-host.invalid", "443", as_tuple);
             CHECK((ec == asio::error::host_not_found || ec == asio::error::host_not_found_try_again));
             std::vector<tcp::endpoint> const none;
-            CHECK(std::get<0>(co_await stream.async_connect(none, "localhost", as_tuple)));
+            CHECK(std::get<0>(co_await stream.async_connect("localhost", "443", {.endpoints = none}, as_tuple)));
             co_await still_serves(w);
         });
 }

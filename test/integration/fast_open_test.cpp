@@ -122,8 +122,8 @@ TEST_CASE(
                                             asio::as_tuple(asio::use_awaitable));
             std::vector const none{nobody};
             auto third = w.stream({.fast_open = true});
-            auto const [ec, info] =
-                co_await third.async_connect(none, "localhost", asio::as_tuple(asio::use_awaitable));
+            auto const [ec, info] = co_await third.async_connect("localhost", port_of(none), {.endpoints = none},
+                                                                 asio::as_tuple(asio::use_awaitable));
             CHECK(ec == asio::error::connection_refused);
         });
     CHECK(w.times_heard("other") == 1);

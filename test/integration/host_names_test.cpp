@@ -93,7 +93,8 @@ TEST_CASE("a service that is none is refused, and no endpoint is no address")
                 CHECK(info.failure.find("'" + service + "'") != std::string::npos);
             }
             std::vector<tcp::endpoint> const none;
-            CHECK(std::get<0>(co_await stream.async_connect(none, "localhost", as_tuple)) == asio::error::not_found);
+            CHECK(std::get<0>(co_await stream.async_connect("localhost", "443", {.endpoints = none}, as_tuple)) ==
+                  asio::error::not_found);
             CHECK(std::get<0>(co_await stream.async_reconnect(as_tuple)) == asio::error::not_found);
             CHECK_THROWS_AS((void)co_await reprise::explain("a b", "443", w.client_tls, *w.store),
                             reprise::system_error);

@@ -79,7 +79,8 @@ TEST_CASE("where the first address refuses, the next one is tried at once")
                 co_await finish(stream);
             }
             std::vector const none{refusing(w.io), refusing(w.io)};
-            auto const [ec, info] = co_await stream.async_connect(none, "localhost", no_throw);
+            auto const [ec, info] =
+                co_await stream.async_connect("localhost", port_of(none), {.endpoints = none}, no_throw);
             CHECK(ec == asio::error::connection_refused);
         });
 }
@@ -231,7 +232,7 @@ TEST_CASE("a race that is cancelled at any step leaves no socket behind")
                 asio::cancellation_signal cancel;
                 std::optional<error_code> ended;
                 stream.async_connect(
-                    endpoints, "localhost",
+                    "localhost", port_of(endpoints), {.endpoints = endpoints},
                     asio::bind_cancellation_slot(cancel.slot(), [&](error_code ec, auto const&) { ended = ec; }));
                 for (int i = 0; i < steps; ++i)
                     co_await asio::post(asio::use_awaitable);

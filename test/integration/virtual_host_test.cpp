@@ -137,7 +137,7 @@ TEST_CASE("a session of one tenant, offered to another, is a full handshake with
                 options.verify_peer = false; // else it would see that the session was made with another name
                 attacker.set_verify_mode(asio::ssl::verify_none);
                 client_side other{executor_of(io), attacker, *store, options};
-                auto const info = co_await other.async_connect("127.0.0.1", srv.port(), *taken);
+                auto const info = co_await other.async_connect("127.0.0.1", srv.port(), {.exactly = &*taken});
                 CHECK_FALSE(info.resumed());
                 CHECK(info.reason == full_handshake_reason::declined);
                 co_await read_all(other);

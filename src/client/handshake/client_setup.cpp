@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client/handshake/client_setup.hpp"
+#include "base/old_name.hpp"
 #include "base/require_option.hpp"
-#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/client_handle.hpp>
 #include <reprise/detail/client/proxy_handshake.hpp>
@@ -32,14 +32,12 @@ std::string checked(char const* option, Read read)
     }
 }
 
-REPRISE_OLD_NAMES_BEGIN
 client_options with_new_names(client_options o)
 {
     use_old_name(o.lookup_deadline, o.lookup_timeout);
     use_old_name(o.retry.deadline, o.retry.total_timeout);
     return o;
 }
-REPRISE_OLD_NAMES_END
 
 } // namespace
 

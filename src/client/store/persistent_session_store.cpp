@@ -2,10 +2,10 @@
 #include <reprise/persistent_session_store.hpp>
 
 #include "async/handoff.hpp"
+#include "base/old_name.hpp"
 #include "base/require_option.hpp"
 #include "client/store/pending_sessions.hpp"
 #include "client/store/session_slots.hpp"
-#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/detail/base/aead.hpp>
 #include <reprise/error.hpp>
@@ -301,12 +301,10 @@ persistent_session_store_stats persistent_session_store::impl::stats() const
     return result;
 }
 
-REPRISE_OLD_NAMES_BEGIN
 static void use_old_names(persistent_session_store_options& o)
 {
     detail::use_old_name(o.write_deadline, o.write_timeout);
 }
-REPRISE_OLD_NAMES_END
 
 std::shared_ptr<persistent_session_store> persistent_session_store::make(persistent_session_store_options o)
 {

@@ -1,11 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/old_name.hpp"
 #include "base/require_option.hpp"
 #include "server/early/strike_register.hpp"
 #include "server/handshake/server_context.hpp"
 #include "tls/context_use.hpp"
 #include "tls/session_table.hpp"
 #include "tls/session_time.hpp"
-#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/error.hpp>
 #include <reprise/session_cache.hpp>
@@ -50,14 +50,12 @@ void check_guard(detail::server_context const& server)
         "replay_guard_options::one_process if there is one process");
 }
 
-REPRISE_OLD_NAMES_BEGIN
 void use_old_names(session_cache_options& o)
 {
     detail::use_old_name(o.timeout, o.session_lifetime);
     detail::use_old_name(o.lookup_deadline, o.lookup_timeout);
     detail::use_old_name(o.write_deadline, o.write_timeout);
 }
-REPRISE_OLD_NAMES_END
 
 session_cache_options checked(session_cache_options o)
 {

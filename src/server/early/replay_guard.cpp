@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/old_name.hpp"
 #include "base/require_option.hpp"
 #include "server/early/strike_register.hpp"
-#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/replay_guard.hpp>
 #include <reprise/storage/memory_storage.hpp>
@@ -12,12 +12,10 @@ namespace reprise {
 
 namespace {
 
-REPRISE_OLD_NAMES_BEGIN
 void use_old_names(replay_guard_options& o)
 {
     detail::use_old_name(o.deadline, o.storage_timeout);
 }
-REPRISE_OLD_NAMES_END
 
 void check_options(replay_guard_options& o)
 {

@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/old_name.hpp"
 #include "server/tickets/key_source.hpp"
-#include <reprise/detail/base/old_name.hpp>
 
 #include "base/require_option.hpp"
 
@@ -34,12 +34,10 @@ private:
     callback_keys_options const options_;
 };
 
-REPRISE_OLD_NAMES_BEGIN
 void use_old_names(callback_keys_options& o)
 {
     use_old_name(o.deadline, o.fetch_timeout);
 }
-REPRISE_OLD_NAMES_END
 
 } // namespace
 

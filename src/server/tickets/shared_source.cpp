@@ -1,11 +1,11 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "async/handoff.hpp"
+#include "base/old_name.hpp"
 #include "base/openssl.hpp"
 #include "base/require_option.hpp"
 #include "server/tickets/fleet_records.hpp"
 #include "server/tickets/generations.hpp"
 #include "server/tickets/key_source.hpp"
-#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/detail/async/event.hpp>
 #include <reprise/detail/async/spawn_cancellable.hpp>
@@ -332,12 +332,10 @@ private:
     std::chrono::milliseconds const timeout_;
 };
 
-REPRISE_OLD_NAMES_BEGIN
 void use_old_names(shared_keys_options& o)
 {
     use_old_name(o.deadline, o.storage_timeout);
 }
-REPRISE_OLD_NAMES_END
 
 } // namespace
 

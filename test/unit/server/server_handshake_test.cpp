@@ -7,6 +7,7 @@
 #include <reprise/detail/client/client_handshake.hpp>
 #include <reprise/detail/server/server_handshake.hpp>
 #include <reprise/memory_session_store.hpp>
+#include <reprise/storage/memory_storage.hpp>
 #include <reprise/testing/faulty_storage.hpp>
 
 #include <doctest/doctest.h>

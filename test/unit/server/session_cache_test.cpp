@@ -3,7 +3,6 @@
 #include "support/child.hpp"
 #include "support/keys.hpp"
 #include "support/plain_storage.hpp"
-#include <reprise/detail/base/old_name.hpp>
 
 #include <reprise/error.hpp>
 #include <reprise/session_cache.hpp>
@@ -171,7 +170,6 @@ TEST_CASE("every mode sets exactly the OpenSSL bits that its name says")
     }
 }
 
-REPRISE_OLD_NAMES_BEGIN
 TEST_CASE("an option counts under the name that it had in 0.1")
 {
     auto tls = context();
@@ -189,7 +187,6 @@ TEST_CASE("an option counts under the name that it had in 0.1")
     CHECK(refused([](auto& o) { o.lookup_deadline = 0ms; }, "lookup_timeout"));
     CHECK(refused([](auto& o) { o.write_deadline = 0ms; }, "write_timeout"));
 }
-REPRISE_OLD_NAMES_END
 
 TEST_CASE("lifetime and tickets reach the context")
 {
