@@ -189,7 +189,7 @@ public:
     {
         typename detail::transport<NextLayer>::connector function{std::move(connect)};
         if (route.empty() || !function)
-            throw system_error{errc::bad_option, "set_connector: a route that names the way, and a function"};
+            throw system_error{errc::bad_option, "set_connector: neither the route nor the function may be empty"};
         impl_->connection.set_route(std::move(route));
         impl_->way.connect_as_told = std::move(function);
     }

@@ -37,7 +37,8 @@ public:
         }
         catch (std::system_error const& e)
         {
-            throw system_error{e.code().value(), boost::system::generic_category(), "a thread for a file"};
+            throw system_error{e.code().value(), boost::system::generic_category(),
+                               "cannot start a thread that reads or writes a file"};
         }
     }
     thread_work(thread_work const&) = delete;

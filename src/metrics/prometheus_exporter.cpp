@@ -109,10 +109,10 @@ void add_storage(families& to, labels const& own, session_cache_stats const& s)
 {
     to.counter("reprise_sessions_kept_total", "Sessions kept for later", own, s.stored);
     to.gauge("reprise_sessions", "Sessions held now", own, s.entries);
-    to.gauge("reprise_session_bytes", "Memory or disk that they take", own, s.bytes);
-    to.counter("reprise_storage_lookups_total", "Times that the storage was asked", own, s.lookups);
-    to.counter("reprise_storage_errors_total", "Operations that the storage failed", own, s.storage_errors);
-    constexpr char const* help = "Sessions that are not held any more, or never were";
+    to.gauge("reprise_session_bytes", "Bytes of memory or disk that the sessions take", own, s.bytes);
+    to.counter("reprise_storage_lookups_total", "Lookups in the storage", own, s.lookups);
+    to.counter("reprise_storage_errors_total", "Storage operations that failed", own, s.storage_errors);
+    constexpr char const* help = "Sessions that were dropped, expired, evicted or rejected";
     to.counter(lost, help, with(own, {{"how", by_cache}}), s.dropped);
     to.counter(lost, help, with(own, {{"how", "expired"}}), s.expired);
     to.counter(lost, help, with(own, {{"how", "evicted"}}), s.evicted);
@@ -122,9 +122,9 @@ void add_storage(families& to, labels const& own, session_cache_stats const& s)
 void add_tickets(families& to, labels const& own, ticket_stats const& t)
 {
     to.gauge("reprise_ticket_keys", "Ticket keys held now", own, t.keys);
-    to.gauge("reprise_ticket_keys_can_issue", "Whether one of them issues now", own, t.can_issue ? 1 : 0);
+    to.gauge("reprise_ticket_keys_can_issue", "1 if a ticket key issues now, else 0", own, t.can_issue ? 1 : 0);
     constexpr char const* tickets = "reprise_tickets_total";
-    constexpr char const* help = "Tickets sealed, and shown";
+    constexpr char const* help = "Tickets issued, opened, or sealed with an unknown key";
     to.counter(tickets, help, with(own, {{"what", "issued"}}), t.issued);
     to.counter(tickets, help, with(own, {{"what", "opened"}}), t.opened);
     to.counter(tickets, help, with(own, {{"what", "unknown"}}), t.unknown);
@@ -315,7 +315,7 @@ void prometheus_exporter::add(std::string const& name, session_cache cache)
 void prometheus_exporter::add(std::string const& name, std::shared_ptr<handshake_counters const> counters)
 {
     if (!counters)
-        throw system_error{errc::bad_option, "prometheus_exporter: counters"};
+        throw system_error{errc::bad_option, "prometheus_exporter::add: the counters must not be null"};
     impl_->add(name, std::move(counters));
 }
 

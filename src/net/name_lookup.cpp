@@ -112,7 +112,8 @@ asio::awaitable<std::vector<tcp::endpoint>> name_lookup::find()
         }
         catch (std::system_error const& e)
         {
-            throw system_error{e.code().value(), boost::system::generic_category(), "a thread that resolves a name"};
+            throw system_error{e.code().value(), boost::system::generic_category(),
+                               "cannot start a thread that resolves a name"};
         }
         search_ = std::move(begun);
     }

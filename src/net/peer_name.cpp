@@ -100,7 +100,7 @@ host_name read_v4(std::string_view host)
 {
     ::in_addr read = {};
     if (::inet_aton(std::string{host}.c_str(), &read) == 0)
-        refuse_host(host, "numbers that are no IPv4 address");
+        refuse_host(host, "not an IPv4 address, and a DNS name does not consist of numbers only");
     return of_address(ip::address_v4{ntohl(read.s_addr)});
 }
 
@@ -115,7 +115,7 @@ std::uint32_t scope_of(std::string_view host, std::string_view zone)
     bool const may_be_one = std::ranges::all_of(zone, [](char c) { return c > ' ' && c < 0x7f; });
     scope = may_be_one ? ::if_nametoindex(std::string{zone}.c_str()) : 0;
     if (scope == 0)
-        refuse_host(host, "this machine has no interface of the zone's name");
+        refuse_host(host, "this machine has no network interface of the zone's name");
     return scope;
 }
 
@@ -145,12 +145,12 @@ void check_character(std::string_view host, char c)
     if (is_letter(c) || is_digit(c) || c == '-' || c == '_')
         return;
     if (static_cast<unsigned char>(c) >= 0x80)
-        refuse_host(host, "a name in another script is written with its A-labels (xn--..., RFC 5890)");
+        refuse_host(host, "write an international name with its A-labels (xn--..., RFC 5890)");
     if (c == '*')
-        refuse_host(host, "a wildcard is no host");
+        refuse_host(host, "a wildcard is not a host; give one name");
     if (c == '%')
         refuse_host(host, "only an IPv6 address has a zone, and percent-encoding is for URLs");
-    refuse_host(host, "a character that no host name has (RFC 1123, 2.1)");
+    refuse_host(host, "a character that a host name cannot contain (RFC 1123, 2.1)");
 }
 
 void check_label(std::string_view host, std::string_view label)
@@ -179,9 +179,9 @@ host_name read_dns_name(std::string_view host)
         rest.remove_prefix(dot + 1);
     }
     if (name.size() > longest_name)
-        refuse_host(host, "longer than 253 bytes (RFC 1035, 2.3.4)");
+        refuse_host(host, "the name is longer than 253 bytes (RFC 1035, 2.3.4)");
     if (is_dotted_number(name))
-        refuse_host(host, "an address has no final dot");
+        refuse_host(host, "remove the dot after the address");
     auto const lower = in_lower_case(name);
     return {.name = lower, .query = in_lower_case(host), .identity = lower};
 }
@@ -195,7 +195,7 @@ host_name read_host(std::string_view host)
     if (host.starts_with('['))
     {
         if (!host.ends_with(']'))
-            refuse_host(host, "a [ without its ]; give the port as the service, not as a part of the host");
+            refuse_host(host, "a [ without a ] at the end; give the port as the service, not as a part of the host");
         return read_v6(host, host.substr(1, host.size() - 2));
     }
     if (host.find(':') != std::string_view::npos)
@@ -216,12 +216,12 @@ std::string read_service(std::string_view service)
     auto const refuse = [&](std::string_view why)
     { throw system_error{errc::bad_service, "service " + shown(service) + ": " + std::string{why}}; };
     if (service.empty())
-        refuse("the service is empty; give a port or the name of one");
+        refuse("the service is empty; give a port or a service name");
     if (std::ranges::all_of(service, is_digit))
     {
         auto const digits = service.substr(std::min(service.find_first_not_of('0'), service.size()));
         if (digits.empty() || digits.size() > 5 || !port_number(digits))
-            refuse("a port is a number from 1 to 65535");
+            refuse("a port must be a number from 1 to 65535");
         return std::string{digits};
     }
     constexpr std::string_view of_names = "-_.+*/"; // occur in services(5)

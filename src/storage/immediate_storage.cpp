@@ -74,7 +74,7 @@ asio::awaitable<storage_epoch> immediate_storage::epoch()
 {
     auto now = epoch_now();
     if (now.incarnation.empty() && made_at_ != detail::fork_depth())
-        throw system_error{errc::made_before_fork, "a storage in memory"};
+        throw system_error{errc::made_before_fork, "an in-memory storage"};
     co_return now;
 }
 

@@ -28,7 +28,7 @@ storage_ptr make_lmdb([[maybe_unused]] std::string_view path)
     options.path = path;
     return lmdb_storage::make(options);
 #else
-    refuse("this build has no LMDB (REPRISE_WITH_LMDB)");
+    refuse("this build has no LMDB; build with REPRISE_WITH_LMDB");
 #endif
 }
 
@@ -37,7 +37,7 @@ storage_ptr make_redis([[maybe_unused]] std::string_view url)
 #ifdef REPRISE_HAS_REDIS
     return redis_storage::make(parse_redis_url(url));
 #else
-    refuse("this build has no Redis (REPRISE_WITH_REDIS)");
+    refuse("this build has no Redis; build with REPRISE_WITH_REDIS");
 #endif
 }
 

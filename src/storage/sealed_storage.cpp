@@ -73,7 +73,7 @@ public:
         for (auto key = keys_.begin(); key != keys_.end(); ++key)
             detail::require_option(
                 std::none_of(keys_.begin(), key, [&](auto const& other) { return other.id == key->id; }),
-                "sealed_storage_options::keys: all different");
+                "sealed_storage_options::keys must all be different");
     }
 
     [[nodiscard]] std::string hide(std::string const& name) const
@@ -122,13 +122,14 @@ private:
 
 std::shared_ptr<sealed_storage> sealed_storage::make(sealed_storage_options options)
 {
-    detail::require_option(options.inner != nullptr, "sealed_storage_options::inner: a storage");
-    detail::require_option(!options.keys.empty() && options.keys.size() <= 16, "sealed_storage_options::keys: 1 to 16");
+    detail::require_option(options.inner != nullptr, "sealed_storage_options::inner must not be null");
+    detail::require_option(!options.keys.empty() && options.keys.size() <= 16,
+                           "sealed_storage_options::keys must be 1 to 16 keys");
     detail::require_option(std::ranges::all_of(options.keys, detail::is_plausible_key),
-                           "sealed_storage_options::keys: 32 random bytes each, at least 16 of them different");
+                           "sealed_storage_options::keys must each be 32 random bytes, at least 16 of them different");
     detail::require_option(detail::is_plausible_key(options.name_key),
-                           "sealed_storage_options::name_key: 32 random bytes, at least 16 of them different");
-    detail::require_option(options.now != nullptr, "sealed_storage_options::now: a clock");
+                           "sealed_storage_options::name_key must be 32 random bytes, at least 16 of them different");
+    detail::require_option(options.now != nullptr, "sealed_storage_options::now must not be empty");
     return std::shared_ptr<sealed_storage>{new sealed_storage{std::move(options)}};
 }
 

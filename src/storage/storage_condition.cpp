@@ -15,7 +15,7 @@ public:
     std::string message(int value) const override
     {
         return value == static_cast<int>(storage_condition::unchanged) ? "the storage has changed nothing"
-                                                                       : "unknown condition of a storage";
+                                                                       : "unknown storage condition";
     }
 };
 

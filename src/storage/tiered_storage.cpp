@@ -179,12 +179,12 @@ public:
 std::shared_ptr<tiered_storage> tiered_storage::make(tiered_storage_options options)
 {
     constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
-    detail::require_option(options.near != nullptr, "tiered_storage_options::near: a storage");
+    detail::require_option(options.near != nullptr, "tiered_storage_options::near must not be null");
     detail::require_option(options.far != nullptr && options.far != options.near,
-                           "tiered_storage_options::far: another storage");
+                           "tiered_storage_options::far must not be null, nor the storage of near");
     detail::require_option(options.near_ttl.count() >= 1 && options.near_ttl <= week,
-                           "tiered_storage_options::near_ttl: 1 s to 7 days");
-    detail::require_option(options.now != nullptr, "tiered_storage_options::now: a clock");
+                           "tiered_storage_options::near_ttl must be 1 s to 7 days");
+    detail::require_option(options.now != nullptr, "tiered_storage_options::now must not be empty");
     return std::shared_ptr<tiered_storage>{new tiered_storage{std::move(options)}};
 }
 

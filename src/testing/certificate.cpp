@@ -31,7 +31,7 @@ using bio_ptr = std::unique_ptr<BIO, deleter>;
 void require(bool ok)
 {
     if (!ok)
-        throw std::runtime_error{"OpenSSL could not make a certificate"};
+        throw std::runtime_error{"OpenSSL cannot make a certificate"};
 }
 
 template <class Write>

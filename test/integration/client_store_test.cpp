@@ -162,8 +162,8 @@ TEST_CASE("a file that was tampered with, cut, or is another is reported, and th
     };
     reported([&] { flip(f.file, 100); }, {"0 sessions, 1 skipped", "entry 0 skipped because record-corrupt"});
     reported([&] { std::filesystem::resize_file(f.file, 200); }, {"0 sessions, 0 skipped", "cut or damaged"});
-    reported([&] { flip(f.file, 0); }, {"not a file of exported sessions", "nothing is imported"});
-    reported([&] { flip(f.file, 16); }, {"of another version", "nothing is imported"});
+    reported([&] { flip(f.file, 0); }, {"not a session file", "nothing is imported"});
+    reported([&] { flip(f.file, 16); }, {"of another format version", "nothing is imported"});
     reported([&] { flip(f.file, 20); }, {"sealed with another key", "nothing is imported"});
     reported([&] { std::filesystem::permissions(f.file, std::filesystem::perms::all); },
              {"chmod 600", "nothing is imported"});

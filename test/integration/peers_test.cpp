@@ -199,7 +199,7 @@ TEST_CASE("the server says what is wrong with its options, its files or its disk
     refused({server, "--listen", "localhost:99999"}, "--listen: not an address and port");
     refused({server, "--id-context", std::string(33, 'x')}, "33 bytes");
     refused({server, "--id-context", ""}, "id context is empty");
-    refused({server, "--timeout", "0"}, "session_cache_options::session_lifetime: 1 s to 7 days");
+    refused({server, "--timeout", "0"}, "session_cache_options::session_lifetime must be 1 s to 7 days");
     refused({server, "--mode", "server+openssl-internal"}, "not both");
     refused({server, "--mode", "sometimes"}, "--mode: unknown part 'sometimes'");
     refused({server, "--storage", "punched-cards"}, "--storage");

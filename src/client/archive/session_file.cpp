@@ -24,9 +24,9 @@ using store_ptr = std::shared_ptr<session_store>;
 
 void check_place(std::filesystem::path const& path, secret_bytes const& key)
 {
-    require_option(!path.empty(), "session file: a path");
+    require_option(!path.empty(), "session file: the path must not be empty");
     require_option(detail::is_plausible_key(key),
-                   "session file: a key of 32 random bytes, at least 16 of them different");
+                   "session file: the key must be 32 random bytes, at least 16 of them different");
 }
 
 // Write all sessions to the disk. Returns their number.
@@ -132,8 +132,8 @@ asio::awaitable<import_report> import_into(store_ptr store, std::filesystem::pat
     constexpr std::size_t at_once = 64; // a store may have room for this many writes
     check_place(path, key);
     require_option(policy.max_session_age.count() > 0 && policy.max_session_age <= std::chrono::hours{24 * 7},
-                   "import_policy::max_session_age: above 0 s, at most 7 days");
-    require_option(policy.now != nullptr, "import_policy::now: a clock");
+                   "import_policy::max_session_age must be above 0 s and at most 7 days");
+    require_option(policy.now != nullptr, "import_policy::now must not be empty");
     std::function<file_contents()> work = [=] { return read_file(path, key, policy); };
     auto contents = co_await detail::on_a_thread(std::move(work));
     for (std::size_t i = 0; i < contents.accepted.size(); ++i)

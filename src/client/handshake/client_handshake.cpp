@@ -72,7 +72,9 @@ std::vector<unsigned char> alpn_wire_format(std::vector<std::string> const& prot
     for (auto const& protocol : protocols)
     {
         if (protocol.empty() || protocol.size() > 255)
-            throw system_error{errc::bad_option, "client_options::alpn: a protocol name has 1 to 255 bytes"};
+            throw system_error{errc::bad_option,
+                               "client_options::alpn: a protocol name must have 1 to 255 bytes, not " +
+                                   std::to_string(protocol.size())};
         wire.push_back(static_cast<unsigned char>(protocol.size()));
         wire.insert(wire.end(), protocol.begin(), protocol.end());
     }
@@ -192,9 +194,9 @@ void client_handshake::name_peer(SSL* ssl, host_name const& host) const
     auto const sni = default_server_name(host);
     bool const is_named = ::SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name) != nullptr;
     if (!sni.empty() && (option || !is_named))
-        require(SSL_set_tlsext_host_name(ssl, sni.c_str()) == 1, "server name (SNI)");
+        require(SSL_set_tlsext_host_name(ssl, sni.c_str()) == 1, "cannot set the server name (SNI)");
     if (auto const wire = alpn_wire_format(setup_->options.alpn); !wire.empty())
-        require(::SSL_set_alpn_protos(ssl, wire.data(), static_cast<unsigned>(wire.size())) == 0, "ALPN");
+        require(::SSL_set_alpn_protos(ssl, wire.data(), static_cast<unsigned>(wire.size())) == 0, "cannot set ALPN");
     if (!setup_->options.verify_peer)
         return;
     X509_VERIFY_PARAM* const param = ::SSL_get0_param(ssl);
@@ -204,10 +206,10 @@ void client_handshake::name_peer(SSL* ssl, host_name const& host) const
     if (checks_a_name(param) && !is_set_by_option)
         return;
     if (!is_set_by_option && host.address)
-        require(::X509_VERIFY_PARAM_set1_ip_asc(param, host.identity.c_str()) == 1, "address to verify");
+        require(::X509_VERIFY_PARAM_set1_ip_asc(param, host.identity.c_str()) == 1, "cannot set the address to verify");
     else
         require(::SSL_set1_host(ssl, is_set_by_option ? option->c_str() : host.identity.c_str()) == 1,
-                "host name to verify");
+                "cannot set the host name to verify");
 }
 
 /* Remove names that the caller has set and the stream would set itself: SSL_set_tlsext_host_name(3) and

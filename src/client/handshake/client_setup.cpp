@@ -47,17 +47,20 @@ client_setup::client_setup(SSL_CTX* tls, std::shared_ptr<session_store> sessions
 {
     auto const& o = options;
     require_option(o.max_session_age.count() > 0 && o.max_session_age <= std::chrono::hours{24 * 7},
-                   "client_options::max_session_age: above 0 s, at most 7 days");
-    require_option(o.lookup_timeout.count() > 0 && o.connect_timeout.count() >= 0 && o.shutdown_timeout.count() >= 0 &&
-                       o.now != nullptr,
-                   "client_options: lookup_timeout is at least 1 ms, timeouts are not negative");
+                   "client_options::max_session_age must be above 0 s and at most 7 days");
+    require_option(
+        o.lookup_timeout.count() > 0 && o.connect_timeout.count() >= 0 && o.shutdown_timeout.count() >= 0 &&
+            o.now != nullptr,
+        "client_options: lookup_timeout must be at least 1 ms, connect_timeout and shutdown_timeout at least "
+        "0 ms, and now must not be empty");
     require_option(o.attempt_delay.count() >= 10 && o.attempt_delay <= std::chrono::seconds{10},
-                   "client_options::attempt_delay: 10 ms to 10 s");
+                   "client_options::attempt_delay must be 10 ms to 10 s");
     require_option(o.retry.max_attempts >= 1 && o.retry.first_delay.count() >= 1 &&
                        o.retry.max_delay >= o.retry.first_delay && o.retry.total_timeout.count() >= 0,
-                   "retry_options: at least 1 attempt, delays of at least 1 ms, the longest not below the first");
+                   "retry_options: max_attempts must be at least 1, first_delay at least 1 ms, max_delay at least "
+                   "first_delay, total_timeout at least 0 ms");
     require_option(!o.proxy || can_be_asked(*o.proxy),
-                   "client_options::proxy: a host, a port, and an authorization of one line");
+                   "client_options::proxy: host and service must not be empty, authorization must be one line");
     if (o.server_name && !o.server_name->empty())
         server_name = checked("client_options::server_name", [&] { return read_server_name_option(*o.server_name); });
     else

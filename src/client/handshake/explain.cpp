@@ -112,54 +112,54 @@ std::string_view advice(full_handshake_reason reason) noexcept
 {
     switch (reason)
     {
-    case full_handshake_reason::none: return "It resumed.";
+    case full_handshake_reason::none: return "The handshake resumed a session.";
     case full_handshake_reason::disabled:
-        return "This end keeps no sessions. Give the stream a session_store, or the cache a mode.";
+        return "This end keeps no sessions. Give the stream a session_store, or the session_cache a mode.";
     case full_handshake_reason::expired:
-        return "The session was older than the server takes it. Reconnect sooner, or let the server keep sessions "
-               "longer.";
+        return "The session's lifetime had ended. Reconnect sooner, or let the server set a longer session lifetime.";
     case full_handshake_reason::age_cap:
         return "The certificate was verified longer ago than max_session_age; a full handshake verifies it again.";
     case full_handshake_reason::chain_expired: return "A certificate behind the session has expired.";
     case full_handshake_reason::record_corrupt:
         return "A stored session did not decode, or was sealed with another key; it was dropped.";
     case full_handshake_reason::lookup_late:
-        return "The store, or the revocation check, did not answer within lookup_timeout.";
+        return "The store, or the revocation check, did not answer within lookup_timeout. Raise the timeout, or reduce "
+               "the latency.";
     case full_handshake_reason::lookup_failed: return "The store, or the revocation check, reported an error.";
     case full_handshake_reason::nothing_stored:
-        return "No session of this peer is kept. The next connection may resume.";
+        return "No session of this peer is stored. The next connection may resume.";
     case full_handshake_reason::unverified:
         return "The session was made without the verification that this stream requires.";
     case full_handshake_reason::declined:
-        return "The server chose a full handshake: it may have restarted, changed its ticket keys or its policy, or "
-               "keep no sessions.";
+        return "The server chose a full handshake. It may have restarted, changed its ticket keys or its policy, or it "
+               "keeps no sessions.";
     case full_handshake_reason::not_offered: return "The client offered no session.";
     case full_handshake_reason::unknown_session:
-        return "The storage has no such session: it expired, was evicted, used before, or kept elsewhere.";
+        return "The storage does not have this session: it expired, was evicted, was used before, or is in another "
+               "storage.";
     case full_handshake_reason::unknown_ticket_key:
-        return "No key of this server opens the ticket. Servers of a fleet need the same ticket keys.";
+        return "This server has no key that opens the ticket. All servers of a fleet need the same ticket keys.";
     case full_handshake_reason::policy_differs:
         return "There is a session of this peer, but under another policy, route or ALPN offer. Contexts share "
-               "sessions "
-               "only if policy_tag is set, the same, and they are configured alike.";
+               "sessions only if they have the same policy_tag and the same configuration.";
     case full_handshake_reason::not_acceptable:
         return "The session was found, but its version, cipher or extended master secret does not fit this handshake.";
     case full_handshake_reason::identity_differs:
         return "There is a session of this peer, made with another client certificate or key, or with none.";
     case full_handshake_reason::tickets_in_use:
-        return "All tickets of this peer are spent or in use. Ask servers for more: request_tickets, and on ours "
-               "num_tickets.";
+        return "All tickets of this peer are used or in use. Get more: raise request_tickets on the client, or "
+               "num_tickets on a reprise server.";
     case full_handshake_reason::untrusted:
-        return "The certificates behind the session do not verify against the trust store as it is now.";
+        return "The certificates behind the session do not verify against the current trust store.";
     case full_handshake_reason::name_differs:
-        return "The certificate behind the session is not valid for this host; at a server: it was made under another "
-               "name.";
+        return "The certificate behind the session is not valid for this host. On a server: the session was made under "
+               "another name.";
     case full_handshake_reason::revoked: return "A certificate behind the session has been revoked.";
     case full_handshake_reason::unrepeatable:
-        return "A callback, a stapled response or certificate timestamps decide about the server, which a resumption "
-               "cannot repeat. For a callback that judges certificates alone declare a policy_tag.";
+        return "A callback, a stapled response or certificate timestamps decide about the server. A resumption cannot "
+               "repeat that check. For a callback that checks only certificates, declare a policy_tag.";
     case full_handshake_reason::alerted: return "The last connection that offered a session ended with a fatal alert.";
-    case full_handshake_reason::not_resumable: return "The server gave no session that can be resumed.";
+    case full_handshake_reason::not_resumable: return "The server sent no session that can be resumed.";
     case full_handshake_reason::old_protocol:
         return "The peer speaks TLS 1.0 or 1.1, whose sessions are not kept (RFC 8996). Use TLS 1.2 or 1.3.";
     case full_handshake_reason::external_psk:

@@ -188,10 +188,12 @@ private:
 std::shared_ptr<memory_session_store> memory_session_store::make(memory_session_store_options options)
 {
     if (options.max_sessions == 0 || options.max_bytes == 0 || options.max_tickets_per_key == 0 || !options.now)
-        throw system_error{errc::bad_option, "memory_session_store_options: every bound is at least 1, now is a clock"};
+        throw system_error{errc::bad_option, "memory_session_store_options: max_sessions, max_bytes and "
+                                             "max_tickets_per_key must be at least 1, and now must not be empty"};
     if (options.request_tickets > options.max_tickets_per_key || options.request_tickets > 255)
-        throw system_error{errc::bad_option,
-                           "memory_session_store_options::request_tickets: at most max_tickets_per_key, and 255"};
+        throw system_error{
+            errc::bad_option,
+            "memory_session_store_options::request_tickets must be at most max_tickets_per_key and at most 255"};
     return std::shared_ptr<memory_session_store>{new memory_session_store{std::make_unique<impl>(std::move(options))}};
 }
 

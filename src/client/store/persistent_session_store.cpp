@@ -310,26 +310,30 @@ std::shared_ptr<persistent_session_store> persistent_session_store::make(persist
 {
     use_old_names(o);
     using detail::require_option;
-    require_option(o.storage != nullptr, "persistent_session_store_options::storage: a storage");
-    require_option(!o.keys.empty() && o.keys.size() <= 16, "persistent_session_store_options::keys: 1 to 16");
-    require_option(std::ranges::all_of(o.keys, detail::is_plausible_key),
-                   "persistent_session_store_options::keys: 32 random bytes each, at least 16 of them different");
+    require_option(o.storage != nullptr, "persistent_session_store_options::storage must not be null");
+    require_option(!o.keys.empty() && o.keys.size() <= 16,
+                   "persistent_session_store_options::keys must be 1 to 16 keys");
+    require_option(
+        std::ranges::all_of(o.keys, detail::is_plausible_key),
+        "persistent_session_store_options::keys must each be 32 random bytes, at least 16 of them different");
     for (auto key = o.keys.begin(); key != o.keys.end(); ++key)
         require_option(std::find(o.keys.begin(), key, *key) == key,
-                       "persistent_session_store_options::keys: all different");
+                       "persistent_session_store_options::keys must all be different");
     require_option(o.name_key.empty() || detail::is_plausible_key(o.name_key),
-                   "persistent_session_store_options::name_key: 32 random bytes, at least 16 of them different");
+                   "persistent_session_store_options::name_key must be 32 random bytes, at least 16 of them different");
     require_option(o.max_tickets_per_key >= 1 && o.max_tickets_per_key <= 16,
-                   "persistent_session_store_options::max_tickets_per_key: 1 to 16");
+                   "persistent_session_store_options::max_tickets_per_key must be 1 to 16");
     require_option(o.request_tickets <= o.max_tickets_per_key,
-                   "persistent_session_store_options::request_tickets: at most max_tickets_per_key");
-    require_option(o.max_keys >= 1, "persistent_session_store_options::max_keys: at least 1");
-    require_option(o.max_pending_writes >= 1, "persistent_session_store_options::max_pending_writes: at least 1");
-    require_option(o.max_pending_bytes >= 1, "persistent_session_store_options::max_pending_bytes: at least 1");
-    require_option(o.write_timeout.count() >= 1, "persistent_session_store_options::write_timeout: at least 1 ms");
+                   "persistent_session_store_options::request_tickets must be at most max_tickets_per_key");
+    require_option(o.max_keys >= 1, "persistent_session_store_options::max_keys must be at least 1");
+    require_option(o.max_pending_writes >= 1,
+                   "persistent_session_store_options::max_pending_writes must be at least 1");
+    require_option(o.max_pending_bytes >= 1, "persistent_session_store_options::max_pending_bytes must be at least 1");
+    require_option(o.write_timeout.count() >= 1,
+                   "persistent_session_store_options::write_timeout must be at least 1 ms");
     require_option(o.executor || std::dynamic_pointer_cast<immediate_storage>(o.storage),
-                   "persistent_session_store_options::executor: an executor, unless the storage is immediate");
-    require_option(o.now != nullptr, "persistent_session_store_options::now: a clock");
+                   "persistent_session_store_options::executor must be set, unless the storage is immediate");
+    require_option(o.now != nullptr, "persistent_session_store_options::now must not be empty");
     return std::shared_ptr<persistent_session_store>{new persistent_session_store{std::make_shared<impl>(o)}};
 }
 

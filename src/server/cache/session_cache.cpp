@@ -24,15 +24,17 @@ void check_early_data(session_cache_options const& o)
     if (early.max_bytes == 0)
         return;
     bool const tickets = o.tickets.enabled();
-    detail::require_option(early.guard.is_set(), "early_data_options::guard: early data needs a replay guard");
+    detail::require_option(early.guard.is_set(),
+                           "early_data_options::guard must be set: early data needs a replay guard");
     detail::require_option(!has(o.mode, cache_mode::openssl_internal),
-                           "early_data_options: OpenSSL's own table hands a session out more than once; use "
+                           "early_data_options: OpenSSL's own table hands out a session more than once; use "
                            "cache_mode::server");
     detail::require_option(!(early.guard.is_single_use() && tickets),
-                           "replay_guard::single_use_tickets: tickets that keys open are good for any number of uses; "
-                           "use session_cache_options::tickets = false, or another guard");
+                           "replay_guard::single_use_tickets: a ticket sealed with a ticket key can be used more than "
+                           "once; use session_cache_options::tickets = false, or another guard");
     detail::require_option(tickets || o.mode != cache_mode::off,
-                           "early_data_options: there is neither a storage nor a ticket key to resume by");
+                           "early_data_options: early data resumes with a storage or with ticket keys, and there is "
+                           "neither; use cache_mode::server, or session_cache_options::tickets");
 }
 
 // If other processes may open the tickets, the memory of one process does not know what they have accepted.
@@ -45,8 +47,8 @@ void check_guard(detail::server_context const& server)
     bool const is_one_process = server.tickets->is_private() || strikes->options().one_process;
     detail::require_option(
         is_one_process || !strikes->is_process_local(),
-        "replay_guard: it is in the memory of one process, and other processes may open tickets under "
-        "these ticket_keys; use replay_guard::shared with a storage that all of them have, or set "
+        "replay_guard: the guard is in the memory of one process, and other processes may open tickets under "
+        "these ticket_keys; use replay_guard::shared with a storage that all processes share, or set "
         "replay_guard_options::one_process if there is one process");
 }
 
@@ -67,24 +69,27 @@ session_cache_options checked(session_cache_options o)
 
     constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
     detail::require_option(o.session_lifetime.count() >= 1 && o.session_lifetime <= week,
-                           "session_cache_options::session_lifetime: 1 s to 7 days");
+                           "session_cache_options::session_lifetime must be 1 s to 7 days");
     detail::require_option(o.max_session_age.count() >= 1 && o.max_session_age <= week,
-                           "session_cache_options::max_session_age: 1 s to 7 days");
-    detail::require_option(o.num_tickets <= 16, "session_cache_options::num_tickets: 0 to 16");
-    detail::require_option(o.max_requested_tickets <= 16, "session_cache_options::max_requested_tickets: 0 to 16");
-    detail::require_option(o.lookup_timeout.count() >= 1, "session_cache_options::lookup_timeout: at least 1 ms");
-    detail::require_option(o.write_timeout.count() >= 1, "session_cache_options::write_timeout: at least 1 ms");
-    detail::require_option(o.max_pending_writes >= 1, "session_cache_options::max_pending_writes: at least 1");
-    detail::require_option(o.max_pending_bytes >= 1, "session_cache_options::max_pending_bytes: at least 1");
-    detail::require_option(o.now != nullptr, "session_cache_options::now: a clock");
+                           "session_cache_options::max_session_age must be 1 s to 7 days");
+    detail::require_option(o.num_tickets <= 16, "session_cache_options::num_tickets must be 0 to 16");
+    detail::require_option(o.max_requested_tickets <= 16,
+                           "session_cache_options::max_requested_tickets must be 0 to 16");
+    detail::require_option(o.lookup_timeout.count() >= 1,
+                           "session_cache_options::lookup_timeout must be at least 1 ms");
+    detail::require_option(o.write_timeout.count() >= 1, "session_cache_options::write_timeout must be at least 1 ms");
+    detail::require_option(o.max_pending_writes >= 1, "session_cache_options::max_pending_writes must be at least 1");
+    detail::require_option(o.max_pending_bytes >= 1, "session_cache_options::max_pending_bytes must be at least 1");
+    detail::require_option(o.now != nullptr, "session_cache_options::now must not be empty");
 
     bool const storage = has(o.mode, cache_mode::server);
     bool const internal = has(o.mode, cache_mode::openssl_internal);
-    detail::require_option(!(storage && internal), "session_cache_options::mode: server or openssl_internal, not both");
+    detail::require_option(!(storage && internal),
+                           "session_cache_options::mode must be server or openssl_internal, not both");
     detail::require_option(
         storage || internal || o.mode == cache_mode::off,
-        "session_cache_options::mode: no_auto_flush and no_internal go with server or openssl_internal");
-    detail::require_option(storage || !o.storage, "session_cache_options::storage: goes with cache_mode::server");
+        "session_cache_options::mode: no_auto_flush and no_internal need server or openssl_internal");
+    detail::require_option(storage || !o.storage, "session_cache_options::storage needs cache_mode::server");
     check_early_data(o);
     if (storage && !o.storage)
         o.storage = memory_storage::make({.now = o.now});
@@ -129,13 +134,13 @@ session_cache::session_cache(asio::ssl::context& tls, session_cache_options opti
     detail::require_end(context_.get(), detail::tls_end::server);
     detail::require_option(
         !server_->options.needs_certificate || detail::has_certificate(context_.get()),
-        "ssl::context: no certificate with its private key, so that every handshake would fail; load "
-        "them before the session_cache is made, or set session_cache_options::needs_certificate = "
-        "false if a callback, another context or a pre-shared key takes their place");
+        "ssl::context: no certificate with its private key, so every handshake would fail; load both "
+        "before making the session_cache, or set session_cache_options::needs_certificate = "
+        "false if a callback, another context or a pre-shared key replaces them");
     // OpenSSL's own replay protection uses its own table, which an external storage bypasses.
     detail::require_option(::SSL_CTX_get_max_early_data(context_.get()) == 0,
-                           "SSL_CTX_set_max_early_data: early data goes with session_cache_options::early_data and its "
-                           "replay guard");
+                           "SSL_CTX_set_max_early_data: do not call it; accept early data with "
+                           "session_cache_options::early_data and its replay guard");
     check_guard(*server_);
     detail::attach(context_.get(), server_);
     configure(context_.get(), server_->options);

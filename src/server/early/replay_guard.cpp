@@ -20,11 +20,12 @@ void use_old_names(replay_guard_options& o)
 void check_options(replay_guard_options& o)
 {
     use_old_names(o);
-    detail::require_option(o.max_entries >= 1, "replay_guard_options::max_entries: at least 1");
-    detail::require_option(o.storage_timeout.count() >= 1, "replay_guard_options::storage_timeout: at least 1 ms");
+    detail::require_option(o.max_entries >= 1, "replay_guard_options::max_entries must be at least 1");
+    detail::require_option(o.storage_timeout.count() >= 1,
+                           "replay_guard_options::storage_timeout must be at least 1 ms");
     detail::require_option(o.max_clock_skew.count() >= 0 && o.max_clock_skew <= std::chrono::hours{1},
-                           "replay_guard_options::max_clock_skew: 0 ms to 1 h");
-    detail::require_option(o.now != nullptr, "replay_guard_options::now: a clock");
+                           "replay_guard_options::max_clock_skew must be 0 ms to 1 h");
+    detail::require_option(o.now != nullptr, "replay_guard_options::now must not be empty");
 }
 
 } // namespace
@@ -44,7 +45,7 @@ replay_guard replay_guard::in_memory(replay_guard_options options)
 replay_guard replay_guard::shared(storage_ptr storage, replay_guard_options options)
 {
     check_options(options);
-    detail::require_option(storage != nullptr, "replay_guard::shared: a storage");
+    detail::require_option(storage != nullptr, "replay_guard::shared: the storage must not be null");
     replay_guard made;
     made.strikes_ = std::make_shared<detail::strike_register>(std::move(storage), std::move(options), false);
     return made;

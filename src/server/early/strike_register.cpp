@@ -149,7 +149,7 @@ asio::awaitable<void> strike_register::check(std::shared_ptr<strike_register> se
     co_await self->storage_->check();
     auto const epoch = co_await self->storage_->epoch();
     if (epoch.incarnation.empty() || !epoch.evicted)
-        throw system_error{errc::guard_unsure, "the storage does not override storage::epoch"};
+        throw system_error{errc::guard_unsure, "the storage does not override storage::epoch; use a storage that does"};
 }
 
 } // namespace reprise::detail

@@ -46,9 +46,11 @@ std::unique_ptr<key_source> make_callback_source(ticket_keys::callback fetch, ca
 {
     use_old_names(options);
     using std::chrono::milliseconds;
-    require_option(fetch != nullptr, "ticket_keys::from_callback: a callback");
-    require_option(options.refresh_every >= milliseconds{10}, "callback_keys_options::refresh_every: at least 10 ms");
-    require_option(options.fetch_timeout >= milliseconds{1}, "callback_keys_options::fetch_timeout: at least 1 ms");
+    require_option(fetch != nullptr, "ticket_keys::from_callback: the callback must not be empty");
+    require_option(options.refresh_every >= milliseconds{10},
+                   "callback_keys_options::refresh_every must be at least 10 ms");
+    require_option(options.fetch_timeout >= milliseconds{1},
+                   "callback_keys_options::fetch_timeout must be at least 1 ms");
     return std::make_unique<callback_source>(std::move(fetch), options);
 }
 

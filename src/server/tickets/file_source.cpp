@@ -30,10 +30,12 @@ namespace {
 
 file_keys_options checked(file_keys_options o)
 {
-    require_option(!o.paths.empty() && o.paths.size() <= max_ticket_keys, "file_keys_options::paths: 1 to 64");
+    require_option(!o.paths.empty() && o.paths.size() <= max_ticket_keys,
+                   "file_keys_options::paths must be 1 to 64 paths");
     require_option(std::ranges::none_of(o.paths, [](auto const& path) { return path.empty(); }),
-                   "file_keys_options::paths: none may be empty");
-    require_option(o.check_every >= std::chrono::milliseconds{10}, "file_keys_options::check_every: at least 10 ms");
+                   "file_keys_options::paths must not contain an empty path");
+    require_option(o.check_every >= std::chrono::milliseconds{10},
+                   "file_keys_options::check_every must be at least 10 ms");
     return o;
 }
 
@@ -65,7 +67,7 @@ public:
         if (files->reader.exchange(own) == own)
             throw system_error{make_error_code(boost::system::errc::device_or_resource_busy),
                                files->paths[files->position].string() +
-                                   ": reading it began earlier and has not ended. Is its disk there?"};
+                                   ": an earlier read of this file has not ended; check its disk"};
         try
         {
             signals_blocked const blocked;
@@ -75,7 +77,7 @@ public:
         {
             files->reader = 0;
             throw system_error{e.code().value(), boost::system::generic_category(),
-                               "a thread that reads ticket key files"};
+                               "cannot start a thread that reads ticket key files"};
         }
         catch (...)
         {
@@ -172,8 +174,9 @@ keys_of_files parse(std::vector<std::filesystem::path> const& paths, std::vector
         {
             if (paths.size() > 1)
                 throw system_error{errc::bad_ticket_key_file, paths[i].string() +
-                                                                  ": a file as HAProxy reads it goes alone; of several "
-                                                                  "each has 48 or 80 bytes, as for nginx"};
+                                                                  ": a file in HAProxy's format must be the only file; "
+                                                                  "several files must each have 48 or 80 bytes, as for "
+                                                                  "nginx"};
             result.issuer = file.keys.size() - 2;
         }
         std::ranges::move(file.keys, std::back_inserter(result.keys));

@@ -80,12 +80,12 @@ std::unique_ptr<key_source> make_rotating_source(rotating_keys_options const& op
 {
     constexpr std::chrono::seconds week = std::chrono::hours{24 * 7};
     require_option(options.every >= std::chrono::seconds{1} && options.every <= week,
-                   "rotating_keys_options::every: 1 s to 7 days");
+                   "rotating_keys_options::every must be 1 s to 7 days");
     require_option(options.accept_for >= std::chrono::seconds{0} && options.accept_for <= week,
-                   "rotating_keys_options::accept_for: 0 s to 7 days");
+                   "rotating_keys_options::accept_for must be 0 s to 7 days");
     auto const accept_for = std::max(options.accept_for, context.ticket_life);
     require_option(accept_for / options.every < static_cast<long>(max_ticket_keys) - 1,
-                   "rotating_keys_options::every: too short, more than 64 keys would be alive at once");
+                   "rotating_keys_options::every is too short: more than 64 keys would be alive at once");
     return std::make_unique<rotating_source>(options, context);
 }
 

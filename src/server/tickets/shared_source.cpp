@@ -160,7 +160,7 @@ asio::awaitable<finding> settle(std::shared_ptr<fleet> f, generation_question qu
     (void)co_await f->storage->put_if_absent(name, f->records.seal(g, *key), expiry);
     result = co_await ask(f, g);
     if (!result.key)
-        std::rethrow_exception(complaint(g, result.is_junk ? "changed again" : "not kept"));
+        std::rethrow_exception(complaint(g, result.is_junk ? "was changed again" : "was not kept"));
     co_return result;
 }
 
@@ -209,7 +209,8 @@ public:
             else
             {
                 if (found.is_junk)
-                    complaint_ = complaint(question.number, "does not belong there or was changed; it is replaced");
+                    complaint_ =
+                        complaint(question.number, "is not a key of this fleet, or was changed; a new key replaces it");
                 bool const is_known = best_of(known_, question.number) != nullptr;
                 is_lost |= is_known || question.number == current_;
                 if (is_known || question.may_create || found.is_junk)
@@ -248,7 +249,7 @@ private:
     {
         auto const news = take_in(known_, std::move(key), fleet_->now());
         if (news == key_news::no_room)
-            complaint_ = complaint(g, "one too many");
+            complaint_ = complaint(g, "there are too many keys to take it");
         return news;
     }
 
@@ -344,26 +345,26 @@ std::unique_ptr<key_source> make_shared_source(storage_ptr storage, shared_keys_
 {
     use_old_names(options);
     using namespace std::chrono_literals;
-    require_option(storage != nullptr, "ticket_keys::shared: a storage");
+    require_option(storage != nullptr, "ticket_keys::shared: the storage must not be null");
     if (!is_plausible_key(options.fleet_secret))
         throw system_error{errc::weak_ticket_key,
-                           "shared_keys_options::fleet_secret: 32 random bytes, at least 16 of them different"};
-    require_option(!options.fleet.empty() && options.fleet.size() <= 64, "shared_keys_options::fleet: 1 to 64 bytes");
-    require_option(options.every >= 1s && options.every <= 24h * 7, "shared_keys_options::every: 1 s to 7 days");
+                           "shared_keys_options::fleet_secret must be 32 random bytes, at least 16 of them different"};
+    require_option(!options.fleet.empty() && options.fleet.size() <= 64,
+                   "shared_keys_options::fleet must be 1 to 64 bytes");
+    require_option(options.every >= 1s && options.every <= 24h * 7, "shared_keys_options::every must be 1 s to 7 days");
     auto const quarter = std::chrono::milliseconds{options.every} / 4;
     require_option(options.refresh_every >= 10ms && options.refresh_every <= quarter,
-                   "shared_keys_options::refresh_every: 10 ms to every / 4");
+                   "shared_keys_options::refresh_every must be 10 ms to every / 4");
     require_option(options.max_clock_skew >= 0ms && options.max_clock_skew <= quarter,
-                   "shared_keys_options::max_clock_skew: 0 s to every / 4");
-    require_option(options.storage_timeout >= 1ms, "shared_keys_options::storage_timeout: at least 1 ms");
+                   "shared_keys_options::max_clock_skew must be 0 s to every / 4");
+    require_option(options.storage_timeout >= 1ms, "shared_keys_options::storage_timeout must be at least 1 ms");
 
     generation_rules const rules{.every = options.every,
                                  .max_clock_skew = options.max_clock_skew,
                                  .refresh_every = options.refresh_every,
                                  .ticket_life = context.ticket_life};
-    require_option(
-        count_generations(rules) + spare_ticket_keys <= max_ticket_keys,
-        "shared_keys_options::every: at least a 58th of the session lifetime and three max_clock_skew together");
+    require_option(count_generations(rules) + spare_ticket_keys <= max_ticket_keys,
+                   "shared_keys_options::every must be at least (session lifetime + 3 * max_clock_skew) / 58");
     return std::make_unique<shared_source>(
         std::shared_ptr<fleet>{new fleet{.storage = std::move(storage),
                                          .records = fleet_records{options.fleet_secret, options.fleet, options.every},

@@ -71,12 +71,12 @@ catch (std::exception const& e)
     }
     catch (std::bad_alloc const&)
     {
-        return "no memory"; // short enough to need no allocation
+        return "out of memory"; // short enough to need no allocation
     }
 }
 catch (...)
 {
-    return "of unknown type";
+    return "unknown error";
 }
 
 bool is_refusal(std::exception_ptr const& error)

@@ -101,7 +101,7 @@ secret_bytes read_line(byte_view line, std::size_t number, std::string_view call
     auto bytes = read_base64(line);
     if (!bytes)
         refuse(called, in_line(number) +
-                           "is not base64, from its first character to its last: " + std::string{how_to_make_a_line});
+                           "is not base64 from its first to its last character: " + std::string{how_to_make_a_line});
     if (!is_key_size(bytes->size()))
         refuse(called, holds_bytes(number, bytes->size()) +
                            ", not 48 or 80, all on one line: " + std::string{how_to_make_a_line});
@@ -127,7 +127,7 @@ ticket_key_file read_lines(byte_view contents, std::string_view called)
             size_of_first = bytes.size();
         if (bytes.size() != size_of_first)
             refuse(called, holds_bytes(number, bytes.size()) + ", and line 1 " + std::to_string(size_of_first) +
-                               ": all keys of a file have one size");
+                               ": all keys of a file must have one size");
         if (number + max_ticket_keys > lines)
             result.keys.push_back(to_key(bytes));
     }
@@ -144,16 +144,17 @@ ticket_key_file parse_ticket_key_file(byte_view contents, std::string_view calle
 {
     if (contents.empty())
         refuse(called,
-               "it is empty: for nginx fill it with 'openssl rand 80'; for HAProxy, with three lines or more, " +
+               "the file is empty: for nginx fill it with 'openssl rand 80'; for HAProxy, with three lines or more, " +
                    std::string{how_to_make_a_line});
     if (contents.size() > max_ticket_key_file_size)
-        refuse(called, "more than " + std::to_string(max_ticket_key_file_size) + " bytes: not a file of ticket keys");
+        refuse(called, "more than " + std::to_string(max_ticket_key_file_size) + " bytes: give a file of ticket keys");
     if (is_key_size(contents.size()))
         return {.format = ticket_key_file_format::nginx, .keys = {to_key(contents)}};
     if (is_text(contents))
         return read_lines(contents, called);
     bool const has_newline = is_key_size(contents.size() - 1) && contents.back() == '\n';
-    refuse(called, std::to_string(contents.size()) + " bytes, not 48 or 80 as for nginx, and no text as for HAProxy: " +
+    refuse(called, std::to_string(contents.size()) +
+                       " bytes, not 48 or 80 as for nginx, and not text as for HAProxy: " +
                        (has_newline ? "remove the newline at its end" : "fill it with 'openssl rand 80'"));
 }
 
@@ -176,7 +177,7 @@ secret_bytes write_ticket_key_file(ticket_key_file const& file)
     for (auto const& key : keys)
     {
         if (name_size + key.secret.size() != size)
-            refuse("key '" + key.name + "'", "not of the first one's size, as HAProxy wants it");
+            refuse("key '" + key.name + "'", "its size differs from the first key's; HAProxy needs one size");
         write_key(key, bytes.data());
         write_base64(bytes, out);
         out[line_size - 1] = '\n';
@@ -188,7 +189,8 @@ secret_bytes write_ticket_key_file(ticket_key_file const& file)
 ticket_key make_file_ticket_key(std::size_t size)
 {
     if (!is_key_size(size))
-        throw system_error{errc::bad_option, "make_file_ticket_key: 48 or 80 bytes, not " + std::to_string(size)};
+        throw system_error{errc::bad_option,
+                           "make_file_ticket_key: the size must be 48 or 80 bytes, not " + std::to_string(size)};
     return to_key(detail::random_secret(size));
 }
 

@@ -32,7 +32,7 @@ void check_secret(ticket_key const& key)
         refuse(errc::weak_ticket_key, key.name, std::to_string(secret.size()) + " bytes, not 32 to 256");
     for (std::size_t at = 0; at + min_secret_size <= secret.size(); at += min_secret_size)
         if (!is_plausible_key(secret.subspan(at, min_secret_size)))
-            refuse(errc::weak_ticket_key, key.name, "fewer than 16 different values in 32 bytes");
+            refuse(errc::weak_ticket_key, key.name, "fewer than 16 different byte values in 32 bytes");
     if (std::ranges::equal(secret.first(secret.size() / 2), secret.last(secret.size() / 2)))
         refuse(errc::weak_ticket_key, key.name, "its halves are equal");
 }
@@ -66,7 +66,8 @@ void check_set(ticket_key_set const& keys)
     for (auto at = keys.begin(); at != keys.end(); ++at)
     {
         if (at->name.empty() || at->name.size() > max_name_size)
-            refuse(errc::bad_ticket_keys, at->name, "a name has 1 to 64 bytes");
+            refuse(errc::bad_ticket_keys, at->name,
+                   "its name must have 1 to 64 bytes, not " + std::to_string(at->name.size()));
         check_secret(*at);
         if (at->issue_until < at->not_before)
             refuse(errc::bad_ticket_keys, at->name, "issue_until is before not_before");
@@ -75,9 +76,9 @@ void check_set(ticket_key_set const& keys)
         for (auto other = keys.begin(); other != at; ++other)
         {
             if (other->name == at->name)
-                refuse(errc::bad_ticket_keys, at->name, "the name of two keys");
+                refuse(errc::bad_ticket_keys, at->name, "two keys have this name");
             if (other->secret == at->secret)
-                refuse(errc::weak_ticket_key, at->name, "the same secret as key '" + other->name + "'");
+                refuse(errc::weak_ticket_key, at->name, "it has the same secret as key '" + other->name + "'");
         }
     }
 }
@@ -88,14 +89,14 @@ void check_step(ticket_key_set const& from, ticket_key_set const& to, time_point
     {
         auto const kept = std::ranges::find(to, old.secret, &ticket_key::secret);
         if (kept == to.end() && std::ranges::find(to, old.name, &ticket_key::name) != to.end())
-            refuse(errc::bad_ticket_keys, old.name, "it has got another secret, so it needs another name");
+            refuse(errc::bad_ticket_keys, old.name, "its secret has changed, so it needs another name");
         auto const needed = alive_until(old, now, ticket_life);
         if (now >= needed)
             continue;
         if (kept == to.end())
             refuse(errc::tickets_orphaned, old.name, "it is missing");
         if (kept->accept_until < needed)
-            refuse(errc::tickets_orphaned, old.name, "its accept_until has become too early");
+            refuse(errc::tickets_orphaned, old.name, "its accept_until is before the end of its tickets");
     }
 }
 

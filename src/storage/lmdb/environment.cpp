@@ -62,10 +62,10 @@ void require_private(struct stat const& s, ::mode_t forbidden, std::string const
 struct stat prepare_directory(std::string const& path)
 {
     if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-        throw_errno("cannot make the directory " + path + " (its parent must exist and allow it)");
+        throw_errno("cannot create the directory " + path + " (its parent must exist and be writable)");
     struct stat s = {};
     if (::stat(path.c_str(), &s) != 0)
-        throw_errno("cannot look at " + path);
+        throw_errno("cannot stat " + path);
     if (!S_ISDIR(s.st_mode))
         throw system_error{lmdb_errc::not_a_directory, path};
     // A user who may write to the directory could replace the files.
@@ -80,10 +80,10 @@ void require_private_file(std::string const& path)
     {
         if (errno == ENOENT)
             return;
-        throw_errno("cannot look at " + path);
+        throw_errno("cannot stat " + path);
     }
     if (!S_ISREG(s.st_mode))
-        throw system_error{lmdb_errc::not_private, path + " (not a regular file)"};
+        throw system_error{lmdb_errc::not_private, path + " (not a regular file: remove it)"};
     require_private(s, S_IRWXG | S_IRWXO, path, "chmod 600, chown");
 }
 
@@ -102,7 +102,7 @@ void reserve_lock_file(std::string const& path)
         error = ::posix_fallocate(fd, s.st_size, size - s.st_size);
     ::close(fd);
     if (error != 0)
-        throw system_error{error, boost::system::system_category(), "cannot make room for " + path};
+        throw system_error{error, boost::system::system_category(), "cannot reserve disk space for " + path};
 }
 
 } // namespace
@@ -213,7 +213,7 @@ void lmdb_environment::fit(std::uint64_t map)
         check_lmdb(::mdb_env_set_mapsize(env_.get(), used + least_room), "mdb_env_set_mapsize");
     auto const size = static_cast<::off_t>(used);
     if (::fstat(fd, &file) != 0 || (file.st_size < size && ::ftruncate(fd, size) != 0))
-        throw_errno("cannot repair the length of " + path_ + "/data.mdb");
+        throw_errno("cannot extend the truncated file " + path_ + "/data.mdb");
 }
 
 void lmdb_environment::open_databases()

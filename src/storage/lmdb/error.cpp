@@ -13,13 +13,13 @@ char const* advice(int value)
 {
     switch (value)
     {
-    case MDB_MAP_FULL: return "; raise max_bytes, or see whether a stopped process holds a read transaction";
-    case MDB_READERS_FULL: return "; too many processes or reader threads share the files";
+    case MDB_MAP_FULL: return "; raise max_bytes, or check whether a stopped process holds a read transaction";
+    case MDB_READERS_FULL: return "; too many processes or reader threads share the files: use fewer";
     case MDB_VERSION_MISMATCH:
     case MDB_INVALID: return "; data.mdb is not a file of this LMDB release: delete it, or choose another directory";
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND: return "; the file is damaged: delete the directory; sessions are only a cache";
-    case MDB_PANIC: return "; the disk failed during a commit: make the storage anew";
+    case MDB_PANIC: return "; the disk failed during a commit: check the disk, and make the storage again";
     default: return "";
     }
 }
@@ -33,22 +33,23 @@ public:
     {
         switch (static_cast<lmdb_errc>(value))
         {
-        case lmdb_errc::queue_full: return "too many operations are waiting: see max_queued_bytes";
-        case lmdb_errc::closed: return "the storage has been closed";
-        case lmdb_errc::already_open: return "this process has the directory open already: share that storage";
-        case lmdb_errc::not_private: return "others than the owner have access: it must belong to this user alone";
+        case lmdb_errc::queue_full: return "too many operations are pending: retry later, or raise max_queued_bytes";
+        case lmdb_errc::closed: return "the storage has been destroyed: keep it while it is used";
+        case lmdb_errc::already_open: return "this process already has the directory open: share that storage";
+        case lmdb_errc::not_private:
+            return "the owner is another user, or other users have access: change the owner or the mode";
         case lmdb_errc::foreign_file: return "an LMDB file with other contents: choose another directory";
         case lmdb_errc::unknown_format:
             return "written by another release of reprise: delete the directory; sessions are only a cache";
-        case lmdb_errc::not_a_directory: return "not a directory: name one for the storage's files";
-        case lmdb_errc::clock_failed: return "the clock has thrown an exception: see lmdb_storage_options::now";
+        case lmdb_errc::not_a_directory: return "not a directory: give a directory for the storage's files";
+        case lmdb_errc::clock_failed: return "the clock threw an exception: check lmdb_storage_options::now";
         }
         if (value >= MDB_KEYEXIST && value <= MDB_LAST_ERRCODE)
         {
             std::string text = ::mdb_strerror(value);
             return text.append(advice(value));
         }
-        return "unknown error of the LMDB storage";
+        return "unknown lmdb error";
     }
 
     boost::system::error_condition default_error_condition(int value) const noexcept override

@@ -129,18 +129,19 @@ private:
 
 std::shared_ptr<lmdb_storage> lmdb_storage::make(lmdb_storage_options options)
 {
-    detail::require_option(!options.path.empty(), "lmdb_storage_options::path: a directory");
+    detail::require_option(!options.path.empty(), "lmdb_storage_options::path must not be empty");
     detail::require_option(options.max_bytes >= 1u << 20 && options.max_bytes <= std::uint64_t{1} << 40,
-                           "lmdb_storage_options::max_bytes: 1 MiB to 1 TiB");
+                           "lmdb_storage_options::max_bytes must be 1 MiB to 1 TiB");
     detail::require_option(options.durability == lmdb_durability::synced ||
                                options.durability == lmdb_durability::unsynced,
-                           "lmdb_storage_options::durability: synced or unsynced");
-    detail::require_option(options.max_queued_bytes >= 4096, "lmdb_storage_options::max_queued_bytes: at least 4096");
+                           "lmdb_storage_options::durability must be synced or unsynced");
+    detail::require_option(options.max_queued_bytes >= 4096,
+                           "lmdb_storage_options::max_queued_bytes must be at least 4096");
     detail::require_option(options.max_batch >= 1 && options.max_batch <= 4096,
-                           "lmdb_storage_options::max_batch: 1 to 4096");
+                           "lmdb_storage_options::max_batch must be 1 to 4096");
     detail::require_option(options.read_threads >= 1 && options.read_threads <= 16,
-                           "lmdb_storage_options::read_threads: 1 to 16");
-    detail::require_option(options.now != nullptr, "lmdb_storage_options::now: a clock");
+                           "lmdb_storage_options::read_threads must be 1 to 16");
+    detail::require_option(options.now != nullptr, "lmdb_storage_options::now must not be empty");
     return std::shared_ptr<lmdb_storage>{new lmdb_storage{std::make_shared<impl>(std::move(options))}};
 }
 

@@ -518,11 +518,11 @@ private:
 std::shared_ptr<memory_storage> memory_storage::make(memory_storage_options options)
 {
     if (options.shards < 1 || options.shards > 256 || !std::has_single_bit(options.shards))
-        throw system_error{errc::bad_option, "memory_storage_options::shards: 1 to 256, a power of two"};
+        throw system_error{errc::bad_option, "memory_storage_options::shards must be 1 to 256, a power of two"};
     if (options.max_bytes / options.shards < 4096)
-        throw system_error{errc::bad_option, "memory_storage_options::max_bytes: at least 4096 for each shard"};
+        throw system_error{errc::bad_option, "memory_storage_options::max_bytes must be at least 4096 for each shard"};
     if (!options.now)
-        throw system_error{errc::bad_option, "memory_storage_options::now: a clock"};
+        throw system_error{errc::bad_option, "memory_storage_options::now must not be empty"};
     return std::shared_ptr<memory_storage>{new memory_storage{std::move(options)}};
 }
 

@@ -232,8 +232,9 @@ private:
     {
         if (has_heard_ || !socket_->has_peer())
             return "";
-        return options_->tls ? "the peer accepts connections but did not answer; redis:// is for one without TLS"
-                             : "the peer accepts connections but did not answer; rediss:// is for one with TLS";
+        return options_->tls
+                   ? "the peer accepts connections but did not answer; if it does not speak TLS, write redis://"
+                   : "the peer accepts connections but did not answer; if it speaks TLS, write rediss://";
     }
 
     // Authenticate, select the database, and check that the server serves.

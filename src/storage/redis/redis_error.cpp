@@ -17,33 +17,36 @@ public:
     {
         switch (static_cast<redis_errc>(value))
         {
-        case redis_errc::timed_out: return "no answer within request_timeout: is the server overloaded, or far away?";
+        case redis_errc::timed_out:
+            return "no answer within request_timeout: check the server's load and the network's latency";
         case redis_errc::circuit_open:
-            return "the server is out of reach, so it was not asked; it is probed now and then";
+            return "the circuit breaker is open because the server did not answer, so nothing was sent: check the "
+                   "server, which is probed until it answers";
         case redis_errc::queue_full:
-            return "max_pending requests are waiting already: the server is too slow for the load";
-        case redis_errc::connection_lost: return "the connection ended before the answer: did the server stop?";
+            return "max_pending requests are already pending: the server is too slow for the load";
+        case redis_errc::connection_lost:
+            return "the connection ended before the answer: check whether the server stopped";
         case redis_errc::bad_answer:
-            return "what came is no answer of a Redis server: check host, port, and TLS or not";
-        case redis_errc::value_too_large: return "the value is larger than max_value_bytes";
-        case redis_errc::password_missing: return "the server wants a password (NOAUTH): set user and password";
-        case redis_errc::password_refused: return "the server refused user or password (WRONGPASS)";
+            return "the answer is not that of a Redis server, or is too large: check host, port and TLS";
+        case redis_errc::value_too_large: return "the value is larger than max_value_bytes: raise max_value_bytes";
+        case redis_errc::password_missing: return "the server requires a password (NOAUTH): set user and password";
+        case redis_errc::password_refused:
+            return "the server refused user or password (WRONGPASS): check user and password";
         case redis_errc::not_permitted:
-            return "the server's ACL forbids it (NOPERM): the user needs +get +set +getdel +del +ping +select, +info "
-                   "for "
-                   "early data, and the keys of key_prefix";
+            return "the server's ACL denies the command or the key (NOPERM): the user needs +get +set +getdel +del "
+                   "+ping +select, +info for early data, and the keys of key_prefix";
         case redis_errc::server_out_of_memory:
-            return "the server is at its maxmemory (OOM): raise it, or set a maxmemory-policy that evicts";
-        case redis_errc::server_loading: return "the server still reads its data from disk (LOADING)";
+            return "the server has reached maxmemory (OOM): raise maxmemory, or set a maxmemory-policy that evicts";
+        case redis_errc::server_loading: return "the server is still reading its data from disk (LOADING): retry later";
         case redis_errc::server_read_only: return "the server is a replica (READONLY): use the primary";
         case redis_errc::cluster_unsupported:
             return "the server is a node of a cluster (MOVED), which is not supported: use a server without cluster "
                    "mode";
-        case redis_errc::database_refused: return "the server has no database of this number: see its option databases";
+        case redis_errc::database_refused:
+            return "the server has no database of this number: check the number and the server's option databases";
         case redis_errc::foreign_key:
-            return "a key holds something else than a session (WRONGTYPE): somebody else uses this key_prefix";
-        case redis_errc::unknown_command:
-            return "the server does not know a command: Redis 4 or newer, or Valkey, is needed";
+            return "the value of a key is not a string (WRONGTYPE): another program uses this key_prefix, so change it";
+        case redis_errc::unknown_command: return "the server does not know a command: use Redis 4 or newer, or Valkey";
         case redis_errc::server_not_saving:
             return "the server refuses writes because it cannot save its data (MISCONF): see its log";
         case redis_errc::server_error: return "the server answered with an error: see its log";

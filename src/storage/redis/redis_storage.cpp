@@ -45,25 +45,25 @@ void check_options(redis_storage_options const& o)
 {
     if (o.socket_path.empty())
     {
-        require(!o.host.empty(), "host: not empty");
-        require(o.port != 0, "port: 1 to 65535");
+        require(!o.host.empty(), "host must not be empty");
+        require(o.port != 0, "port must be 1 to 65535");
     }
     else
     {
-        require(o.socket_path.size() <= 107, "socket_path: at most 107 bytes");
-        require(!o.tls, "tls: not over a unix socket");
+        require(o.socket_path.size() <= 107, "socket_path must be at most 107 bytes");
+        require(!o.tls, "tls must be empty for a unix socket");
     }
-    require(o.user.empty() || !o.password.empty(), "password: not empty, if there is a user");
-    require(o.key_prefix.size() <= 256, "key_prefix: at most 256 bytes");
-    require<std::size_t>(o.connections, 1, 16, "connections: 1 to 16");
-    require(o.request_timeout, 1ms, 60'000ms, "request_timeout: 1 ms to 60 s");
-    require(o.connect_timeout, 1ms, 60'000ms, "connect_timeout: 1 ms to 60 s");
-    require<std::size_t>(o.max_pending, 1, 1u << 20, "max_pending: 1 to 1048576");
-    require<std::size_t>(o.max_value_bytes, 1, 64u << 20, "max_value_bytes: 1 to 67108864");
-    require(o.failures_to_open, 1u, 1000u, "failures_to_open: 1 to 1000");
-    require(o.backoff_min, 1ms, 3'600'000ms, "backoff_min: 1 ms to 1 h");
-    require(o.backoff_max, o.backoff_min, 3'600'000ms, "backoff_max: backoff_min to 1 h");
-    require(static_cast<bool>(o.now), "now: a clock");
+    require(o.user.empty() || !o.password.empty(), "password must not be empty if there is a user");
+    require(o.key_prefix.size() <= 256, "key_prefix must be at most 256 bytes");
+    require<std::size_t>(o.connections, 1, 16, "connections must be 1 to 16");
+    require(o.request_timeout, 1ms, 60'000ms, "request_timeout must be 1 ms to 60 s");
+    require(o.connect_timeout, 1ms, 60'000ms, "connect_timeout must be 1 ms to 60 s");
+    require<std::size_t>(o.max_pending, 1, 1u << 20, "max_pending must be 1 to 1048576");
+    require<std::size_t>(o.max_value_bytes, 1, 64u << 20, "max_value_bytes must be 1 to 67108864");
+    require(o.failures_to_open, 1u, 1000u, "failures_to_open must be 1 to 1000");
+    require(o.backoff_min, 1ms, 3'600'000ms, "backoff_min must be 1 ms to 1 h");
+    require(o.backoff_max, o.backoff_min, 3'600'000ms, "backoff_max must be backoff_min to 1 h");
+    require(static_cast<bool>(o.now), "now must not be empty");
 }
 
 std::string_view text_of(secret_bytes const& bytes)
@@ -204,7 +204,7 @@ public:
             throw self->error(answer.failure);
         if (answer.epoch.incarnation.empty() || !answer.epoch.evicted)
             throw self->error(errc::guard_unsure,
-                              "INFO shows no primary with run_id, master_replid and evicted_keys: is it a replica?");
+                              "INFO shows no primary with run_id, master_replid and evicted_keys: use a primary");
         co_return answer.epoch;
     }
 
@@ -526,7 +526,7 @@ private:
                         throw system_error{asio::error::operation_aborted};
                     if (!has_own_thread_)
                         throw system_error{errc::made_before_fork,
-                                           "a redis_storage with an executor of the caller's, " + name_of(*options_)};
+                                           "a redis_storage with an executor of the caller, " + name_of(*options_)};
                     return serve();
                 })
             .by;

@@ -39,7 +39,7 @@ std::string decode(std::string_view text, char const* what)
         auto const digits = text.substr(i + 1, 2);
         auto const [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), byte, 16);
         if (ec != std::errc{} || digits.size() != 2 || end != digits.data() + 2)
-            fail(std::string{what} + ": % is followed by two hexadecimal digits (write % itself as %25)");
+            fail(std::string{what} + ": two hexadecimal digits must follow a % (write % itself as %25)");
         decoded += static_cast<char>(byte);
         i += 2;
     }
@@ -52,7 +52,7 @@ T number(std::string_view text, T least, T most, char const* what)
     T value{};
     auto const [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (ec != std::errc{} || end != text.data() + text.size() || value < least || value > most)
-        fail(what + (": a number from " + std::to_string(least) + " to " + std::to_string(most)));
+        fail(what + (" must be a number from " + std::to_string(least) + " to " + std::to_string(most)));
     return value;
 }
 
@@ -71,7 +71,7 @@ void parse_user(redis_storage_options& o, std::string_view text)
     o.password = secret_bytes{as_bytes(decoded)};
     wipe({reinterpret_cast<unsigned char*>(decoded.data()), decoded.size()});
     if (o.password.empty())
-        fail("password: empty");
+        fail("the password is empty: write user:password@, or :password@ for the default user");
 }
 
 void parse_host(redis_storage_options& o, std::string_view text)
@@ -82,7 +82,7 @@ void parse_host(redis_storage_options& o, std::string_view text)
     {
         auto const [address, rest] = split(text.substr(1), ']');
         if (!rest || (!rest->empty() && !rest->starts_with(':')))
-            fail("host: an IPv6 address is written [address]:port");
+            fail("host: write an IPv6 address as [address]:port");
         host = address;
         if (!rest->empty())
             port = rest->substr(1);
@@ -90,7 +90,7 @@ void parse_host(redis_storage_options& o, std::string_view text)
     else
         std::tie(host, port) = split(text, ':');
     if (host.empty())
-        fail("host: missing");
+        fail("the host is missing: write redis://HOST[:PORT]");
     o.host = decode(host, "host");
     if (port)
         o.port = number<std::uint16_t>(*port, 1, 65535, "port");
@@ -101,7 +101,7 @@ void parse_parameter(redis_storage_options& o, std::string& ca, std::string_view
 {
     auto const [name, value] = split(text, '=');
     if (!value)
-        fail("query: parameters are written name=value");
+        fail("query: write each parameter as name=value");
     if (name == "db")
         o.database = database(*value);
     else if (name == "prefix")
@@ -113,7 +113,9 @@ void parse_parameter(redis_storage_options& o, std::string& ca, std::string_view
     else if (name == "ca")
         ca = decode(*value, "ca");
     else
-        fail("query: the parameters are db, prefix, connections, timeout and ca"); // its name may be part of a password
+        fail(
+            "query: unknown parameter; known are db, prefix, connections, timeout and ca"); // not its name: the text may
+                                                                                            // be part of a password
 }
 
 std::shared_ptr<asio::ssl::context> trusting(std::string const& ca)
@@ -140,7 +142,7 @@ redis_storage_options parse_redis_url(std::string_view url)
     auto const scheme = url.substr(0, end);
     if (end == std::string_view::npos ||
         (scheme != "redis" && scheme != "rediss" && scheme != "unix" && scheme != "redis+unix"))
-        fail("scheme: redis://, rediss:// or unix://");
+        fail("the scheme must be redis://, rediss:// or unix://");
     auto [rest, query] = split(url.substr(end + 3), '?');
     auto const authority = rest.substr(0, rest.find('/'));
     if (auto const at = authority.rfind('@'); at != std::string_view::npos)
@@ -151,7 +153,7 @@ redis_storage_options parse_redis_url(std::string_view url)
     if (scheme == "unix" || scheme == "redis+unix")
     {
         if (!rest.starts_with('/'))
-            fail("path: a unix socket is written unix:///path/of/socket");
+            fail("path: write a unix socket as unix:///path/of/socket");
         o.socket_path = decode(rest, "path");
     }
     else
@@ -171,7 +173,7 @@ redis_storage_options parse_redis_url(std::string_view url)
     if (scheme == "rediss")
         o.tls = trusting(ca);
     else if (!ca.empty())
-        fail("ca: is for rediss:// only");
+        fail("the parameter ca is only for rediss://: remove ca, or write rediss://");
     return o;
 }
 

@@ -182,7 +182,7 @@ TEST_CASE("a server that is not there is named, through other storages too")
           storage_ptr{tiered_storage::make({.near = memory_storage::make(), .far = storage})}})
         check_contains(what_of(s->check()), {name, "Connection refused"});
     check_contains(what_of(storage->put("a", bytes("one"), std::chrono::system_clock::now() + 1h)),
-                   {name, "Connection refused", "out of reach"});
+                   {name, "Connection refused", "circuit breaker is open"});
     redis_storage_options o;
     o.socket_path = "/nowhere/redis.sock";
     check_contains(what_of(redis_storage::make(o)->check()), {"/nowhere/redis.sock", "No such file"});
@@ -288,7 +288,7 @@ TEST_CASE("a peer that accepts connections and is silent may expect TLS, or plai
         auto const storage = redis_storage::make(options);
         CHECK(error_of(storage->check()) == asio::error::timed_out);
         check_contains(what_of(storage->check()),
-                       {"127.0.0.1:" + std::to_string(server.port()), tls ? "redis:// is" : "rediss:// is"});
+                       {"127.0.0.1:" + std::to_string(server.port()), tls ? "write redis://" : "write rediss://"});
     }
     // One that cannot be reached at all says nothing of TLS.
     auto const text = what_of(redis_storage::make(options_for(test::free_port(), false))->check());

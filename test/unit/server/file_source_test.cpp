@@ -574,11 +574,11 @@ TEST_CASE("a bad file is an error that says which, where and why, and the next g
         CHECK(said.starts_with((f.directory / "1") + ": "));
         return contains(said, why);
     };
-    CHECK(says("", "it is empty"));
+    CHECK(says("", "the file is empty"));
     CHECK(says(std::string(49, '\xee'), "49 bytes"));
     CHECK(says(std::string(1 << 20, '\xee'), "more than 65536 bytes"));
     CHECK(says("what?\n", "line 1 is not base64"));
-    CHECK(says(haproxy({a, b, make_file_ticket_key()}), "goes alone"));
+    CHECK(says(haproxy({a, b, make_file_ticket_key()}), "must be the only file"));
     f.put("1", nginx(b));
     CHECK(f.complaint().empty());
     CHECK(are_same(f.fetch(f.keys), f.keys));
@@ -641,7 +641,7 @@ TEST_CASE("a disk that does not answer stops neither the thread that asks nor an
         CHECK(again.code == boost::system::errc::device_or_resource_busy);
         return again.said;
     };
-    run_until(f.io, [&] { return contains(refused(), (f.directory / "1") + ": reading it began earlier"); });
+    run_until(f.io, [&] { return contains(refused(), (f.directory / "1") + ": an earlier read of this file"); });
     auto const before = threads();
     for (int i = 0; i < 100; ++i)
         (void)refused();
@@ -651,7 +651,7 @@ TEST_CASE("a disk that does not answer stops neither the thread that asks nor an
     first.cancel.emit(asio::cancellation_type::terminal);
     run_until(f.io, [&] { return first.is_done; });
     CHECK(first.code == asio::error::operation_aborted);
-    CHECK(contains(refused(), "Is its disk there?"));
+    CHECK(contains(refused(), "check its disk"));
 
     // Once the disk answers, the next fetch reads again.
     int const file = stalled.answer();

@@ -255,7 +255,7 @@ TEST_CASE("early data that could be replayed cannot be configured")
     CHECK(is_refused(with({.max_bytes = 1, .guard = memory}, {.mode = mode::openssl_internal}), errc::bad_option,
                      "cache_mode::server"));
     CHECK(is_refused(with({.max_bytes = 1, .guard = memory}, {.mode = mode::off, .tickets = false}), errc::bad_option,
-                     "neither a storage nor a ticket key"));
+                     "with a storage or with ticket keys, and there is neither"));
 
     auto const is_accepted = [](session_cache_options o)
     {

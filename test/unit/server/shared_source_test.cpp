@@ -138,16 +138,16 @@ TEST_CASE("an option out of bounds is refused and named")
     CHECK(refused([](O, S s, C) { s = nullptr; }, errc::bad_option, "storage"));
     CHECK(refused([](O o, S, C) { o.fleet_secret = {}; }, errc::weak_ticket_key, "fleet_secret"));
     CHECK(refused([](O o, S, C) { o.fleet_secret = secret_bytes{32}; }, errc::weak_ticket_key, "fleet_secret"));
-    CHECK(refused([](O o, S, C) { o.fleet = ""; }, errc::bad_option, "fleet:"));
-    CHECK(refused([](O o, S, C) { o.fleet.assign(65, 'x'); }, errc::bad_option, "fleet:"));
-    CHECK(refused([](O o, S, C) { o.every = 0s; }, errc::bad_option, "every: 1 s"));
-    CHECK(refused([](O o, S, C) { o.every = 24h * 7 + 1s; }, errc::bad_option, "every: 1 s"));
+    CHECK(refused([](O o, S, C) { o.fleet = ""; }, errc::bad_option, "fleet must be"));
+    CHECK(refused([](O o, S, C) { o.fleet.assign(65, 'x'); }, errc::bad_option, "fleet must be"));
+    CHECK(refused([](O o, S, C) { o.every = 0s; }, errc::bad_option, "every must be 1 s"));
+    CHECK(refused([](O o, S, C) { o.every = 24h * 7 + 1s; }, errc::bad_option, "every must be 1 s"));
     CHECK(refused([](O o, S, C) { o.refresh_every = 9ms; }, errc::bad_option, "refresh_every"));
     CHECK(refused([](O o, S, C) { o.refresh_every = 15min + 1ms; }, errc::bad_option, "refresh_every"));
     CHECK(refused([](O o, S, C) { o.max_clock_skew = -1ms; }, errc::bad_option, "max_clock_skew"));
     CHECK(refused([](O o, S, C) { o.max_clock_skew = 15min + 1ms; }, errc::bad_option, "max_clock_skew"));
     CHECK(refused([](O o, S, C) { o.storage_timeout = 0ms; }, errc::bad_option, "storage_timeout"));
-    CHECK(refused([](O, S, C c) { c.ticket_life = 58h - 3min + 1s; }, errc::bad_option, "every: at least"));
+    CHECK(refused([](O, S, C c) { c.ticket_life = 58h - 3min + 1s; }, errc::bad_option, "every must be at least"));
 
     auto const source =
         make_shared_source(memory_storage::make(), shop(), {.ticket_life = 58h - 3min, .now = system_clock()});

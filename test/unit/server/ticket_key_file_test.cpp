@@ -175,7 +175,7 @@ TEST_CASE("of a file that has grown line by line, the newest keys are kept")
 
 TEST_CASE("a file that is empty or of a wrong size is refused, and it is said what to do")
 {
-    CHECK(is_refused("", "it is empty"));
+    CHECK(is_refused("", "the file is empty"));
     CHECK(is_refused("", "openssl rand 80"));
     for (std::size_t const size : {1u, 16u, 32u, 47u, 49u, 64u, 79u, 81u, 96u, 4096u})
     {
@@ -272,7 +272,8 @@ TEST_CASE("what could not be read again is not written")
     CHECK(contains(refusal_to_write({.keys = keys}), "3 keys, but nginx"));
     CHECK(contains(refusal_to_write(haproxy({keys[0], keys[1]})), "2 keys, not 3 to 64"));
     CHECK(contains(refusal_to_write(haproxy(ticket_key_set(65, keys[0]))), "65 keys, not 3 to 64"));
-    CHECK(contains(refusal_to_write(haproxy({keys[0], make_file_ticket_key(48), keys[1]})), "first one's size"));
+    CHECK(contains(refusal_to_write(haproxy({keys[0], make_file_ticket_key(48), keys[1]})),
+                   "size differs from the first key's"));
 
     auto other = keys[0];
     for (auto const& name :

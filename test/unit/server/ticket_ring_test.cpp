@@ -135,11 +135,11 @@ TEST_CASE("weak secrets are refused by name")
     CHECK(with_secret(locked_bytes{std::size_t{0}}).is(errc::weak_ticket_key, "'it'"));
     CHECK(with_secret(ticket_secret(1, 31)).is(errc::weak_ticket_key, "31 bytes"));
     CHECK(with_secret(ticket_secret(1, 257)).is(errc::weak_ticket_key, "257 bytes"));
-    CHECK(with_secret(locked_bytes{std::size_t{32}}).is(errc::weak_ticket_key, "different values")); // zeros
+    CHECK(with_secret(locked_bytes{std::size_t{32}}).is(errc::weak_ticket_key, "different byte values")); // zeros
     CHECK(with_secret(locked_bytes{as_bytes("0123456789abcdeeedcba98765432100")}).is(errc::weak_ticket_key, "values"));
     auto half_zero = ticket_secret(1, 64);
     std::fill_n(half_zero.data() + 32, 32, static_cast<unsigned char>(0));
-    CHECK(with_secret(half_zero).is(errc::weak_ticket_key, "different values"));
+    CHECK(with_secret(half_zero).is(errc::weak_ticket_key, "different byte values"));
     auto twice = ticket_secret(1, 64);
     std::copy_n(twice.data(), 32, twice.data() + 32);
     CHECK(with_secret(twice).is(errc::weak_ticket_key, "halves are equal"));

@@ -162,7 +162,7 @@ TEST_CASE("files that others may read, and a directory that others may write to,
 
     fs::rename(path + "/data.mdb", directory / "elsewhere");
     fs::create_symlink(directory / "elsewhere", path + "/data.mdb");
-    CHECK(refusal(at(path), "data.mdb (not a regular file)") == lmdb_errc::not_private);
+    CHECK(refusal(at(path), "data.mdb (not a regular file: remove it)") == lmdb_errc::not_private);
 }
 
 TEST_CASE("a file that is not LMDB's is refused, and left alone")
