@@ -85,7 +85,7 @@ session_cache_options checked(session_cache_options o)
     bool const storage = has(o.mode, cache_mode::server);
     bool const internal = has(o.mode, cache_mode::openssl_internal);
     detail::require_option(!(storage && internal),
-                           "session_cache_options::mode must be server or openssl_internal, not both");
+                           "session_cache_options::mode may contain server or openssl_internal, not both");
     detail::require_option(
         storage || internal || o.mode == cache_mode::off,
         "session_cache_options::mode: no_auto_flush and no_internal need server or openssl_internal");

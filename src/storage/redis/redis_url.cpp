@@ -112,10 +112,8 @@ void parse_parameter(redis_storage_options& o, std::string& ca, std::string_view
         o.request_timeout = std::chrono::milliseconds{number(*value, 1, 60'000, "timeout")};
     else if (name == "ca")
         ca = decode(*value, "ca");
-    else
-        fail(
-            "query: unknown parameter; known are db, prefix, connections, timeout and ca"); // not its name: the text may
-                                                                                            // be part of a password
+    else // the name may be part of a password, so the error does not repeat it
+        fail("query: unknown parameter; known are db, prefix, connections, timeout and ca");
 }
 
 std::shared_ptr<asio::ssl::context> trusting(std::string const& ca)
