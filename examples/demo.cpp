@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// What resumption is worth, measured here and now: the HTTPS service on one thread, a client on another that connects
-// in full and resumed in turn, for each kind of resumption.
+// Measures what resumption saves on this machine. The HTTPS service runs on one thread, a client on another. The client
+// makes full and resumed connections in turn, for each kind of resumption.
 
 #include "common/service.hpp"
 
@@ -36,7 +36,7 @@ using tcp = asio::ip::tcp;
 using steady = std::chrono::steady_clock;
 using std::chrono::nanoseconds;
 
-// A TCP socket that counts round trips: how often the client had to wait for the server before it could go on.
+// A TCP socket that counts round trips: how often the client had to wait for the server.
 class counting_socket
 {
 public:
@@ -67,7 +67,7 @@ public:
     [[nodiscard]] int round_trips() const { return round_trips_; }
     void start_counting()
     {
-        round_trips_ = 1; // TCP's own
+        round_trips_ = 1; // the TCP handshake
         has_asked_ = false;
     }
 
@@ -99,7 +99,7 @@ nanoseconds cpu_time(clockid_t of)
     return std::chrono::seconds{t.tv_sec} + nanoseconds{t.tv_nsec};
 }
 
-// The service, on a thread of its own so that its CPU time can be told from the client's.
+// The service on its own thread, so that its CPU time is measured separately from the client's.
 class server
 {
 public:
@@ -134,12 +134,12 @@ private:
     reprise::session_cache cache_;
     example::service service_;
     clockid_t cpu_clock_{};
-    std::jthread thread_; // last: joined before what it uses goes
+    std::jthread thread_; // the last member, so joined before the members that it uses are destroyed
 };
 
 struct samples
 {
-    std::vector<nanoseconds> latency; // from connect() to the answer
+    std::vector<nanoseconds> latency; // from connect() to the response
     std::vector<int> round_trips;
     nanoseconds client_cpu{};
     nanoseconds server_cpu{};
@@ -179,7 +179,7 @@ asio::awaitable<void> get_once(stream& tls, beast::flat_buffer& buffer)
         throw std::runtime_error{"the server answered " + std::to_string(response.result_int())};
 }
 
-// A block of connections of one sort. A store that is empty each time makes them full.
+// Measure a block of full or of resumed connections. For full handshakes, the store is cleared before each connection.
 asio::awaitable<samples> measure(server const& srv, asio::ssl::context& tls, reprise::session_store& store, bool resume,
                                  unsigned count)
 {
@@ -197,8 +197,9 @@ asio::awaitable<samples> measure(server const& srv, asio::ssl::context& tls, rep
         auto const start = steady::now();
         auto const info = co_await connection.async_connect("localhost", port, {.endpoints = endpoints});
         if (info.resumed() != resume)
-            throw std::runtime_error{"expected another handshake; full because: " +
-                                     std::string{to_string(info.reason)}};
+            throw std::runtime_error{resume ? "expected a resumed handshake, but it was full because: " +
+                                                  std::string{to_string(info.reason)}
+                                            : "expected a full handshake, but it resumed"};
         beast::flat_buffer buffer;
         co_await get_once(connection, buffer);
         result.latency.push_back(steady::now() - start);
@@ -216,13 +217,13 @@ struct row
     samples resumed;
 };
 
-// Full and resumed take turns, so that both meet the same machine.
+// Alternate between full and resumed, so that both run under the same load.
 asio::awaitable<row> measure_kind(server const& srv, asio::ssl::context& tls, unsigned connections)
 {
     auto const store = reprise::memory_session_store::make();
     constexpr unsigned blocks = 10;
     unsigned const per_block = std::max(1u, connections / blocks);
-    (void)co_await measure(srv, tls, *store, false, 1); // warm up, and leave a session behind
+    (void)co_await measure(srv, tls, *store, false, 1); // warm up, and store a session
     row result;
     for (unsigned i = 0; i < blocks; ++i)
     {
@@ -267,11 +268,12 @@ row run_kind(kind const& k, reprise::testing::certificate_authority const& autho
     io.run();
     if (failure)
         std::rethrow_exception(failure);
-    // The server must have seen what the client saw.
+    // Both ends must agree on the number of resumed connections.
     auto const resumed = srv.stats().resumed_by_kind[static_cast<std::size_t>(k.expected)];
     if (resumed != result.resumed.latency.size())
         throw std::runtime_error{"the server resumed " + std::to_string(resumed) + " connections as " +
-                                 std::string{to_string(k.expected)}};
+                                 std::string{to_string(k.expected)} + ", but the client resumed " +
+                                 std::to_string(result.resumed.latency.size())};
     return result;
 }
 
@@ -281,15 +283,15 @@ int main(int argc, char** argv)
 try
 {
     unsigned connections = 300;
-    CLI::App app{"Measures full against resumed HTTPS connections on this machine."};
-    app.add_option("--connections", connections, "Connections of each sort, for each kind")
+    CLI::App app{"Compares full with resumed HTTPS connections on this machine."};
+    app.add_option("--connections", connections, "Full connections, and resumed ones, for each kind of resumption")
         ->check(CLI::Range(10, 100'000))
         ->capture_default_str();
     CLI11_PARSE(app, argc, argv);
 
     reprise::testing::certificate_authority const authority{"reprise demo authority"};
-    std::printf("One GET per connection, %u connections of each sort, P-256 certificate, %s.\n\n", connections,
-                ::OpenSSL_version(OPENSSL_VERSION));
+    std::printf("One GET per connection, %u full and %u resumed connections, P-256 certificate, %s.\n\n", connections,
+                connections, ::OpenSSL_version(OPENSSL_VERSION));
     std::printf("%-25s %-8s %12s %12s %7s %15s %12s\n", "kind", "", "median", "p99", "trips", "server CPU",
                 "client CPU");
     row all;
@@ -301,9 +303,9 @@ try
         all.resumed.add(r.resumed);
     }
     std::printf(
-        "In words: over all four kinds, a reconnect that resumes cost the client %.0f %% and the server %.0f %%\n"
-        "of the CPU time of a full one, and its answer was there after %.0f %% of the time. Trips are round trips\n"
-        "to the server, from TCP's connect to the answer: each costs the distance once more.\n",
+        "Over all four kinds, a resumed connection took %.0f %% of the client's CPU time, %.0f %% of the server's CPU\n"
+        "time and %.0f %% of the median latency of a full connection. Trips are round trips to the server, from the\n"
+        "TCP handshake to the response: each adds the network's round-trip time.\n",
         100 * us(all.resumed.client_cpu) / us(all.full.client_cpu),
         100 * us(all.resumed.server_cpu) / us(all.full.server_cpu),
         100 * percentile(all.resumed.latency, 50) / percentile(all.full.latency, 50));

@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Fetches files by FTP over TLS (RFC 4217). A server can tell that a data connection belongs to the client of the
-// control connection only if it resumes that one's session, and many demand it: here it is that session and no other.
+// Fetches files by FTP over TLS (RFC 4217). A data connection proves that it belongs to the client of the control
+// connection by resuming the session of the control connection. Many servers require that, so this client resumes
+// exactly that session.
 
 #include "common/tls_options.hpp"
 #include "common/url.hpp"
@@ -51,19 +52,19 @@ struct arguments
 
 void declare(CLI::App& app, arguments& a)
 {
-    app.add_option("HOST", a.host, "Server")->required();
-    app.add_option("PATH", a.paths, "Files to fetch, one after the other")->required();
-    app.add_option("--port", a.port, "Of the control connection")->capture_default_str();
+    app.add_option("HOST", a.host, "Name or address of the server")->required();
+    app.add_option("PATH", a.paths, "Files to fetch, in this order")->required();
+    app.add_option("--port", a.port, "Port of the control connection")->capture_default_str();
     app.add_option("--user", a.user, "User name")->capture_default_str();
     app.add_option("--password", a.password, "Password");
-    app.add_option("--ca", a.ca, "Trust this CA, PEM; the system's when absent")->check(CLI::ExistingFile);
-    app.add_option("--output", a.output, "Write the files to this one, instead of standard output");
+    app.add_option("--ca", a.ca, "PEM file of the CA to trust; without it, the system's CAs")->check(CLI::ExistingFile);
+    app.add_option("--output", a.output, "Write all files to this file instead of standard output");
     app.add_flag("--no-resume", a.no_resume,
-                 "Make a full handshake for each data connection, to see what the server says");
+                 "Make a full handshake for each data connection; servers that require resumption refuse it");
     example::declare(app, a.tls);
 }
 
-/// What a server says: three digits, and text (RFC 959, 4.2).
+/// Reply of a server: three digits, and text (RFC 959, 4.2).
 struct reply
 {
     int code = 0;
@@ -80,7 +81,7 @@ public:
 
     asio::awaitable<void> log_in()
     {
-        // Before AUTH the connection is not TLS, so it is made here.
+        // The connection is plain TCP until AUTH, so connect here and not with async_connect of the stream.
         tcp::resolver resolver{control_.get_executor()};
         auto const found = co_await resolver.async_resolve(arguments_.host, arguments_.port, asio::use_awaitable);
         auto const any = [](boost::system::error_code const&, tcp::endpoint const&) { return true; };
@@ -89,24 +90,24 @@ public:
         co_await asio::async_write(control_.next_layer(), asio::buffer(std::string_view{"AUTH TLS\r\n"}),
                                    asio::use_awaitable);
         co_await read_reply(control_.next_layer(), 234);
-        if (!buffer_.empty()) // in plain text, by whoever sits in between
-            throw std::runtime_error{"the server speaks before the handshake"};
+        if (!buffer_.empty()) // plain text that an attacker in between may have injected
+            throw std::runtime_error{"the server sent data before the TLS handshake; the connection is not safe"};
         say("control", co_await control_.async_handshake(arguments_.host, arguments_.port));
 
         auto const wants_password = co_await command("USER " + arguments_.user);
         if (wants_password.code == 331)
             co_await command("PASS " + arguments_.password, 230);
         else if (wants_password.code != 230)
-            throw std::runtime_error{"login: " + wants_password.text};
+            throw std::runtime_error{"the server refused the login: " + wants_password.text};
         co_await command("PBSZ 0", 200);
-        co_await command("PROT P", 200); // the data too (RFC 4217, 9)
+        co_await command("PROT P", 200); // TLS for data connections, too (RFC 4217, 9)
         co_await command("TYPE I", 200);
     }
 
     asio::awaitable<std::string> fetch(std::string path)
     {
         auto const port = data_port(co_await command("EPSV", 229));
-        // The server begins the handshake of the data connection once it knows what it is for.
+        // The server begins the handshake of the data connection only after it has the command.
         co_await write("RETR " + path);
         reprise::client_stream<> data{control_.get_executor(), tls_, *store_, options()};
         auto ticket = co_await next_session();
@@ -115,7 +116,7 @@ public:
         if (failed)
         {
             auto const why = co_await read_reply(control_);
-            throw std::runtime_error{"data connection: " + failed.message() + "; the server says: " + why.text};
+            throw std::runtime_error{"data connection: " + failed.message() + "; reply of the server: " + why.text};
         }
         say("data", info);
         last_data_ = data.key();
@@ -125,7 +126,7 @@ public:
         std::string content;
         auto const [ec, size] =
             co_await asio::async_read(data, asio::dynamic_buffer(content), asio::transfer_all(), ended);
-        // Without close_notify nobody knows whether this is all; the reply tells.
+        // Without close_notify the end of the data is not authenticated, so check the reply below.
         if (ec != asio::error::eof && ec != asio::ssl::error::stream_truncated)
             throw std::runtime_error{path + ": " + ec.message()};
         co_await data.async_shutdown();
@@ -143,7 +144,7 @@ private:
     static reprise::client_options options()
     {
         reprise::client_options result;
-        result.shutdown_timeout = std::chrono::milliseconds{200}; // some servers never answer a goodbye
+        result.shutdown_timeout = std::chrono::milliseconds{200}; // some servers never answer close_notify
         return result;
     }
 
@@ -153,8 +154,8 @@ private:
                   << to_string(info.protocol) << '\n';
     }
 
-    /// A session of this login: of the control connection; when its TLS 1.3 tickets are used up, of the data connection
-    /// that resumed it last.
+    /// Take a session of this login: of the control connection, or, if its TLS 1.3 tickets are used up, of the last
+    /// data connection.
     asio::awaitable<std::optional<reprise::session>> next_session()
     {
         if (arguments_.no_resume)
@@ -163,7 +164,8 @@ private:
         if (!found.ticket && last_data_)
             found = co_await store_->take(*last_data_);
         if (!found.ticket)
-            throw std::runtime_error{"there is no session to resume: " + std::string{to_string(found.reason)}};
+            throw std::runtime_error{"there is no session to resume: " + std::string{to_string(found.reason)} +
+                                     "; --no-resume connects without one"};
         co_return found.ticket;
     }
 
@@ -181,7 +183,7 @@ private:
     asio::awaitable<void> write(std::string line)
     {
         if (line.find_first_of("\r\n") != std::string::npos)
-            throw std::runtime_error{"a command is one line"};
+            throw std::runtime_error{"a path, user name or password must not contain a line break"};
         line += "\r\n";
         co_await asio::async_write(control_, asio::buffer(line), asio::use_awaitable);
     }
@@ -207,9 +209,9 @@ private:
             auto const line = co_await read_line(stream);
             auto const code = code_of(line);
             bool const is_last = code && (line.size() == 3 || line[3] == ' ');
-            // Lines between the first, "123-", and the last, "123 ", are arbitrary text (RFC 959, 4.2).
+            // Between the first line, "123-", and the last, "123 ", lines are arbitrary text (RFC 959, 4.2).
             if (result.code == 0 && !code)
-                throw std::runtime_error{"the server does not speak FTP: " + line};
+                throw std::runtime_error{"not an FTP reply: " + line};
             if (result.code == 0)
                 result.code = *code;
             if (is_last && *code == result.code)
@@ -218,7 +220,7 @@ private:
                 co_return result;
             }
         }
-        throw std::runtime_error{"the server's reply has no end"};
+        throw std::runtime_error{"the server's reply has more than " + std::to_string(most_lines) + " lines"};
     }
 
     template <class Stream>
@@ -228,7 +230,7 @@ private:
         auto const [ec, size] =
             co_await asio::async_read_until(stream, asio::dynamic_buffer(buffer_, longest_line), "\r\n", ended);
         if (ec == asio::error::not_found)
-            throw std::runtime_error{"the server sends a line of more than " + std::to_string(longest_line) + " bytes"};
+            throw std::runtime_error{"the server sent a line of more than " + std::to_string(longest_line) + " bytes"};
         if (ec)
             throw boost::system::system_error{ec};
         auto line = buffer_.substr(0, size - 2);
@@ -249,7 +251,8 @@ private:
     {
         auto result = co_await read_reply(stream);
         if (result.code != expected)
-            throw std::runtime_error{"the server says: " + result.text};
+            throw std::runtime_error{"expected reply " + std::to_string(expected) +
+                                     " of the server, got: " + result.text};
         co_return result;
     }
 
@@ -266,7 +269,7 @@ private:
             if (text[begin + 2] == bar && text[begin + 3] == bar && port && *port != 0)
                 return std::string{digits};
         }
-        throw std::runtime_error{"the server names no port: " + r.text};
+        throw std::runtime_error{"no port in the server's reply to EPSV: " + r.text};
     }
 
     static constexpr std::size_t longest_line = 8192;
@@ -274,7 +277,7 @@ private:
 
     arguments const& arguments_;
     asio::ssl::context& tls_;
-    // Of this login alone: no other may resume its sessions.
+    // A store for this login only, because no other login may resume its sessions.
     std::shared_ptr<reprise::memory_session_store> store_ = reprise::memory_session_store::make();
     reprise::client_stream<> control_;
     std::optional<reprise::session_scope> last_data_;
@@ -289,17 +292,17 @@ asio::awaitable<void> fetch_all(arguments const& a, asio::ssl::context& tls)
     if (!a.output.empty())
         file.open(a.output, std::ios::binary);
     if (!file)
-        throw std::runtime_error{"--output " + a.output + ": cannot be written"};
+        throw std::runtime_error{"--output " + a.output + ": cannot open the file for writing"};
     for (auto const& path : a.paths)
         (a.output.empty() ? std::cout : file) << co_await client.fetch(path) << std::flush;
     if (!file)
-        throw std::runtime_error{"--output " + a.output + ": cannot be written"};
+        throw std::runtime_error{"--output " + a.output + ": cannot write the file; is the disk full?"};
     co_await client.quit();
 }
 
 int run(int argc, char** argv)
 {
-    CLI::App app{"FTPS client that resumes the control connection's session on its data connections (reprise)"};
+    CLI::App app{"Fetches files by FTP over TLS. Data connections resume the session of the control connection."};
     arguments a;
     declare(app, a);
     CLI11_PARSE(app, argc, argv);

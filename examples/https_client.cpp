@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Fetches URLs, closes, reconnects, and says of each connection whether it resumed.
+// Fetches URLs several times and reconnects in between. Prints for each connection whether it resumed.
 
 #include "common/store_options.hpp"
 #include "common/tls_options.hpp"
@@ -52,38 +52,39 @@ struct arguments
 
 void declare(CLI::App& app, arguments& a)
 {
-    app.add_option("URL", a.urls, "https://HOST[:PORT][/PATH][?QUERY]")->required();
-    app.add_option("--repeat", a.repeat, "Requests to each URL, one after the other")
+    app.add_option("URL", a.urls, "URLs to fetch: https://HOST[:PORT][/PATH][?QUERY]")->required();
+    app.add_option("--repeat", a.repeat, "Number of requests to each URL, one after another")
         ->check(CLI::Range(1, 1'000'000))
         ->capture_default_str();
-    app.add_option("--ca", a.ca, "Trust this CA, PEM; the system's when absent")->check(CLI::ExistingFile);
-    auto* const cert =
-        app.add_option("--cert", a.cert, "Client certificate chain, PEM; its sessions stay in this process")
-            ->check(CLI::ExistingFile);
-    app.add_option("--key", a.key, "Its private key, PEM; in the file of --cert when absent")
+    app.add_option("--ca", a.ca, "PEM file of the CA to trust; without it, the system's CAs")->check(CLI::ExistingFile);
+    auto* const cert = app.add_option("--cert", a.cert,
+                                      "PEM file of the client's certificate chain; its sessions stay in this process")
+                           ->check(CLI::ExistingFile);
+    app.add_option("--key", a.key, "PEM file of the client's private key; without it, the file of --cert")
         ->needs(cert)
         ->check(CLI::ExistingFile);
     example::declare(app, a.tls);
     example::declare(app, a.store);
-    app.add_flag("--explain", a.explain, "Say before each connection what it would offer, and why not");
-    app.add_flag("--no-tickets", a.no_tickets, "Take no TLS 1.2 tickets, so that session ids are used");
-    app.add_flag("--keep-alive", a.keep_alive, "Keep the connection for the next request, as long as the server does");
-    app.add_flag("--early-data", a.early_data, "Send the request in the first flight, where the session allows it");
-    app.add_flag("--fast-open", a.fast_open, "Send the first flight with the first packet (TCP Fast Open)");
-    app.add_option("--concurrency", a.concurrency, "Workers that each do all this")
+    app.add_flag("--explain", a.explain, "Before each connection, print which session it would offer, or why none");
+    app.add_flag("--no-tickets", a.no_tickets, "Do not use TLS 1.2 tickets, so that TLS 1.2 resumes with session ids");
+    app.add_flag("--keep-alive", a.keep_alive,
+                 "Reuse the connection for the next request, if the server keeps it open");
+    app.add_flag("--early-data", a.early_data, "Send the request as early data (0-RTT), if the session allows it");
+    app.add_flag("--fast-open", a.fast_open, "Send the first flight in the first packet (TCP Fast Open)");
+    app.add_option("--concurrency", a.concurrency, "Number of workers; each fetches all URLs")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
-    app.add_flag("--json", a.json, "One JSON object per request instead of a line of text");
+    app.add_flag("--json", a.json, "Print one JSON object per request instead of a line of text");
 }
 
-// What came of one request; `new_connection` is false for one on a connection that was kept.
+// Result of one request. `new_connection` is false if the request reused an open connection.
 struct outcome
 {
     std::string error;
     bool new_connection = true;
     reprise::handshake_info handshake;
     unsigned status = 0;
-    std::optional<steady::duration> handshake_time; // unless the request went with it
+    std::optional<steady::duration> handshake_time; // empty if the request was sent in the first flight
     steady::duration total_time{};
 
     [[nodiscard]] bool ok() const { return error.empty() && status >= 200 && status < 400; }
@@ -138,7 +139,7 @@ void print_text(std::string const& address, outcome const& o)
     }
 }
 
-// One worker's connection to one URL, with its buffer: bytes may be read ahead.
+// One worker's connection to one URL. The buffer may hold bytes of the next response.
 struct connection
 {
     reprise::client_stream<> stream;
@@ -149,7 +150,7 @@ struct connection
 
 using response_type = http::response<http::string_body>;
 
-// Connects and asks, in one go.
+// Connects and sends the request in one operation, so that the request may go as early data.
 asio::awaitable<void> fetch_early(connection& c, example::url const& u, http::request<http::empty_body> const& request,
                                   response_type& response)
 {
@@ -199,7 +200,7 @@ asio::awaitable<outcome> fetch(connection& c, example::url const& u, bool keep_a
         result.total_time = steady::now() - start;
         if (!keep_alive || !c.open)
         {
-            co_await c.stream.async_shutdown(); // also captures tickets that have not been read
+            co_await c.stream.async_shutdown(); // also captures tickets that were not read yet
             c.open = false;
         }
     }
@@ -220,8 +221,8 @@ asio::awaitable<void> work(arguments const& a, asio::ssl::context& tls, reprise:
         auto const u = example::parse_https_url(address);
         reprise::client_options options;
         options.fast_open = a.fast_open;
-        options.policy_tag = "https_client"; // nothing decides here but what can be read of the context
-        options.lookup_timeout = 1s;         // for a disk that is busy
+        options.policy_tag = "https_client"; // the context has no settings that reprise cannot read
+        options.lookup_timeout = 1s;         // a store on a busy disk may need longer than the default
         reprise::client_stream<> stream{co_await asio::this_coro::executor, tls, store, options};
         connection c{std::move(stream)};
         for (unsigned i = 0; i < a.repeat; ++i)
@@ -254,7 +255,7 @@ asio::ssl::context make_context(arguments const& a)
     return tls;
 }
 
-// Run to the end; what it throws comes out of here.
+// Run a task until it has ended. Rethrows its exception.
 void complete(asio::io_context& io, asio::awaitable<void> task)
 {
     asio::co_spawn(io, std::move(task),
@@ -283,7 +284,7 @@ asio::awaitable<void> work_side_by_side(arguments const& a, asio::ssl::context& 
 int run(arguments const& a)
 {
     for (auto const& address : a.urls)
-        (void)example::parse_https_url(address); // before anything is sent
+        (void)example::parse_https_url(address); // check all URLs before connecting
     auto tls = make_context(a);
     asio::io_context io{1};
     auto const store = example::make_store(a.store, std::max<std::size_t>(8, a.concurrency), io.get_executor());
@@ -300,7 +301,7 @@ int main(int argc, char** argv)
 try
 {
     arguments a;
-    CLI::App app{"Fetches URLs again and again, and resumes TLS sessions."};
+    CLI::App app{"Fetches URLs several times and resumes TLS sessions."};
     declare(app, a);
     CLI11_PARSE(app, argc, argv);
     return run(a);

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// An HTTPS server whose clients reconnect cheaply.
+// An HTTPS server that resumes the TLS sessions of its clients.
 
 #include "common/early_options.hpp"
 #include "common/service.hpp"
@@ -60,30 +60,35 @@ struct arguments
 
 void declare(CLI::App& app, arguments& a)
 {
-    app.add_option("--listen", a.listen, "Address and port; port 0 picks one")->capture_default_str();
-    auto* const cert = app.add_option("--cert", a.cert, "Certificate chain, PEM; made on the fly when absent")
+    app.add_option("--listen", a.listen, "ADDR:PORT to listen on; port 0 picks a free port")->capture_default_str();
+    auto* const cert = app.add_option("--cert", a.cert, "PEM file of the certificate chain; without it, one is made")
                            ->check(CLI::ExistingFile);
-    app.add_option("--key", a.key, "Private key, PEM")->needs(cert)->check(CLI::ExistingFile);
-    app.add_option("--client-ca", a.client_ca, "Require client certificates signed by this CA, PEM")
+    app.add_option("--key", a.key, "PEM file of the private key; without it, the file of --cert")
+        ->needs(cert)
+        ->check(CLI::ExistingFile);
+    app.add_option("--client-ca", a.client_ca, "Require client certificates that are signed by this CA (PEM file)")
         ->check(CLI::ExistingFile);
     example::declare(app, a.tls);
-    app.add_option("--id-context", a.id_context, "Whose sessions these are, 1 to 32 bytes")->capture_default_str();
-    app.add_option("--timeout", a.timeout, "Seconds for which a session may be resumed")->capture_default_str();
+    app.add_option("--id-context", a.id_context, "Session id context: name of what the sessions are for, 1 to 32 bytes")
+        ->capture_default_str();
+    app.add_option("--timeout", a.timeout, "Session lifetime in seconds")->capture_default_str();
     app.add_option("--mode", a.mode,
-                   "What is remembered: off, server or openssl-internal, the last with any of +no-auto-flush, "
+                   "Cache mode: off, server or openssl-internal; openssl-internal may have any of +no-auto-flush, "
                    "+no-internal, +no-internal-lookup, +no-internal-store")
         ->capture_default_str();
     example::declare(app, a.tickets);
-    app.add_option("--num-tickets", a.num_tickets, "TLS 1.3 tickets after a full handshake")->capture_default_str();
-    app.add_option("--storage", a.storage, "Where sessions are remembered: memory, lmdb:PATH or redis:URL")
+    app.add_option("--num-tickets", a.num_tickets, "Number of TLS 1.3 tickets after a full handshake")
         ->capture_default_str();
+    app.add_option("--storage", a.storage, "Store sessions in: memory, lmdb:PATH or redis:URL")->capture_default_str();
     example::declare(app, a.early);
-    app.add_flag("--fast-open", a.fast_open, "Take data with the first packet (TCP Fast Open)");
-    app.add_option("--threads", a.threads, "Threads that serve")->check(CLI::Range(1, 256))->capture_default_str();
-    app.add_option("--docroot", a.docroot, "Serve the files below this directory, not the fixed page")
+    app.add_flag("--fast-open", a.fast_open, "Accept data in the first packet (TCP Fast Open)");
+    app.add_option("--threads", a.threads, "Number of threads")->check(CLI::Range(1, 256))->capture_default_str();
+    app.add_option("--docroot", a.docroot, "Serve the files below this directory instead of a fixed page")
         ->check(CLI::ExistingDirectory);
-    app.add_option("--handshake-timeout", a.handshake_timeout, "Seconds for a handshake")->capture_default_str();
-    app.add_option("--request-timeout", a.request_timeout, "Seconds for a request to arrive, and between two requests")
+    app.add_option("--handshake-timeout", a.handshake_timeout, "Timeout of a handshake in seconds")
+        ->capture_default_str();
+    app.add_option("--request-timeout", a.request_timeout,
+                   "Timeout in seconds for receiving a request, and for the pause between two requests")
         ->check(CLI::Range(1, 3600))
         ->capture_default_str();
 }
@@ -105,7 +110,7 @@ reprise::cache_mode parse_mode(std::string const& text)
     {
         auto const at = names.find(part);
         if (at == names.end())
-            throw std::runtime_error{"--mode: unknown part '" + part + "'"};
+            throw std::runtime_error{"--mode: unknown part '" + part + "'; see --help"};
         mode = mode | at->second;
     }
     return mode;
@@ -123,11 +128,12 @@ tcp::endpoint parse_endpoint(std::string const& text)
     auto const address = asio::ip::make_address(host, ec);
     auto const port = example::parse_port(std::string_view{text}.substr(colon + 1));
     if (ec || !port)
-        throw std::runtime_error{"--listen: not an address and port: '" + text + "'"};
+        throw std::runtime_error{"--listen: not an address and port: '" + text +
+                                 "'; write 127.0.0.1:8443 or [::1]:8443"};
     return {address, *port};
 }
 
-// A file for the clients, as long as the server runs.
+// A file with the CA certificate for clients. Removed when the server ends.
 class ca_file
 {
 public:
@@ -135,7 +141,7 @@ public:
     {
         char const* const directory = std::getenv("TMPDIR");
         path_ = std::filesystem::path{directory != nullptr ? directory : "/tmp"} / "reprise-ca-XXXXXX.pem";
-        int const fd = ::mkstemps(path_.data(), 4); // of a name that nobody else can have put there
+        int const fd = ::mkstemps(path_.data(), 4); // a new file, which no other user can have prepared
         if (fd < 0)
             fail("create");
         ::close(fd);
@@ -163,7 +169,7 @@ private:
     std::string path_;
 };
 
-// Without a certificate of the user's: an authority for this run, whose certificate a client can trust.
+// Without --cert, make a certificate authority for this run. A client can trust it with --ca.
 std::unique_ptr<ca_file> make_certificate(asio::ssl::context& tls)
 {
     reprise::testing::certificate_authority const authority{"reprise example authority"};
@@ -188,7 +194,7 @@ asio::ssl::context make_context(arguments const& a)
     return tls;
 }
 
-// For the modes that use one; for the others there is none, and none may be asked for.
+// Make the storage, for modes that use one. Other modes refuse --storage.
 reprise::storage_ptr storage_for(reprise::cache_mode mode, std::string const& line)
 {
     if (has(mode, reprise::cache_mode::server))
@@ -201,7 +207,7 @@ reprise::storage_ptr storage_for(reprise::cache_mode mode, std::string const& li
             throw std::runtime_error{std::string{"--storage: "} + e.what()};
         }
     if (line != "memory")
-        throw std::runtime_error{"--storage: goes with --mode server"};
+        throw std::runtime_error{"--storage: needs --mode server"};
     return nullptr;
 }
 
@@ -251,7 +257,7 @@ catch (reprise::system_error const& e)
     throw std::runtime_error{std::string{"--ticket-keys: "} + e.what()};
 }
 
-// What has been begun is finished, unless it takes too long or there is a second signal.
+// After a signal, finish requests in progress. Stop at once after `longest_stop`, or after a second signal.
 void stop_at_signal(asio::io_context& io, asio::signal_set& signals, asio::steady_timer& limit,
                     example::service& service)
 {
@@ -270,7 +276,7 @@ asio::awaitable<void> serve_until_stopped(asio::io_context& io, example::service
 {
     co_await service.serve();
     co_await cache.drain();
-    io.stop(); // signals may come, but need not
+    io.stop(); // do not wait for signals
 }
 
 int serve(arguments const& a)
@@ -313,7 +319,7 @@ int main(int argc, char** argv)
 try
 {
     arguments a;
-    CLI::App app{"An HTTPS server whose clients resume their TLS sessions."};
+    CLI::App app{"Serves HTTPS and resumes the TLS sessions of its clients."};
     declare(app, a);
     CLI11_PARSE(app, argc, argv);
     return serve(a);

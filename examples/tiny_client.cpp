@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// The smallest client: it connects, says goodbye, reconnects. Usage: tiny_client CA.pem HOST PORT
+// The smallest client: connects, shuts down and reconnects. Usage: tiny_client CA.pem HOST PORT
 #include <reprise/client.hpp>
 
 #include <boost/asio.hpp>

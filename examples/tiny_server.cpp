@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// The smallest server: it remembers its clients' sessions. Usage: tiny_server CERT.pem KEY.pem PORT
+// The smallest server that resumes sessions. Usage: tiny_server CERT.pem KEY.pem PORT
 #include <reprise/server.hpp>
 
 #include <boost/asio.hpp>
@@ -56,7 +56,7 @@ try
     tls.use_private_key_file(argv[2], asio::ssl::context::pem);
     int const port = std::stoi(argv[3]);
     if (port < 0 || port > 65535)
-        throw std::out_of_range{"PORT is 0 to 65535"};
+        throw std::out_of_range{"PORT must be 0 to 65535, not " + std::to_string(port)};
     tcp::endpoint const endpoint{asio::ip::address_v4::loopback(), static_cast<unsigned short>(port)};
     tcp::acceptor acceptor{io, endpoint};
     std::cout << "listening on " << acceptor.local_endpoint() << std::endl;

@@ -1,3 +1,3 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Compiles Boost.URL, where the installed Boost has its sources only.
+// Compiles Boost.URL if the installed Boost has it only as sources.
 #include <boost/url/src.hpp>

@@ -19,7 +19,7 @@ try
     if (line == "memory")
         return reprise::replay_guard::in_memory({.one_process = true}); // as --help says
     reprise::replay_guard_options options;
-    if (line.starts_with("lmdb:")) // one machine, one clock
+    if (line.starts_with("lmdb:")) // all processes have the same clock
         options.max_clock_skew = std::chrono::milliseconds{0};
     return reprise::replay_guard::shared(reprise::make_storage(line), options);
 }
@@ -32,11 +32,12 @@ catch (std::exception const& e)
 
 void declare(CLI::App& app, early_options& options)
 {
-    auto* const bytes = app.add_option("--early-data", options.bytes, "Accept so many bytes of early data (TLS 1.3)")
-                            ->check(CLI::Range(1u, 1u << 24));
+    auto* const bytes =
+        app.add_option("--early-data", options.bytes, "Accept up to this many bytes of early data (TLS 1.3)")
+            ->check(CLI::Range(1u, 1u << 24));
     app.add_option("--replay-guard", options.guard,
-                   "What refuses copies of early data: memory, for one process; lmdb:PATH, for one machine; redis:URL, "
-                   "for a fleet; stateful, tickets that are good for one use [memory]")
+                   "Refuse replayed early data with: memory (for one process), lmdb:PATH (for one machine), redis:URL "
+                   "(for a fleet), or stateful (single-use tickets) [memory]")
         ->needs(bytes);
 }
 

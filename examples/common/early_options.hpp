@@ -13,7 +13,7 @@
 
 namespace example {
 
-/// The options that say whether requests may come early.
+/// Options for early data.
 struct early_options
 {
     std::uint32_t bytes = 0;
@@ -22,13 +22,13 @@ struct early_options
 
 void declare(CLI::App& app, early_options& options);
 
-/// Whether tickets have to be good for one use.
+/// Whether the replay guard needs tickets that can be used only once.
 [[nodiscard]] bool needs_single_use_tickets(early_options const& options);
 
-/// @throws std::runtime_error, naming the option that is wrong.
+/// Make the early data options of a session_cache. @throws std::runtime_error that names the wrong option.
 [[nodiscard]] reprise::early_data_options make_early_data(early_options const& options);
 
-/// For the summary.
+/// Print the early data counters of the summary. Prints nothing if no early data came.
 void print_early_data(std::ostream& out, reprise::session_cache_stats const& stats);
 
 } // namespace example

@@ -1,3 +1,3 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-// Boost.JSON, compiled here once.
+// Compiles Boost.JSON once.
 #include <boost/json/src.hpp>

@@ -20,7 +20,7 @@ using http::status;
 
 namespace {
 
-// Whether the first line ends with a version of HTTP.
+// Whether the first line ends with an HTTP version.
 bool names_a_version(std::string_view bytes)
 {
     auto const line = bytes.substr(0, bytes.find_first_of("\r\n"));
@@ -29,7 +29,7 @@ bool names_a_version(std::string_view bytes)
            std::ranges::all_of(version.substr(5), [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
 }
 
-// Whether there is a transfer coding besides chunked.
+// Whether there is a transfer coding other than chunked.
 bool has_unknown_coding(http::fields const& head)
 {
     auto const [first, last] = head.equal_range(field::transfer_encoding);
@@ -40,7 +40,7 @@ bool has_unknown_coding(http::fields const& head)
     return false;
 }
 
-// Whether there is an expectation besides 100-continue (RFC 9110, 10.1.1).
+// Whether there is an expectation other than 100-continue (RFC 9110, 10.1.1).
 bool has_unknown_expectation(http::fields const& head)
 {
     auto const [first, last] = head.equal_range(field::expect);
@@ -59,8 +59,8 @@ bool has_host(http::request<http::string_body> const& request)
 refusal of_transfer_coding(http::fields const& head)
 {
     if (has_unknown_coding(head))
-        return {status::not_implemented, "the only transfer coding is chunked\n"};
-    return {status::bad_request, "the transfer coding is ambiguous\n"};
+        return {status::not_implemented, "this server implements only the transfer coding chunked\n"};
+    return {status::bad_request, "the transfer coding is ambiguous: send either Content-Length or chunked\n"};
 }
 
 } // namespace
@@ -70,7 +70,7 @@ std::optional<refusal> why_unreadable(boost::system::error_code error, request_p
 {
     bool const has_begun = parser.got_some() || !unread.empty();
     if (error == asio::error::timed_out)
-        return has_begun ? std::optional{refusal{status::request_timeout, "the request took too long\n"}}
+        return has_begun ? std::optional{refusal{status::request_timeout, "the request did not arrive in time\n"}}
                          : std::nullopt;
     if (error == http::error::body_limit)
         return refusal{status::payload_too_large, "the body is too large\n"};
@@ -94,7 +94,7 @@ std::optional<refusal> why_refused(request_parser const& parser)
     auto const& request = parser.get();
     auto const target = request.target();
     if (!has_host(request))
-        return refusal{status::bad_request, "exactly one valid field Host is needed\n"};
+        return refusal{status::bad_request, "send exactly one valid Host field\n"};
     if (has_unknown_coding(request))
         return of_transfer_coding(request);
     if (request.method() == http::verb::unknown)
@@ -102,7 +102,7 @@ std::optional<refusal> why_refused(request_parser const& parser)
     if (request.method() != http::verb::get && request.method() != http::verb::head)
         return refusal{status::method_not_allowed, "this server implements GET and HEAD\n"};
     if (has_unknown_expectation(request))
-        return refusal{status::expectation_failed, "the only expectation is 100-continue\n"};
+        return refusal{status::expectation_failed, "this server implements only the expectation 100-continue\n"};
     if (!path_of({target.data(), target.size()}))
         return refusal{status::bad_request, "the target is neither a path nor a URL\n"};
     return std::nullopt;

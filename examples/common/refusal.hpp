@@ -16,19 +16,19 @@ namespace example {
 struct refusal
 {
     boost::beast::http::status status;
-    std::string why; ///< the body, one line
+    std::string why; ///< body of the response, one line
 };
 
 using request_parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
-/// The response to a request that could not be read. Empty if the client is not waiting for a response.
-/// @param error Why reading ended; `timed_out` for a request that took too long.
-/// @param unread The bytes that were not parsed.
+/// The error response to a request that could not be read. Empty if the client does not wait for a response.
+/// @param error Why reading ended; `timed_out` if the request did not arrive in time.
+/// @param unread Bytes that were received but not parsed.
 [[nodiscard]] std::optional<refusal> why_unreadable(boost::system::error_code error, request_parser const& parser,
                                                     std::string_view unread);
 
-/// The error response to a complete request, of a server that implements GET and HEAD. Empty for a request to carry
-/// out.
+/// The error response to a complete request, of a server that implements only GET and HEAD. Empty if the request is
+/// valid.
 [[nodiscard]] std::optional<refusal> why_refused(request_parser const& parser);
 
 } // namespace example

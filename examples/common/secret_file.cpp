@@ -33,7 +33,7 @@ public:
 
     [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
 
-    // As ssh does with keys: a file of one's own must be closed to others, one of somebody else's is their business.
+    // Like ssh, refuse a file of this user that other users can access. Accept a file of another user.
     [[nodiscard]] bool is_private() const noexcept
     {
         struct stat status{};
@@ -41,7 +41,7 @@ public:
                (status.st_uid != ::getuid() || (status.st_mode & (S_IRWXG | S_IRWXO)) == 0);
     }
 
-    // As many bytes as there are room for, or fewer at the end of the file; less than none for an error.
+    // Read until the buffer is full or the file ends. Returns the number of bytes, or a negative number after an error.
     [[nodiscard]] ssize_t read(std::span<unsigned char> into) const noexcept
     {
         std::size_t size = 0;
@@ -72,14 +72,15 @@ private:
     throw std::runtime_error{option + " " + path + ": " + what};
 }
 
-// Whole under its name or not at all, for another process may look for it now; whoever comes first makes it.
+// Write the file under another name first and then link it, because another process may read the file at any time. If
+// two processes make the file at once, the first one wins.
 void make_secret_file(std::string const& option, std::string const& path)
 {
     reprise::secret_bytes secret{secret_size};
     if (::RAND_bytes(secret.data(), static_cast<int>(secret.size())) != 1)
-        fail(option, path, "there are no random bytes");
+        fail(option, path, "OpenSSL provides no random bytes");
     auto name = path + ".XXXXXX";
-    file const made{::mkostemp(name.data(), O_CLOEXEC)}; // of mode 0600
+    file const made{::mkostemp(name.data(), O_CLOEXEC)}; // with mode 0600
     if (!made.is_open())
         fail(option, path, std::strerror(errno));
     bool const ok = made.write(secret.view()) && (::link(name.c_str(), path.c_str()) == 0 || errno == EEXIST);
@@ -98,7 +99,7 @@ reprise::secret_bytes read_secret_file(std::string const& option, std::string co
     if (!f.is_open())
         fail(option, path, std::string{std::strerror(errno)} + "; " + make_it);
     if (!f.is_private())
-        fail(option, path, "others may use it; chmod 600 " + path);
+        fail(option, path, "other users can access it; run: chmod 600 " + path);
     reprise::secret_bytes bytes{secret_size + 1};
     auto const size = f.read({bytes.data(), bytes.size()});
     if (size < 0)

@@ -7,10 +7,12 @@
 
 namespace example {
 
-/// The 32 random bytes in a file that is closed to others. @throws std::runtime_error, with the option's name.
+/// Read the 32 random bytes of a file that only its owner can access. @throws std::runtime_error that names the option
+/// and the file.
 [[nodiscard]] reprise::secret_bytes read_secret_file(std::string const& option, std::string const& path);
 
-/// The same; the file is made, with mode 0600, if it is not there.
+/// Read the 32 random bytes of a file, and first make the file, with mode 0600, if it does not exist.
+/// @throws std::runtime_error that names the option and the file.
 [[nodiscard]] reprise::secret_bytes read_or_make_secret_file(std::string const& option, std::string const& path);
 
 } // namespace example

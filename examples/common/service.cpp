@@ -39,8 +39,8 @@ constexpr std::size_t read_size = 4096;
 using stream_type = reprise::server_stream<beast::tcp_stream>;
 using arrived = std::tuple<error_code, reprise::request_arrival>;
 
-// The result of an operation on a stream. Empty after the timeout: the operation is cancelled, and the stream stays
-// usable.
+// The result of an operation on a stream. Empty after the timeout: the operation is then cancelled, and the stream
+// stays usable.
 template <class Result>
 asio::awaitable<std::optional<Result>> within(std::chrono::seconds timeout, asio::awaitable<Result> operation)
 {
@@ -75,7 +75,7 @@ std::string fixed_page(reprise::handshake_info const& info, reprise::request_arr
     return page + "\n";
 }
 
-// What a response takes from its request.
+// Properties of a request that its response depends on.
 struct reply_to
 {
     unsigned version = 11;
@@ -113,7 +113,7 @@ asio::awaitable<error_code> write_text(stream_type& tls, reply_to to, http::stat
     co_return co_await write(tls, to, std::move(response));
 }
 
-// The file of a path, if it lies below the root.
+// The file that a path names. Empty if there is no such file below the root.
 std::optional<std::filesystem::path> locate(std::filesystem::path const& root, std::string_view path)
 {
     if (!path.starts_with('/') || path.find('\0') != std::string_view::npos)
@@ -133,12 +133,12 @@ asio::awaitable<error_code> write_file(stream_type& tls, reply_to to, std::files
     auto const path = path_of({target.data(), target.size()});
     auto const file = path ? locate(root, *path) : std::nullopt;
     if (!file)
-        co_return co_await write_text(tls, to, http::status::not_found, "no such file\n");
+        co_return co_await write_text(tls, to, http::status::not_found, "this server has no such file\n");
     http::response<http::file_body> response{http::status::ok, 11};
     error_code ec;
     response.body().open(file->c_str(), beast::file_mode::scan, ec);
     if (ec)
-        co_return co_await write_text(tls, to, http::status::forbidden, "cannot be read\n");
+        co_return co_await write_text(tls, to, http::status::forbidden, "this server cannot read the file\n");
     co_return co_await write(tls, to, std::move(response));
 }
 
@@ -148,7 +148,7 @@ struct service::connection
 {
     stream_type tls;
     beast::flat_buffer buffer{};
-    bool is_idle = false; // it waits for another request, so closing it loses none
+    bool is_idle = false; // waits for another request, so closing loses no request
 };
 
 service::service(asio::io_context& io, asio::ip::tcp::endpoint const& at, reprise::session_cache cache,
@@ -178,7 +178,7 @@ asio::awaitable<void> service::accept()
             begin(std::move(socket));
         else if (ec != asio::error::operation_aborted)
         {
-            // Out of file descriptors, most likely: let some connections end.
+            // Probably out of file descriptors: wait until some connections have ended.
             asio::steady_timer pause{co_await asio::this_coro::executor, 100ms};
             co_await pause.async_wait(asio::use_awaitable);
         }

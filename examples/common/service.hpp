@@ -21,7 +21,7 @@ namespace example {
 
 namespace asio = boost::asio;
 
-/// What the service has done, for the summary at the end.
+/// Counters for the summary at the end.
 struct service_counters
 {
     std::atomic<std::uint64_t> connections{0};
@@ -33,33 +33,34 @@ struct service_options
     /// Serve the files below this directory. Empty: serve a fixed page.
     std::optional<std::filesystem::path> docroot{};
 
-    /// Timeout for a whole request to arrive, and for the pause between two requests. > 0.
+    /// Timeout for receiving a whole request, and for the pause between two requests. Must be > 0 s.
     std::chrono::seconds request_timeout{30};
 
     reprise::server_options stream{};
 };
 
-/** A small HTTPS service that implements GET and HEAD. It may be destroyed before the io_context is.
+/** A small HTTPS service that implements GET and HEAD. May be destroyed before the io_context.
 
-    Answers other requests with 400, 405, 408, 413, 414, 417, 431, 501 or 505, and then closes the connection if the end of the
-    request is not known.
+    Answers other requests with 400, 405, 408, 413, 414, 417, 431, 501 or 505. Then closes the connection if the end of
+    the request is not known.
 */
 class service
 {
 public:
-    /// Listen. @throws system_error of the socket.
+    /// Listen at the endpoint. @throws system_error of the socket.
     service(asio::io_context& io, asio::ip::tcp::endpoint const& at, reprise::session_cache cache,
             service_options options);
 
     [[nodiscard]] asio::ip::tcp::endpoint endpoint() const { return acceptor_.local_endpoint(); }
 
-    /// Take data with the first packet of a connection.
+    /// Accept data in a connection's first packet (TCP Fast Open).
     [[nodiscard]] boost::system::error_code enable_fast_open();
 
-    /// Accept connections, each on a strand of its own, until `stop`; ends when they have all ended.
+    /// Accept connections until `stop`, each on its own strand. Ends when all connections have ended.
     asio::awaitable<void> serve();
 
-    /// Accept no more, close the connections that wait for another request, finish the others. From any thread.
+    /// Stop accepting, close connections that wait for another request, and finish the others. May be called on any
+    /// thread.
     void stop();
 
     [[nodiscard]] service_counters const& counters() const noexcept { return counters_; }
@@ -81,7 +82,7 @@ private:
     service_counters counters_;
     std::atomic<bool> is_stopping_{false};
 
-    asio::ip::tcp::acceptor acceptor_; // its strand is that of what follows, too
+    asio::ip::tcp::acceptor acceptor_; // its strand also guards the members below
     std::set<std::shared_ptr<connection>> open_;
     asio::steady_timer all_ended_;
 };

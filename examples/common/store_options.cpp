@@ -28,7 +28,7 @@ constexpr std::size_t most_tickets = 16;
     throw std::runtime_error{option + ": " + e.what()};
 }
 
-// Each place has a key beside it, unless one is given for all.
+// The path of the key: --store-key, or else a file beside the store or the session file.
 std::string key_path(store_options const& options, std::string place)
 {
     while (place.size() > 1 && place.back() == '/')
@@ -42,31 +42,33 @@ void print(std::string const& path, reprise::import_report const& report)
     for (auto const& entry : report.first_skipped)
         std::cerr << "  entry " << entry.index << " skipped because " << to_string(entry.reason) << '\n';
     if (!report.is_whole)
-        std::cerr << "  the file was cut or damaged; what came after is lost\n";
+        std::cerr << "  the file is truncated or damaged; the sessions after that point are lost\n";
 }
 
 } // namespace
 
 void declare(CLI::App& app, store_options& options)
 {
-    app.add_option("--store", options.store, "Where sessions are kept: memory or lmdb:PATH")->capture_default_str();
+    app.add_option("--store", options.store, "Store sessions in: memory or lmdb:PATH")->capture_default_str();
     app.add_option("--store-key", options.key,
-                   "File of 32 random bytes that seals sessions on disk; made when absent "
+                   "File with the key that seals sessions on disk, 32 random bytes; made if it does not exist "
                    "[PATH.key, beside the store or file]");
-    app.add_option("--export", options.export_to, "At the end, move the sessions into this file, sealed");
-    app.add_option("--import", options.import_from, "First, move the sessions of such a file into the store");
+    app.add_option("--export", options.export_to, "At the end, move the sessions to this file, sealed");
+    app.add_option("--import", options.import_from,
+                   "At the start, move the sessions of this exported file to the store");
 }
 
 std::shared_ptr<reprise::session_store> make_store(store_options const& options, std::size_t max_tickets,
                                                    asio::any_io_executor const& executor)
 {
     if (options.key && options.store == "memory" && !options.export_to && !options.import_from)
-        throw std::runtime_error{"--store-key: goes with --store lmdb:PATH, --export or --import"};
-    if (options.export_to) // now, not when it is too late
+        throw std::runtime_error{"--store-key: needs --store lmdb:PATH, --export or --import"};
+    if (options.export_to) // check now, because an error at the end would lose the sessions
     {
         auto const directory = std::filesystem::absolute(*options.export_to).parent_path();
         if (!std::filesystem::is_directory(directory))
-            throw std::runtime_error{"--export " + *options.export_to + ": there is no such directory"};
+            throw std::runtime_error{"--export " + *options.export_to +
+                                     ": the directory does not exist; create it first"};
         (void)read_or_make_secret_file("--store-key", key_path(options, *options.export_to));
     }
     if (options.store == "memory")
@@ -96,7 +98,7 @@ asio::awaitable<void> import_sessions(store_options const& options, reprise::ses
     auto const& path = *options.import_from;
     if (!std::filesystem::exists(path))
     {
-        std::cerr << "--import " << path << ": there is no such file; nothing is imported\n";
+        std::cerr << "--import " << path << ": the file does not exist; nothing is imported\n";
         co_return;
     }
     auto const key = read_secret_file("--store-key", key_path(options, path));

@@ -15,7 +15,7 @@
 
 namespace example {
 
-/// The options that say where a client keeps its sessions.
+/// Options for where a client stores its sessions.
 struct store_options
 {
     std::string store = "memory";
@@ -26,16 +26,18 @@ struct store_options
 
 void declare(CLI::App& app, store_options& options);
 
-/// @param max_tickets To be kept for one peer, at least; a store on disk has at most 16.
-/// @throws std::runtime_error, naming the option that is wrong.
+/// Make the store that the options name.
+/// @param max_tickets Number of tickets that a store in memory keeps for one peer. A store on disk keeps 16.
+/// @throws std::runtime_error that names the wrong option.
 [[nodiscard]] std::shared_ptr<reprise::session_store> make_store(store_options const& options, std::size_t max_tickets,
                                                                  boost::asio::any_io_executor const& executor);
 
-/// `--import`: says on standard error what came of it. A file that is of no use costs full handshakes, no more.
-/// @throws std::runtime_error, naming the option, if the key is wrong.
+/// `--import`: import the sessions, and report the result on standard error. An unusable file costs only full
+/// handshakes. @throws std::runtime_error that names the option, if the key is wrong.
 [[nodiscard]] boost::asio::awaitable<void> import_sessions(store_options const& options, reprise::session_store& store);
 
-/// `--export`: says on standard error how many there were. @throws std::runtime_error, naming the option.
+/// `--export`: export the sessions, and report their number on standard error.
+/// @throws std::runtime_error that names the option.
 [[nodiscard]] boost::asio::awaitable<void> export_sessions(store_options const& options, reprise::session_store& store);
 
 } // namespace example

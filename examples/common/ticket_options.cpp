@@ -26,7 +26,7 @@ namespace {
 
 constexpr unsigned default_rotate = 43200;
 constexpr unsigned week = 7 * 24 * 3600;
-constexpr seconds patience{1}; // a server that starts without the fleet's keys makes its first clients pay
+constexpr seconds patience{1}; // without the fleet's keys, the first clients get no tickets
 constexpr std::string_view files = "files:";
 
 [[noreturn]] void refuse(std::string const& why)
@@ -34,7 +34,7 @@ constexpr std::string_view files = "files:";
     throw std::runtime_error{why};
 }
 
-// What `--storage redis:URL` takes, and what may be written without `redis:`.
+// Whether a line names Redis: `redis:URL`, or a URL that does not need the prefix `redis:`.
 bool names_redis(std::string_view line)
 {
     return line.starts_with("redis:") || line.starts_with("rediss:") || line.starts_with("unix:") ||
@@ -63,7 +63,7 @@ reprise::ticket_keys shared(std::string const& line, std::string const& secret, 
     }
 }
 
-// Ask until there is an answer, or the time is up.
+// Retry until there is an answer, or the limit is over. Always tries once.
 asio::awaitable<void> fetch(reprise::session_cache cache, milliseconds limit)
 {
     auto const until = std::chrono::steady_clock::now() + limit;
@@ -89,19 +89,17 @@ asio::awaitable<void> fetch(reprise::session_cache cache, milliseconds limit)
 void declare(CLI::App& app, ticket_options& options)
 {
     app.add_option("--tickets", options.tickets,
-                   "Seal sessions into tickets [on, unless --replay-guard stateful says otherwise]")
+                   "Seal sessions into tickets [on; with --replay-guard stateful and no --ticket-keys, off]")
         ->check(CLI::IsMember({"on", "off"}));
     app.add_option(
         "--ticket-keys", options.keys,
-        "Where the keys of tickets come from: rotating (made here, for this process), files:PATH[,PATH...] (as "
-        "nginx or HAProxy read them), or redis:URL (shared by a fleet) [rotating]");
+        "Source of the ticket keys: rotating (made in this process), files:PATH[,PATH...] (in the format of nginx or "
+        "HAProxy), or redis:URL (shared by a fleet) [rotating]");
     app.add_option("--ticket-rotate", options.rotate,
-                   "Seconds after which a new key issues, with rotating and redis [" + std::to_string(default_rotate) +
-                       "]")
+                   "Rotation period in seconds, for rotating and redis [" + std::to_string(default_rotate) + "]")
         ->check(CLI::Range(1u, week));
-    app.add_option(
-        "--fleet-secret", options.fleet_secret,
-        "With redis, mandatory: a file of 32 random bytes, the same on all servers, closed to others (mode 0600)");
+    app.add_option("--fleet-secret", options.fleet_secret,
+                   "File with 32 random bytes, the same on all servers, mode 0600; required for redis");
 }
 
 reprise::ticket_keys make_ticket_keys(ticket_options const& o)
@@ -109,7 +107,7 @@ reprise::ticket_keys make_ticket_keys(ticket_options const& o)
     if (o.tickets == "off")
     {
         if (o.keys || o.rotate || o.fleet_secret)
-            refuse("--ticket-keys, --ticket-rotate and --fleet-secret: go with --tickets on");
+            refuse("--ticket-keys, --ticket-rotate and --fleet-secret: need --tickets on");
         return false;
     }
     auto const keys = o.keys.value_or("rotating");
@@ -117,19 +115,19 @@ reprise::ticket_keys make_ticket_keys(ticket_options const& o)
     if (is_fleet != o.fleet_secret.has_value())
         refuse(
             is_fleet
-                ? "--ticket-keys redis: needs --fleet-secret FILE, 32 random bytes that all servers have: (umask 077; "
-                  "head -c 32 /dev/urandom > FILE)"
-                : "--fleet-secret: goes with --ticket-keys redis:URL");
+                ? "--ticket-keys redis: needs --fleet-secret FILE, 32 random bytes, the same on all servers; make it "
+                  "with: (umask 077; head -c 32 /dev/urandom > FILE)"
+                : "--fleet-secret: needs --ticket-keys redis:URL");
     seconds const every{o.rotate.value_or(default_rotate)};
     if (is_fleet)
         return shared(keys, *o.fleet_secret, every);
     if (keys == "rotating")
         return reprise::ticket_keys::rotating({.every = every});
     if (!keys.starts_with(files))
-        refuse(
-            "--ticket-keys: expected rotating, files:PATH[,PATH...] or redis:URL"); // what was given may hold a password
+        // The value may hold a password, so the error does not repeat it.
+        refuse("--ticket-keys: expected rotating, files:PATH[,PATH...] or redis:URL");
     if (o.rotate)
-        refuse("--ticket-rotate: files change when somebody changes them");
+        refuse("--ticket-rotate: needs --ticket-keys rotating or redis:URL; to rotate files, replace them");
     return from_files(std::string_view{keys}.substr(files.size()));
 }
 
@@ -151,7 +149,7 @@ void fetch_ticket_keys(asio::io_context& io, reprise::session_cache cache, ticke
                    [&](std::exception_ptr e)
                    {
                        failure = e;
-                       io.stop(); // a question that was given up may go on
+                       io.stop(); // an abandoned fetch may still be pending
                    });
     io.run();
     io.restart();
@@ -165,8 +163,7 @@ void fetch_ticket_keys(asio::io_context& io, reprise::session_cache cache, ticke
     {
         if (!is_fleet)
             refuse(std::string{"--ticket-keys: "} + e.what());
-        std::cerr << "warning: --ticket-keys: " << e.what() << "; there are no tickets until keys have come"
-                  << std::endl;
+        std::cerr << "warning: --ticket-keys: " << e.what() << "; no tickets are issued until keys arrive" << std::endl;
     }
 }
 

@@ -16,10 +16,10 @@
 
 namespace example {
 
-/// The options that say with which keys tickets are sealed.
+/// Options for the keys that seal tickets.
 struct ticket_options
 {
-    std::optional<std::string> tickets; // on, or off
+    std::optional<std::string> tickets; // on or off
     std::optional<std::string> keys;
     std::optional<std::string> fleet_secret;
     std::optional<unsigned> rotate;
@@ -27,24 +27,25 @@ struct ticket_options
 
 void declare(CLI::App& app, ticket_options& options);
 
-/// @throws std::runtime_error, naming the option that is wrong; what `make_storage` throws.
+/// Make the source of ticket keys.
+/// @throws std::runtime_error that names the wrong option; exceptions of `make_storage`.
 [[nodiscard]] reprise::ticket_keys make_ticket_keys(ticket_options const& options);
 
-/// For servers that change keys so often: ask and allow for wrong clocks as seldom and as much as that permits, but not
-/// beyond a minute. The secret is still to be added.
+/// Timing of shared keys for a rotation period. `refresh_every` and `max_clock_skew` are an eighth of the period, at
+/// most 60 s. The caller sets `fleet_secret`.
 [[nodiscard]] reprise::shared_keys_options shared_timing(std::chrono::seconds every);
 
-/** Get the keys before the first connection, on an io_context that nobody runs yet.
+/** Fetch the keys before the first connection, on an io_context that no thread runs yet.
 
-    A storage that cannot be reached is worth a warning: its keys come later, and until then handshakes run without tickets.
-    @throws std::runtime_error, naming the option, if files are wrong.
+    Prints a warning if the storage of a fleet cannot be reached: handshakes run without tickets until keys arrive.
+    @throws std::runtime_error that names the option, if a key file is wrong.
 */
 void fetch_ticket_keys(boost::asio::io_context& io, reprise::session_cache cache, ticket_options const& options);
 
-/// Whether a session_cache cannot be made because of its ticket keys.
+/// Whether the constructor of session_cache failed because of the ticket keys.
 [[nodiscard]] bool is_about_ticket_keys(reprise::system_error const& e);
 
-/// For the summary.
+/// Print the ticket counters of the summary.
 void print_tickets(std::ostream& out, reprise::session_cache const& cache);
 
 } // namespace example

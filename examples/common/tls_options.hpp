@@ -11,7 +11,7 @@
 
 namespace example {
 
-/// The TLS options that server and client share.
+/// TLS options that server and client share.
 struct tls_options
 {
     std::string versions = "any";
@@ -21,10 +21,11 @@ struct tls_options
 
 void declare(CLI::App& app, tls_options& options);
 
-/// @throws std::runtime_error, naming the option that OpenSSL does not take.
+/// Apply the options to a context. @throws std::runtime_error that names the option that OpenSSL refuses.
 void apply(tls_options const& options, boost::asio::ssl::context& tls);
 
-/// Read a file of TLS: OpenSSL does not say which one it could not read, nor for which option.
+/// Load a certificate or key file with `read`. @throws std::runtime_error that names option and file, which OpenSSL's
+/// error does not.
 template <class Read>
 void load(std::string const& option, std::string const& path, Read read)
 try
@@ -36,8 +37,8 @@ catch (boost::system::system_error const& e)
     throw std::runtime_error{option + " " + path + ": " + e.code().message()};
 }
 
-/// `--cert` and `--key`, each a file; an empty key is in the file of the certificate.
-/// @throws std::runtime_error, naming the option that is wrong.
+/// Use the files of `--cert` and `--key`. An empty `key` means that the private key is in the certificate file.
+/// @throws std::runtime_error that names the wrong option.
 void use_certificate(boost::asio::ssl::context& tls, std::string const& certificate, std::string const& key);
 
 } // namespace example

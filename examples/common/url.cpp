@@ -19,7 +19,7 @@ namespace {
     throw std::runtime_error{"'" + std::string{text} + "': " + why};
 }
 
-// Removes the zone of an IPv6 address: "%25eth0" (RFC 6874), or "%eth0" as people write it. Boost.URL 1.81 accepts
+// Removes the zone of an IPv6 address: "%25eth0" (RFC 6874), or "%eth0", which is common. Boost.URL 1.81 accepts
 // neither.
 std::string cut_zone(std::string& text)
 {
@@ -37,7 +37,7 @@ std::string cut_zone(std::string& text)
     if (zone.size() > 2 && zone.starts_with("25"))
         zone.erase(0, 2);
     if (zone.empty() || zone.find_first_of("%[ ") != std::string::npos)
-        refuse(text, "a zone is the name of an interface, as in [fe80::1%25eth0]");
+        refuse(text, "the zone must be the name of an interface, as in [fe80::1%25eth0]");
     text.erase(begin + percent, close - percent);
     return zone;
 }
@@ -64,15 +64,15 @@ url parse_https_url(std::string_view text)
         refuse(text, "not a URL (" + parsed.error().message() + "); expected https://HOST[:PORT][/PATH][?QUERY]");
     urls::url_view const u = *parsed;
     if (u.scheme_id() != urls::scheme::https)
-        refuse(text, "not an https URL");
+        refuse(text, "not an https URL; it must begin with https://");
     if (u.has_userinfo())
-        refuse(text, "credentials in a URL are not supported");
+        refuse(text, "credentials in a URL are not supported; remove them");
     if (u.host_type() == urls::host_type::ipvfuture)
-        refuse(text, "an address in brackets is IPv6");
+        refuse(text, "an address in brackets must be an IPv6 address");
     bool const is_v6 = u.host_type() == urls::host_type::ipv6;
     std::string const host = u.host_type() == urls::host_type::name ? u.host_name() : u.host_address();
     if (host.empty())
-        refuse(text, "no host");
+        refuse(text, "the host is missing; expected https://HOST[:PORT][/PATH][?QUERY]");
     if (!is_v6 && !is_name(host))
         refuse(text, "the host '" + host +
                          "' is not a name; write international names in ASCII, as in xn--bcher-kva.example");
@@ -84,7 +84,7 @@ url parse_https_url(std::string_view text)
     {
         auto const port = parse_port(u.port());
         if (!port || *port == 0)
-            refuse(text, "a port is 1 to 65535");
+            refuse(text, "the port must be 1 to 65535");
         result.port = std::to_string(*port);
     }
     result.authority = is_v6 ? "[" + host + "]" : host;
@@ -92,7 +92,7 @@ url parse_https_url(std::string_view text)
         result.authority += ":" + result.port;
     std::string const path{u.encoded_path()};
     if (!path.empty() && !path.starts_with('/')) // Boost.URL 1.81 accepts "a.test:x/"
-        refuse(text, "a port is a number, and a path begins with a slash");
+        refuse(text, "the port must be a number, and the path must begin with a slash");
     result.target = path.empty() ? "/" : path;
     if (u.has_query())
         result.target.append("?").append(u.encoded_query());

@@ -19,14 +19,13 @@ struct url
 /// Parse an https URL. @throws std::runtime_error with the text and the reason.
 [[nodiscard]] url parse_https_url(std::string_view text);
 
-/// The percent-decoded path of a request target in origin-form or absolute-form (RFC 9112, 3.2). Empty for other
-/// targets.
+/// The percent-decoded path of a request target in origin-form or absolute-form (RFC 9112, 3.2). Empty for other forms.
 [[nodiscard]] std::optional<std::string> path_of(std::string_view target);
 
 /// Whether the text is a valid, non-empty value of the field Host (RFC 9110, 7.2).
 [[nodiscard]] bool is_authority(std::string_view text);
 
-/// A port, 0 to 65535, in decimal digits. Empty for other text.
+/// Parse a port from 0 to 65535 in decimal digits. Empty for other text.
 [[nodiscard]] std::optional<unsigned short> parse_port(std::string_view text);
 
 } // namespace example

@@ -127,7 +127,7 @@ TEST_CASE("the next process resumes with what the last one has exported, every k
         CHECK(contains(next, "--import " + f.file + ": 1 sessions, 0 skipped"));
         CHECK(f.has_resumed(next));
         auto const late = f.visit({"--import", f.file});
-        CHECK(contains(late, "there is no such file"));
+        CHECK(contains(late, "the file does not exist"));
         CHECK_FALSE(f.has_resumed(late));
         CHECK(std::filesystem::exists(key));
         CHECK(f.resumed() == 1);
@@ -161,7 +161,7 @@ TEST_CASE("a file that was tampered with, cut, or is another is reported, and th
         std::filesystem::remove(f.file);
     };
     reported([&] { flip(f.file, 100); }, {"0 sessions, 1 skipped", "entry 0 skipped because record-corrupt"});
-    reported([&] { std::filesystem::resize_file(f.file, 200); }, {"0 sessions, 0 skipped", "cut or damaged"});
+    reported([&] { std::filesystem::resize_file(f.file, 200); }, {"0 sessions, 0 skipped", "truncated or damaged"});
     reported([&] { flip(f.file, 0); }, {"not a session file", "nothing is imported"});
     reported([&] { flip(f.file, 16); }, {"of another format version", "nothing is imported"});
     reported([&] { flip(f.file, 20); }, {"sealed with another key", "nothing is imported"});
@@ -261,11 +261,12 @@ TEST_CASE("the client says what is wrong with its options, and sends nothing")
     refused({"--store", "redis://127.0.0.1:1"}, {"--store: expected"});
     refused({"--store", "lmdb:/nonexistent/store"}, {"--store-key /nonexistent/store.key: No such file"});
     refused({"--store", "lmdb:/proc/version", "--store-key", directory / "key"}, {"--store: ", "/proc/version"});
-    refused({"--store-key", directory / "key"}, {"--store-key: goes with"});
+    refused({"--store-key", directory / "key"}, {"--store-key: needs --store"});
     refused({"--store", store, "--store-key", closed("short", "short")}, {"--store-key ", "not 32 bytes but 5"});
     refused({"--store", store, "--store-key", closed("zero", std::string(32, '\0'))}, {"--store: ", "keys"});
-    refused({"--store", store, "--store-key", directory.write("open", std::string(32, 'x'))}, {"others may use it"});
-    refused({"--export", "/nonexistent/file"}, {"--export /nonexistent/file: there is no such directory"});
+    refused({"--store", store, "--store-key", directory.write("open", std::string(32, 'x'))},
+            {"other users can access it"});
+    refused({"--export", "/nonexistent/file"}, {"--export /nonexistent/file: the directory does not exist"});
     refused({"--import", closed("file", "x")}, {"--store-key " + directory / "file.key", "No such file"});
     refused({"--import", directory / "file", "--store-key", closed("zeros", std::string(32, '\0'))},
             {"--store-key: ", "32 random bytes"});

@@ -55,7 +55,7 @@ TEST_CASE("the server says what is wrong with where its ticket keys come from, a
     refused({"--ticket-rotate", "1", "--timeout", "600"}, {"--ticket-keys: ", "every"});
     refused({"--ticket-keys", url}, {"--ticket-keys redis: needs --fleet-secret FILE", "head -c 32 /dev/urandom"});
     refused({"--fleet-secret", secret("unused", random32, owner_only)},
-            {"--fleet-secret: goes with --ticket-keys redis:URL"});
+            {"--fleet-secret: needs --ticket-keys redis:URL"});
     refused({"--ticket-keys", url, "--fleet-secret", "/nonexistent/secret"},
             {"--fleet-secret /nonexistent/secret: No such file", "head -c 32 /dev/urandom > /nonexistent/secret"});
     refused({"--ticket-keys", url, "--fleet-secret", secret("short", random32.substr(1), owner_only)},
@@ -63,7 +63,7 @@ TEST_CASE("the server says what is wrong with where its ticket keys come from, a
     refused({"--ticket-keys", url, "--fleet-secret", secret("long", random32 + "x", owner_only)},
             {"--fleet-secret " + directory / "long" + ": not 32 bytes but more"});
     refused({"--ticket-keys", url, "--fleet-secret", secret("open", random32, owner_only | perms::group_read)},
-            {"--fleet-secret " + directory / "open" + ": others may use it; chmod 600"});
+            {"--fleet-secret " + directory / "open" + ": other users can access it; run: chmod 600"});
     refused({"--ticket-keys", url, "--fleet-secret", secret("zero", std::string(32, '\0'), owner_only)},
             {"--ticket-keys: "});
     refused({"--ticket-keys", "redis:carved://", "--fleet-secret", secret("good", random32, owner_only)},
