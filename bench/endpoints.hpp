@@ -11,8 +11,8 @@ namespace bench {
 
 /** One end of connections in memory, one after the other.
 
-    Each connection is: handshake, one byte from the server, close_notify both ways. A client keeps its session. A client
-    that is to resume offers the session to the next connection.
+    Each connection is: handshake, one byte from the server, close_notify both ways. A client keeps its session. A
+    client that is to resume offers the session to the next connection.
 */
 class end
 {

@@ -27,7 +27,7 @@ extern "C" char const* __tsan_default_suppressions()
 int main(int argc, char** argv)
 {
     int const failed = doctest::Context{argc, argv}.run();
-    // Asio's own threads ran handlers of use_future. They end before OpenSSL does, which frees what OpenSSL has for them.
+    // Asio's own threads ran handlers of use_future. Ending them before OpenSSL ends frees what OpenSSL keeps for each.
     auto& threads = boost::asio::query(boost::asio::system_executor{}, boost::asio::execution::context);
     threads.stop();
     threads.join();

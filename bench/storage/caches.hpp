@@ -48,8 +48,8 @@ struct server_session
 
 /** A cache of server sessions to be measured.
 
-    Each call runs its sessions one after the other on the calling thread, and throws if a session was wrong. Times are CPU
-    time of that thread, so other work of the machine does not count.
+    Each call runs its sessions one after the other on the calling thread, and throws if a session was wrong. Times
+    are CPU time of that thread, so other work of the machine does not count.
 */
 class subject
 {

@@ -10,7 +10,7 @@ namespace test {
 
 /** An io_context's executor that counts its copies: so that a test sees who keeps one.
 
-    A copy of a strand that outlives the context is a use after free. A counted copy shows the fault without a sanitizer.
+    A copy of a strand that outlives the context is a use after free. A counted copy shows that without a sanitizer.
 */
 class counted_executor
 {

@@ -11,8 +11,8 @@ namespace test {
 
 /** An HTTP server on loopback for the far side of a TLS proxy; it notes what it is asked.
 
-    A target that begins with "/fresh" must not come early: the server answers 425 if the proxy says that the request was
-    early (RFC 8470, 5.2), else 200.
+    A target that begins with "/fresh" must not come early: the server answers 425 if the proxy says that the request
+    was early (RFC 8470, 5.2), else 200.
 */
 class upstream
 {

@@ -47,7 +47,8 @@ struct result
     [[nodiscard]] bool visited(server_step s) const { return std::ranges::count(steps, s) != 0; }
 };
 
-/// Client and server of connections, one connection after the other. Every step awaits its answer: hosts, keys, storage and guard.
+/// Client and server of connections, one connection after the other. Every step awaits its answer: hosts, keys, storage
+/// and guard.
 class two_ends
 {
 public:
