@@ -89,7 +89,7 @@ asio::awaitable<void> expect_one_winner_each(storage& s,
     pool.clear();
     expect(failures == 0, "an operation failed");
     for (auto const& count : winners)
-        expect(count == 1, "a name had no winner, or several");
+        expect(count == 1, "a name did not have exactly one winner");
     co_return;
 }
 
@@ -226,18 +226,18 @@ ending cancel_at(int stop, storage& s, operation const& what, std::string const&
         io.restart();
         io.run_one_until(deadline);
     }
-    expect(result.has_value(), "it did not end");
-    expect(!failed, "it ended with another error than operation_aborted");
+    expect(result.has_value(), "the operation did not end");
+    expect(!failed, "the cancelled operation ended with an error other than operation_aborted");
     return *result;
 }
 
 asio::awaitable<void> expect_works(storage& s, std::string name, time_point later)
 {
-    expect(co_await s.put_if_absent(name, bytes("one"), later), "put_if_absent does not work any more");
+    expect(co_await s.put_if_absent(name, bytes("one"), later), "put_if_absent no longer works");
     co_await s.put(name, bytes("two"), later);
-    expect(is(co_await s.get(name), "two"), "get does not work any more");
-    expect(is(co_await s.take(name), "two"), "take does not work any more");
-    expect(!co_await s.erase(name), "erase does not work any more");
+    expect(is(co_await s.get(name), "two"), "get no longer works");
+    expect(is(co_await s.take(name), "two"), "take no longer works");
+    expect(!co_await s.erase(name), "erase found an entry that was taken");
 }
 
 // Whether this entry may be left after an operation on "one" has ended or was cancelled.
@@ -252,12 +252,12 @@ row_body cancelled(operation what, aftermath is_right)
             auto const name = std::to_string(stop);
             co_await c.s.put(name, bytes("one"), c.later);
             auto const ended = cancel_at(stop, c.s, what, name, c.later);
-            expect(is_right(ended, co_await c.s.get(name)), "afterwards something else was there");
+            expect(is_right(ended, co_await c.s.get(name)), "the operation left a wrong entry");
             if (what.start != put_two.start) // a put may still be on its way
             {
                 bool const first = (co_await c.s.take(name)).has_value();
                 bool const second = (co_await c.s.take(name)).has_value();
-                expect(!first || !second, "it was taken twice");
+                expect(!first || !second, "a value was taken twice");
             }
             co_await expect_works(c.s, name + " again", c.later);
         }
@@ -273,67 +273,67 @@ struct row
 std::vector<row> rows()
 {
     return {
-        {"a value that was put is got, as often as asked for",
+        {"get returns a stored value, any number of times",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
              expect(is(co_await c.s.get("a"), "one"), "get");
              expect(is(co_await c.s.get("a"), "one"), "get again");
          }},
-        {"a miss is an answer",
+        {"a miss is not an error",
          [](row_context c) -> asio::awaitable<void>
          {
              expect(!co_await c.s.get("a"), "get");
              expect(!co_await c.s.take("a"), "take");
              expect(!co_await c.s.erase("a"), "erase");
          }},
-        {"put replaces",
+        {"put replaces a value",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
              co_await c.s.put("a", bytes("two"), c.later);
-             expect(is(co_await c.s.get("a"), "two"), "the old value was there");
+             expect(is(co_await c.s.get("a"), "two"), "get returned the old value");
          }},
-        {"erase forgets, and says whether there was something",
+        {"erase removes an entry and reports whether it existed",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
-             expect(co_await c.s.erase("a"), "erase did not find it");
-             expect(!co_await c.s.get("a"), "it was still there");
+             expect(co_await c.s.erase("a"), "erase did not find the entry");
+             expect(!co_await c.s.get("a"), "get returned the erased entry");
          }},
-        {"names and values are any bytes, empty values too",
+        {"names and values may be any bytes, and values may be empty",
          [](row_context c) -> asio::awaitable<void>
          {
              using namespace std::string_literals;
              co_await c.s.put("a\0b"s, bytes("x\0\xff"s), c.later);
              co_await c.s.put("a"s, bytes(""), c.later);
-             expect(is(co_await c.s.get("a\0b"s), "x\0\xff"s), "a zero byte ended something");
+             expect(is(co_await c.s.get("a\0b"s), "x\0\xff"s), "a zero byte truncated a name or a value");
              expect(is(co_await c.s.get("a"s), ""), "an empty value was lost");
          }},
-        {"a large value is kept whole or not at all",
+        {"a large value is stored whole or not at all",
          [](row_context c) -> asio::awaitable<void>
          {
              std::string const large(65'536, 'x');
              co_await c.s.put("a", bytes(large), c.later);
              auto const value = co_await c.s.get("a");
-             expect(!value || is(value, large), "it was cut");
+             expect(!value || is(value, large), "the value was truncated");
          }},
-        {"take hands a value out once",
+        {"take returns a value once",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
-             expect(is(co_await c.s.take("a"), "one"), "take did not find it");
-             expect(!co_await c.s.take("a"), "it was taken twice");
-             expect(!co_await c.s.get("a"), "it could still be got");
+             expect(is(co_await c.s.take("a"), "one"), "take did not find the entry");
+             expect(!co_await c.s.take("a"), "a value was taken twice");
+             expect(!co_await c.s.get("a"), "get returned the taken entry");
          }},
         {"put_if_absent keeps the first value",
          [](row_context c) -> asio::awaitable<void>
          {
-             expect(co_await c.s.put_if_absent("a", bytes("one"), c.later), "the first was refused");
-             expect(!co_await c.s.put_if_absent("a", bytes("two"), c.later), "the second was accepted");
-             expect(is(co_await c.s.get("a"), "one"), "the second value was there");
+             expect(co_await c.s.put_if_absent("a", bytes("one"), c.later), "the first value was refused");
+             expect(!co_await c.s.put_if_absent("a", bytes("two"), c.later), "the second value was accepted");
+             expect(is(co_await c.s.get("a"), "one"), "get returned the second value");
          }},
-        {"answers with an epoch are the same answers",
+        {"operations with an epoch have the same results as those without",
          [](row_context c) -> asio::awaitable<void>
          {
              auto const first = co_await c.s.put_if_absent_with_epoch("a", bytes("one"), c.later);
@@ -341,68 +341,68 @@ std::vector<row> rows()
              expect(first.value && !second.value, "put_if_absent_with_epoch did not keep the first value alone");
              auto const taken = co_await c.s.take_with_epoch("a");
              auto const again = co_await c.s.take_with_epoch("a");
-             expect(is(taken.value, "one"), "take_with_epoch did not find it");
-             expect(!again.value, "it was taken twice");
-             expect(!co_await c.s.get("a"), "it could still be got");
+             expect(is(taken.value, "one"), "take_with_epoch did not find the entry");
+             expect(!again.value, "a value was taken twice");
+             expect(!co_await c.s.get("a"), "get returned the taken entry");
          }},
-        {"nothing happens to the data meanwhile, so the epoch stays, and all ways to ask for it agree",
+        {"the epoch stays the same while no data is lost, and all operations report the same epoch",
          [](row_context c) -> asio::awaitable<void>
          {
              auto const first = co_await c.s.put_if_absent_with_epoch("a", bytes("one"), c.later);
              auto const taken = co_await c.s.take_with_epoch("a");
-             expect(taken.epoch == first.epoch, "it changed between two operations");
+             expect(taken.epoch == first.epoch, "the epoch changed between two operations");
              if (!first.epoch.incarnation.empty())
-                 expect(co_await c.s.epoch() == first.epoch, "epoch() says another");
+                 expect(co_await c.s.epoch() == first.epoch, "epoch() returned another epoch");
          }},
-        {"what has expired is not served by get",
+        {"get does not return an expired entry",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
              c.advance(61s);
-             expect(!co_await c.s.get("a"), "it was served");
+             expect(!co_await c.s.get("a"), "the expired entry was returned");
          }},
-        {"what has expired is not served by take, nor found by erase",
+        {"take does not return an expired entry, and erase does not find one",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
              co_await c.s.put("b", bytes("one"), c.later);
              c.advance(61s);
-             expect(!co_await c.s.take("a"), "it was served");
-             expect(!co_await c.s.erase("b"), "it was found");
+             expect(!co_await c.s.take("a"), "the expired entry was returned");
+             expect(!co_await c.s.erase("b"), "erase found the expired entry");
          }},
-        {"what has expired does not stop put_if_absent",
+        {"an expired entry does not stop put_if_absent",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
              c.advance(61s);
-             expect(co_await c.s.put_if_absent("a", bytes("two"), c.later + 120s), "it was refused");
-             expect(is(co_await c.s.get("a"), "two"), "it was not kept");
+             expect(co_await c.s.put_if_absent("a", bytes("two"), c.later + 120s), "the new value was refused");
+             expect(is(co_await c.s.get("a"), "two"), "the new value was not stored");
          }},
-        {"an entry is served until its time",
+        {"an entry is returned until it expires",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
              c.advance(58s);
-             expect(is(co_await c.s.get("a"), "one"), "it was gone early");
+             expect(is(co_await c.s.get("a"), "one"), "the entry was gone before its expiry");
          }},
-        {"an expiry in the past erases",
+        {"put with an expiry in the past erases the entry",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
              co_await c.s.put("a", bytes("two"), c.later - 3600s);
-             expect(!co_await c.s.get("a"), "something was served");
+             expect(!co_await c.s.get("a"), "get returned a value");
          }},
-        {"flush drops what has expired and nothing else",
+        {"flush drops expired entries and no others",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
              co_await c.s.put("b", bytes("two"), c.later + 3600s);
              c.advance(120s);
              co_await c.s.flush();
-             expect(!co_await c.s.get("a"), "the expired one was served");
-             expect(is(co_await c.s.get("b"), "two"), "the other one was dropped");
+             expect(!co_await c.s.get("a"), "the expired entry was returned");
+             expect(is(co_await c.s.get("b"), "two"), "an entry that had not expired was dropped");
          }},
-        {"of all callers one takes a value",
+        {"exactly one of many concurrent callers takes a value",
          [](row_context c) -> asio::awaitable<void>
          {
              for (int i = 0; i < 500; ++i)
@@ -410,14 +410,14 @@ std::vector<row> rows()
              co_await expect_one_winner_each(c.s, [](storage& s, std::string name) -> asio::awaitable<bool>
                                              { co_return (co_await s.take(std::move(name))).has_value(); });
          }},
-        {"of all callers one puts if absent",
+        {"exactly one of many concurrent callers of put_if_absent stores its value",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await expect_one_winner_each(
                  c.s, [later = c.later](storage& s, std::string name) -> asio::awaitable<bool>
                  { co_return co_await s.put_if_absent(std::move(name), bytes("x"), later); });
          }},
-        {"of all callers one takes or erases a value",
+        {"exactly one of many concurrent callers takes or erases a value",
          [](row_context c) -> asio::awaitable<void>
          {
              for (int i = 0; i < 500; ++i)
@@ -431,7 +431,7 @@ std::vector<row> rows()
                                                  co_return (co_await s.take(std::move(name))).has_value();
                                              });
          }},
-        {"take and put_if_absent at once lose nothing and hand out nothing twice",
+        {"concurrent take and put_if_absent lose no value and return no value twice",
          [](row_context c) -> asio::awaitable<void>
          {
              constexpr std::size_t names = 200;
@@ -456,10 +456,10 @@ std::vector<row> rows()
              for (std::size_t i = 0; i < names; ++i)
              {
                  bool const left = co_await c.s.erase("name" + std::to_string(i));
-                 expect(held[i] == (left ? 1 : 0), "as many were not taken as were kept");
+                 expect(held[i] == (left ? 1 : 0), "the numbers of stored and taken values differ");
              }
          }},
-        {"every operation at once from several threads: values stay under their names and are taken once",
+        {"concurrent operations on several threads keep values under their names, and each value is taken at most once",
          [](row_context c) -> asio::awaitable<void>
          {
              std::mutex mutex;
@@ -480,10 +480,10 @@ std::vector<row> rows()
          }},
         {"a get that is cancelled at any step ends and changes nothing",
          cancelled(get_it, [](ending, auto const& left) { return is(left, "one"); })},
-        {"a put that is cancelled at any step ends and has put its value or not",
+        {"a put that is cancelled at any step ends and has stored its value or not",
          cancelled(put_two, [](ending ended, auto const& left)
                    { return is(left, "two") || (ended == ending::aborted && is(left, "one")); })},
-        {"a take that is cancelled at any step ends and never leaves a value to be taken twice",
+        {"a take that is cancelled at any step ends, and its value cannot be taken twice",
          cancelled(take_it, [](ending ended, auto const& left)
                    { return !left || (ended == ending::aborted && is(left, "one")); })},
         {"a put_if_absent that is cancelled at any step ends and does not replace",
@@ -494,7 +494,7 @@ std::vector<row> rows()
                    { return !left || (ended == ending::aborted && is(left, "one")); })},
         {"a flush that is cancelled at any step ends and drops nothing that has not expired",
          cancelled(flush_all, [](ending, auto const& left) { return is(left, "one"); })},
-        {"operations that have begun end, although the storage has gone",
+        {"operations in progress end after the storage is destroyed",
          [](row_context c) -> asio::awaitable<void>
          {
              co_await c.s.put("a", bytes("one"), c.later);
@@ -507,12 +507,12 @@ std::vector<row> rows()
              auto const deadline = std::chrono::steady_clock::now() + too_long;
              while (*ended < std::size(all_operations))
              {
-                 expect(std::chrono::steady_clock::now() < deadline, "one did not end");
+                 expect(std::chrono::steady_clock::now() < deadline, "an operation did not end");
                  pause.expires_after(1ms);
                  co_await pause.async_wait(asio::use_awaitable);
              }
          }},
-        {"operations that go with their io_context stand in nobody's way",
+        {"operations destroyed with their io_context do not block later operations",
          [](row_context c) -> asio::awaitable<void>
          {
              for (int const stop : stops)
@@ -527,12 +527,12 @@ std::vector<row> rows()
                      for (int i = 0; i < stop; ++i)
                          io.run_one_for(a_moment);
                  }
-                 expect(is(co_await c.s.get(name(get_it)), "one"), "get changed something");
-                 expect((co_await c.s.get(name(put_two))).has_value(), "put left nothing");
-                 expect(is(co_await c.s.get(name(put_two_if_absent)), "one"), "put_if_absent replaced");
+                 expect(is(co_await c.s.get(name(get_it)), "one"), "get changed the entry");
+                 expect((co_await c.s.get(name(put_two))).has_value(), "put left no entry");
+                 expect(is(co_await c.s.get(name(put_two_if_absent)), "one"), "put_if_absent replaced an entry");
                  bool const first = (co_await c.s.take(name(take_it))).has_value();
                  bool const second = (co_await c.s.take(name(take_it))).has_value();
-                 expect(!first || !second, "take left a value to be taken twice");
+                 expect(!first || !second, "take left a value that was taken twice");
                  co_await expect_works(c.s, std::to_string(stop), c.later);
              }
          }},
@@ -566,7 +566,7 @@ contract_result run(row const& r, std::function<storage_under_test()> const& mak
         while (!done && io.run_one_until(deadline) != 0)
             ;
         if (!done)
-            result.failure = "it did not end";
+            result.failure = "the operation did not end";
     }
     catch (std::exception const& error)
     {
