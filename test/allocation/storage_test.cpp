@@ -19,7 +19,7 @@
 #include <reprise/storage/lmdb_storage.hpp>
 #endif
 #ifdef REPRISE_TEST_REDIS
-#include "support/redis.hpp"
+#include "support/peers/redis.hpp"
 #endif
 
 #include <boost/asio/co_spawn.hpp>

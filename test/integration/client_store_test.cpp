@@ -2,7 +2,7 @@
 // Sessions that outlive the client's process: https_client with --store, --export and --import.
 #include "support/child.hpp"
 #include "support/harness.hpp"
-#include "support/https_examples.hpp"
+#include "support/peers/https_examples.hpp"
 
 #include <csignal>
 #include <filesystem>

@@ -4,8 +4,8 @@
 #include "server/early/strike_register.hpp"
 #include "support/early.hpp"
 #include "support/flight.hpp"
-#include "support/https_examples.hpp"
-#include "support/redis.hpp"
+#include "support/peers/https_examples.hpp"
+#include "support/peers/redis.hpp"
 
 #include <reprise/storage/make_storage.hpp>
 

@@ -3,8 +3,8 @@
 #include "support/child.hpp"
 #include "support/early.hpp"
 #include "support/gate.hpp"
-#include "support/nginx.hpp"
-#include "support/upstream.hpp"
+#include "support/peers/nginx.hpp"
+#include "support/peers/upstream.hpp"
 
 #include <boost/asio/read_until.hpp>
 #include <boost/beast/core/flat_buffer.hpp>

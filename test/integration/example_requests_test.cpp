@@ -3,7 +3,7 @@
 
 #include "support/child.hpp"
 #include "support/harness.hpp"
-#include "support/https_examples.hpp"
+#include "support/peers/https_examples.hpp"
 
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>

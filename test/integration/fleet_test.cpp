@@ -2,8 +2,8 @@
 // Two processes of https_server with one Redis, behind a balancer; then some of it dies.
 
 #include "support/harness.hpp"
-#include "support/https_examples.hpp"
-#include "support/redis.hpp"
+#include "support/peers/https_examples.hpp"
+#include "support/peers/redis.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/connect.hpp>

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "support/vsftpd.hpp"
+#include "support/peers/vsftpd.hpp"
 
 #include <fstream>
 #include <sstream>

@@ -2,8 +2,8 @@
 // Judges from outside: programs that reprise did not write, on either end of the connection.
 #include "support/child.hpp"
 #include "support/harness.hpp"
-#include "support/https_examples.hpp"
-#include "support/nginx.hpp"
+#include "support/peers/https_examples.hpp"
+#include "support/peers/nginx.hpp"
 
 #include <csignal>
 

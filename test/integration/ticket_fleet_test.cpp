@@ -2,10 +2,10 @@
 // Three processes of https_server that share ticket keys through one Redis, behind HAProxy: their keys change and they
 // are restarted one after the other, under load.
 
-#include "support/haproxy.hpp"
 #include "support/harness.hpp"
-#include "support/https_examples.hpp"
-#include "support/redis.hpp"
+#include "support/peers/haproxy.hpp"
+#include "support/peers/https_examples.hpp"
+#include "support/peers/redis.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 

@@ -3,7 +3,7 @@
 // which tickets resume.
 #include "server/tickets/key_source.hpp"
 #include "server/tickets/ticket_ring.hpp"
-#include "support/nginx.hpp"
+#include "support/peers/nginx.hpp"
 
 #include <reprise/ticket_key_file.hpp>
 

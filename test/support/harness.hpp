@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include "support/printers.hpp"
+
 #include <reprise/client_stream.hpp>
 #include <reprise/memory_session_store.hpp>
 #include <reprise/server_stream.hpp>

@@ -3,7 +3,7 @@
 #include "support/harness.hpp"
 #include "support/keys.hpp"
 #include "support/own_network.hpp"
-#include "support/redis.hpp"
+#include "support/peers/redis.hpp"
 
 #include <reprise/storage/memory_storage.hpp>
 #include <reprise/storage/sealed_storage.hpp>

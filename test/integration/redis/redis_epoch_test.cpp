@@ -2,7 +2,7 @@
 // What a server's data has been through, as far as the server says, and whose answers a process reads.
 #include "storage/redis/server_info.hpp"
 #include "support/forked.hpp"
-#include "support/redis.hpp"
+#include "support/peers/redis.hpp"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // Roles change while connections stay: two servers behind one address.
 #include "support/harness.hpp"
-#include "support/redis.hpp"
+#include "support/peers/redis.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/detached.hpp>

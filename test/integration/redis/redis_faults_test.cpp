@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/counted_executor.hpp"
 #include "support/harness.hpp"
-#include "support/redis.hpp"
+#include "support/peers/redis.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>

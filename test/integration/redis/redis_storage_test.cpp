@@ -1,6 +1,6 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "support/harness.hpp"
-#include "support/redis.hpp"
+#include "support/peers/redis.hpp"
 
 #include <boost/asio/detached.hpp>
 

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // persistent_session_store in a Redis that processes share.
 #include "support/harness.hpp"
-#include "support/redis.hpp"
+#include "support/peers/redis.hpp"
 #include "support/session_scopes.hpp"
 #include "support/sessions.hpp"
 #include "support/stores.hpp"

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "support/haproxy.hpp"
+#include "support/peers/haproxy.hpp"
 
-#include "support/redis.hpp"
+#include "support/peers/redis.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "support/upstream.hpp"
+#include "support/peers/upstream.hpp"
 
 #include "support/accept_each.hpp"
 

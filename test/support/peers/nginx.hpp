@@ -2,7 +2,7 @@
 #pragma once
 
 #include "support/child.hpp"
-#include "support/https_examples.hpp"
+#include "support/peers/https_examples.hpp"
 
 #include <string>
 #include <vector>
