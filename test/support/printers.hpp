@@ -1,12 +1,18 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include <reprise/detail/client/connect_plan.hpp>
+#include <reprise/detail/net/attempt_plan.hpp>
+#include <reprise/detail/server/server_handshake.hpp>
+#include <reprise/error.hpp>
+#include <reprise/handshake_info.hpp>
+
+#include <doctest/doctest.h>
+
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <ostream>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 namespace test {
@@ -17,10 +23,8 @@ consteval std::string_view enumerator_name()
 {
     std::string_view const function = __PRETTY_FUNCTION__; // "... [with auto value = reprise::errc::bad_option; ...]"
     auto const begin = function.find("value = ") + 8;
-    auto name = function.substr(begin, function.find_first_of(";]", begin) - begin);
-    if (name.find('(') != name.npos) // a cast: no enumerator
-        return {};
-    return name.substr(name.rfind(':') + 1);
+    auto const name = function.substr(begin, function.find_first_of(";]", begin) - begin);
+    return name.find('(') == name.npos ? name.substr(name.rfind(':') + 1) : std::string_view{}; // else a cast
 }
 
 template <class Enum, std::size_t... values>
@@ -30,37 +34,48 @@ consteval auto enumerator_names(std::index_sequence<values...>)
 }
 
 template <class Enum>
-void print_enumerator(std::ostream& out, Enum value)
+doctest::String name_of_enumerator(Enum value)
 {
-    static constexpr auto names = enumerator_names<Enum>(std::make_index_sequence<48>{});
+    static constexpr auto names = enumerator_names<Enum>(std::make_index_sequence<64>{});
     auto const number = static_cast<std::size_t>(value);
-    if (number < names.size() && !names[number].empty())
-        out << names[number];
-    else
-        out << number;
+    std::string_view name = number < names.size() ? names[number] : std::string_view{};
+    if constexpr (requires {
+                      { to_string(value) } -> std::convertible_to<std::string_view>;
+                  })
+        name = to_string(value);
+    return name.empty() ? doctest::toString(number) : doctest::String{name.data(), static_cast<unsigned>(name.size())};
 }
 
 } // namespace test
 
-// Where argument-dependent lookup finds them: a check that fails prints names, not numbers.
+// A check that fails prints names, not numbers. Argument-dependent lookup finds these functions.
+#define REPRISE_PRINT(type)                                                                                            \
+    inline doctest::String toString(type value)                                                                        \
+    {                                                                                                                  \
+        return test::name_of_enumerator(value);                                                                        \
+    }
+
 namespace reprise {
 
-template <class Enum>
-    requires(std::is_enum_v<Enum>)
-std::ostream& operator<<(std::ostream& out, Enum value)
-{
-    if constexpr (requires {
-                      { to_string(value) } -> std::convertible_to<std::string_view>;
-                  })
-        return out << to_string(value);
-    else
-        return test::print_enumerator(out, value), out;
-}
+REPRISE_PRINT(errc)
+REPRISE_PRINT(handshake_kind)
+REPRISE_PRINT(resumption_kind)
+REPRISE_PRINT(full_handshake_reason)
+REPRISE_PRINT(tls_version)
+REPRISE_PRINT(early_data_status)
+REPRISE_PRINT(early_data_reason)
 
 namespace detail {
 
-using reprise::operator<<;
+REPRISE_PRINT(server_step)
+REPRISE_PRINT(lookup_kind)
+REPRISE_PRINT(race_step)
+REPRISE_PRINT(connect_step)
+REPRISE_PRINT(tls_status)
+REPRISE_PRINT(timed_status)
 
 } // namespace detail
 
 } // namespace reprise
+
+#undef REPRISE_PRINT

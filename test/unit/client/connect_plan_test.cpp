@@ -1,5 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 // What a client does on its way to a connection: each plan, failing and ending at each of its steps, without a socket.
+#include "support/printers.hpp"
+
 #include <reprise/detail/client/connect_plan.hpp>
 
 #include <boost/asio/error.hpp>
@@ -10,6 +12,7 @@
 #include <algorithm>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace reprise;
