@@ -38,9 +38,9 @@ struct client_options
     /// caller has set on the ssl::context or on the SSL stay in effect.
     std::optional<std::string> server_name{};
 
-    /** Called for the SSL of each connection, reconnects included, after the stream has set it up and before a session
-        is chosen. Use it for everything that has an SSL_set function: groups, ciphers, versions, verification, a
-        certificate, ex_data.
+    /** Called for the SSL of each connection, reconnects included, after verify_peer has been applied and before the
+        stream sets SNI, ALPN and the host to verify. Use it for everything that has an SSL_set function: groups,
+        ciphers, versions, verification, a certificate, ex_data.
 
         Settings that OpenSSL can report become a part of the session_scope. A callback that is set here counts as one
         of the context's: it needs policy_tag.

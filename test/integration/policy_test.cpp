@@ -3,7 +3,7 @@
 #include "support/harness.hpp"
 #include "support/policy_changes.hpp"
 #include "support/ticket_keys.hpp"
-#include "tls/settings.hpp"
+#include "support/settings.hpp"
 
 #include <reprise/policy_changed.hpp>
 #include <reprise/storage/memory_storage.hpp>

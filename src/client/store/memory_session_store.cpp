@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "client/handshake/why_not.hpp"
+#include "client/store/why_not.hpp"
 
 #include <reprise/error.hpp>
 #include <reprise/memory_session_store.hpp>

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client/store/pending_sessions.hpp"
 
-#include "client/handshake/is_unexpired.hpp"
+#include "client/store/is_unexpired.hpp"
 
 #include <algorithm>
 #include <iterator>

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client/store/slot_table.hpp"
 
-#include "client/handshake/why_not.hpp"
+#include "client/store/why_not.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -3,7 +3,7 @@
 
 #include "support/harness.hpp"
 #include "support/policy_changes.hpp"
-#include "tls/settings.hpp"
+#include "support/settings.hpp"
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
