@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include "base/byte_codec.hpp"
 #include "base/sha256.hpp"
 
 #include <reprise/secret_bytes.hpp>
@@ -18,11 +19,7 @@ class digest_input
 public:
     explicit digest_input(std::string_view purpose) { add(purpose); }
 
-    void add(std::uint64_t number)
-    {
-        for (int i = 0; i < 64; i += 8)
-            bytes_ += static_cast<char>(number >> i);
-    }
+    void add(std::uint64_t number) { append_little_endian(bytes_, number); }
 
     void add(byte_view part)
     {

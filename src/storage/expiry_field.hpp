@@ -1,6 +1,8 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #pragma once
 
+#include "base/byte_codec.hpp"
+
 #include <reprise/clock.hpp>
 
 #include <algorithm>
@@ -16,21 +18,17 @@ inline constexpr std::size_t expiry_field_size = 8;
 inline void write_expiry(std::span<unsigned char, expiry_field_size> field, time_point expiry)
 {
     using std::chrono::microseconds;
-    auto bits = static_cast<std::uint64_t>(std::chrono::floor<microseconds>(expiry.time_since_epoch()).count());
-    for (auto byte = field.rbegin(); byte != field.rend(); ++byte, bits >>= 8)
-        *byte = static_cast<unsigned char>(bits);
+    write_number(field,
+                 static_cast<std::uint64_t>(std::chrono::floor<microseconds>(expiry.time_since_epoch()).count()));
 }
 
 /// Read an expiry from untrusted bytes. A time beyond the range of time_point becomes the nearest in range.
 [[nodiscard]] inline time_point read_expiry(std::span<unsigned char const, expiry_field_size> field)
 {
     using std::chrono::microseconds;
-    std::uint64_t bits = 0;
-    for (auto const byte : field)
-        bits = bits << 8 | byte;
     auto const least = std::chrono::ceil<microseconds>(time_point::min().time_since_epoch());
     auto const most = std::chrono::floor<microseconds>(time_point::max().time_since_epoch());
-    return time_point{std::clamp(microseconds{static_cast<std::int64_t>(bits)}, least, most)};
+    return time_point{std::clamp(microseconds{static_cast<std::int64_t>(read_number(field))}, least, most)};
 }
 
 } // namespace reprise::detail

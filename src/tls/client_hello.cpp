@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "tls/field_reader.hpp"
+#include "base/byte_codec.hpp"
 #include "tls/host_name.hpp"
 #include "tls/ticket_request.hpp"
 

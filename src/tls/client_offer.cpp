@@ -1,9 +1,9 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client_offer.hpp"
 
+#include "base/byte_codec.hpp"
 #include "base/digest_input.hpp"
 #include "base/openssl.hpp"
-#include "tls/field_reader.hpp"
 #include "tls/ticket_request.hpp"
 
 #include <reprise/ssl_handles.hpp>

@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "tls/hello_constants.hpp"
 
+#include "base/byte_codec.hpp"
 #include "tls/ticket_request.hpp"
 
 #include <openssl/tls1.h>
@@ -36,8 +37,7 @@ constexpr unsigned constant_extensions[] = {
 // Append a part with its length, so that two parts never run into one.
 void add(std::string& to, unsigned char const* part, std::size_t size)
 {
-    to += static_cast<char>(size >> 8);
-    to += static_cast<char>(size);
+    append_number<2>(to, size);
     to.append(reinterpret_cast<char const*>(part), size);
 }
 

@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/byte_codec.hpp"
 #include "tls/session_time.hpp"
 #include "tls/ticket_appdata.hpp"
 
@@ -44,20 +45,6 @@ time_point from_seconds(std::int64_t s) noexcept
     return time_point{std::chrono::seconds{std::max<std::int64_t>(s, 0)}};
 }
 
-void write_number(unsigned char* out, std::int64_t value) noexcept
-{
-    for (int i = 0; i < 8; ++i)
-        out[i] = static_cast<unsigned char>(static_cast<std::uint64_t>(value) >> (56 - 8 * i));
-}
-
-std::int64_t read_number(unsigned char const* in) noexcept
-{
-    std::uint64_t value = 0;
-    for (int i = 0; i < 8; ++i)
-        value = value << 8 | in[i];
-    return static_cast<std::int64_t>(value);
-}
-
 // Return the certificates that the peer sent, on a client; null on a server.
 std::shared_ptr<certificate_chain const> chain_of(SSL const* ssl)
 {
@@ -70,19 +57,17 @@ std::shared_ptr<certificate_chain const> chain_of(SSL const* ssl)
     return chain;
 }
 
-std::size_t read_length(unsigned char const* in) noexcept
-{
-    return std::size_t{in[0]} << 16 | std::size_t{in[1]} << 8 | in[2];
-}
-
 // Read the certificates behind the peer's own from the front of `bytes`. Returns false if they do not parse.
 bool read_certificates(byte_view& bytes, std::size_t count, certificate_chain& chain)
 {
     for (; count > 0; --count)
     {
-        if (bytes.size() < length_size || bytes.size() - length_size < read_length(bytes.data()))
+        if (bytes.size() < length_size)
             return false;
-        auto const der = bytes.subspan(length_size, read_length(bytes.data()));
+        auto const size = static_cast<std::size_t>(detail::read_number(bytes.first(length_size)));
+        if (bytes.size() - length_size < size)
+            return false;
+        auto const der = bytes.subspan(length_size, size);
         unsigned char const* at = der.data();
         x509_ptr certificate{::d2i_X509(nullptr, &at, static_cast<long>(der.size()))};
         if (!certificate || at != der.data() + der.size())
@@ -189,8 +174,9 @@ boost::system::result<session> session::parse(byte_view bytes)
 {
     if (bytes.size() <= header_size || bytes[0] != format_version)
         return errc::session_corrupt;
-    session_origin origin{from_seconds(read_number(&bytes[1])), from_seconds(read_number(&bytes[9])),
-                          static_cast<long>(read_number(&bytes[17]))};
+    auto const number_at = [&](std::size_t at)
+    { return static_cast<std::int64_t>(detail::read_number(bytes.subspan(at, 8))); };
+    session_origin origin{from_seconds(number_at(1)), from_seconds(number_at(9)), static_cast<long>(number_at(17))};
     std::size_t const certificates = bytes[25];
     auto rest = bytes.subspan(header_size);
     certificate_chain chain;
@@ -230,15 +216,15 @@ secret_bytes session::serialize() const
     for (auto const number : {to_seconds(impl_->origin.verified_at), to_seconds(impl_->origin.chain_expiry),
                               std::int64_t{impl_->origin.verify_result}})
     {
-        write_number(at, number);
+        detail::write_number({at, 8}, static_cast<std::uint64_t>(number));
         at += 8;
     }
     *at++ = static_cast<unsigned char>(others.size());
     for (auto const& certificate : others)
     {
         auto const certificate_size = der_size(certificate.get());
-        for (int shift = 16; shift >= 0; shift -= 8)
-            *at++ = static_cast<unsigned char>(certificate_size >> shift);
+        detail::write_number({at, length_size}, static_cast<std::uint64_t>(certificate_size));
+        at += length_size;
         ::i2d_X509(certificate.get(), &at);
     }
     ::i2d_SSL_SESSION(impl_->native.get(), &at);

@@ -1,5 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
-#include "settings.hpp"
+#include "support/settings.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,5 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
+#include "base/byte_codec.hpp"
 #include "base/openssl.hpp"
 #include "base/require_option.hpp"
 #include "client/handshake/client_context.hpp"
@@ -79,12 +80,6 @@ std::vector<unsigned char> alpn_wire_format(std::vector<std::string> const& prot
         wire.insert(wire.end(), protocol.begin(), protocol.end());
     }
     return wire;
-}
-
-void add_number(std::string& to, std::uint64_t value)
-{
-    for (int i = 0; i < 64; i += 8)
-        to += static_cast<char>(value >> i);
 }
 
 // A null name clears all names (X509_VERIFY_PARAM_set1_host(3)).
@@ -251,8 +246,8 @@ std::string client_handshake::policy_of(SSL* ssl, settings const& s, bool may_di
         policy.append("c").append(setup_->shared->id.begin(), setup_->shared->id.end());
     if (may_differ && !s.offer && !has_word) // the SSL may have settings that cannot be read
         policy.append("s").append(own_id());
-    add_number(policy, setup_->options.verify_peer ? 1 : 0);
-    add_number(policy, static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
+    append_little_endian(policy, setup_->options.verify_peer ? 1 : 0);
+    append_little_endian(policy, static_cast<std::uint64_t>(::SSL_get_verify_mode(ssl)));
     return policy;
 }
 
@@ -323,7 +318,7 @@ std::shared_ptr<std::string const> client_handshake::verified_under() const
     if (now_.policy->judges_peer)
         return nullptr;
     std::string under{setup_->shared->id.begin(), setup_->shared->id.end()};
-    add_number(under, now_.policy->revision);
+    append_little_endian(under, now_.policy->revision);
     under += now_.key.policy;
     under += now_.key.server_name.empty() ? now_.key.host : now_.key.server_name;
     return std::make_shared<std::string const>(std::move(under));

@@ -1,7 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "client/store/session_record.hpp"
 
-#include "base/big_endian.hpp"
+#include "base/byte_codec.hpp"
 
 #include <algorithm>
 #include <string_view>

@@ -1,6 +1,7 @@
 // Copyright the reprise authors. Distributed under the Boost Software License, Version 1.0.
 #include "storage/lmdb/table.hpp"
 
+#include "base/byte_codec.hpp"
 #include "base/sha256.hpp"
 #include "storage/lmdb/error.hpp"
 
@@ -8,6 +9,7 @@
 #include <chrono>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <tuple>
 
 namespace reprise::detail {
@@ -46,28 +48,14 @@ secret_bytes encode(expiry_key const& at, byte_view value)
     return bytes;
 }
 
-void store(std::uint64_t number, unsigned char* to)
-{
-    for (int i = 7; i >= 0; --i, number >>= 8)
-        to[i] = static_cast<unsigned char>(number);
-}
-
-std::uint64_t load(unsigned char const* from)
-{
-    std::uint64_t number = 0;
-    for (int i = 0; i < 8; ++i)
-        number = number << 8 | from[i];
-    return number;
-}
-
 constexpr std::uint64_t sign = std::uint64_t{1} << 63; // so that times before the epoch sort first
 
 expiry_key make_key(time_point expiry, std::uint64_t unique)
 {
     auto const ticks = std::chrono::floor<std::chrono::microseconds>(expiry.time_since_epoch()).count();
     expiry_key key;
-    store(static_cast<std::uint64_t>(ticks) ^ sign, key.data());
-    store(unique, key.data() + 8);
+    write_number(std::span{key}.first(8), static_cast<std::uint64_t>(ticks) ^ sign);
+    write_number(std::span{key}.subspan(8), unique);
     return key;
 }
 
@@ -75,7 +63,7 @@ expiry_key make_key(time_point expiry, std::uint64_t unique)
 time_point expiry_of(expiry_key const& key)
 {
     using microseconds = std::chrono::microseconds;
-    auto const ticks = microseconds{static_cast<std::int64_t>(load(key.data()) ^ sign)};
+    auto const ticks = microseconds{static_cast<std::int64_t>(read_number(std::span{key}.first(8)) ^ sign)};
     constexpr auto last = std::chrono::floor<microseconds>(time_point::max().time_since_epoch());
     constexpr auto first = std::chrono::ceil<microseconds>(time_point::min().time_since_epoch());
     return time_point{std::chrono::duration_cast<time_point::duration>(std::clamp(ticks, first, last))};
@@ -215,13 +203,13 @@ std::uint64_t lmdb_table::evicted() const
     MDB_val value = {};
     if (!found(::mdb_get(txn_, root_, &key, &value)) || value.mv_size != sizeof(std::uint64_t))
         return 0;
-    return load(to_view(value).data());
+    return read_number(to_view(value).first(8));
 }
 
 void lmdb_table::add_evicted(std::uint64_t count)
 {
     std::array<unsigned char, sizeof(std::uint64_t)> total{};
-    store(evicted() + count, total.data());
+    write_number(total, evicted() + count);
     auto key = to_val(as_bytes(evicted_key));
     auto value = to_val(total);
     check_lmdb(::mdb_put(txn_, root_, &key, &value, 0), "lmdb_storage");
