@@ -395,6 +395,7 @@ private:
             case detail::server_step::look_up: accept.found(co_await accept.look_up()); break;
             case detail::server_step::strike: accept.struck(co_await accept.strike_guard()); break;
             case detail::server_step::read_hello:
+            case detail::server_step::refuse_host:
             case detail::server_step::enter_host:
             case detail::server_step::plan_lookup:
             case detail::server_step::plan_guard:

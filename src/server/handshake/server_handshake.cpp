@@ -114,7 +114,7 @@ catch (...) // this runs in a handler of the transport, from which nothing may b
 
 error_code server_handshake::explain(error_code ec) const noexcept
 {
-    bool const refused = host_refused_ && ec.category() == asio::error::get_ssl_category();
+    bool const refused = step_ == server_step::refuse_host && ec.category() == asio::error::get_ssl_category();
     return refused ? make_error_code(errc::unknown_host) : ec;
 }
 
@@ -127,8 +127,8 @@ int server_handshake::on_renegotiation(SSL* ssl, int* alert)
         *alert = SSL_AD_ILLEGAL_PARAMETER;
         return SSL_CLIENT_HELLO_ERROR;
     }
-    origin_.reset();
-    is_fresh_ = false;
+    offered_origin_.reset();
+    fresh_origin_.reset();
     opened_ticket_ = false;
     return SSL_CLIENT_HELLO_SUCCESS;
 }
@@ -150,9 +150,8 @@ int server_handshake::on_client_hello(SSL* ssl, int* alert)
                 constants_ = read_hello_constants(ssl);
             step_ = has_hosts_ ? server_step::choose_host : server_step::enter_host;
             break;
+        case server_step::refuse_host: return refuse(SSL_AD_UNRECOGNIZED_NAME);
         case server_step::enter_host:
-            if (host_refused_)
-                return refuse(SSL_AD_UNRECOGNIZED_NAME);
             if (!apply_host())
                 return refuse(SSL_AD_PROTOCOL_VERSION);
             plan_keys(true);
@@ -273,6 +272,7 @@ void server_handshake::skip_step() noexcept
     case server_step::look_up: found({timed_status::failed}); break;
     case server_step::strike: struck({early_data_reason::guard_failed}); break;
     case server_step::read_hello:
+    case server_step::refuse_host:
     case server_step::enter_host:
     case server_step::plan_lookup:
     case server_step::plan_guard:
@@ -320,7 +320,8 @@ early_data_reason server_handshake::judge_early_data() const
         unsigned char const* alpn = nullptr;
         std::size_t alpn_size = 0;
         ::SSL_SESSION_get0_alpn_selected(resumed, &alpn, &alpn_size);
-        auto const age = origin_ ? server().options.now() - origin_->verified_at : time_point::duration{};
+        auto const age =
+            offered_origin_ ? server().options.now() - offered_origin_->verified_at : time_point::duration{};
         early_data_offer const offer{
             hello_, {reinterpret_cast<char const*>(alpn), alpn_size}, std::chrono::floor<std::chrono::seconds>(age)};
         return early.accept(offer) ? early_data_reason::none : early_data_reason::unwanted;
@@ -369,16 +370,16 @@ void server_handshake::keys_fetched() noexcept
 
 void server_handshake::use_host(timed_result<std::optional<session_cache>> const& answer)
 {
-    step_ = server_step::enter_host;
-    // If the selector fails, the host counts as unknown. The error is the selector's to log.
+    // A selector that fails knows no host; its own log says why.
     if (answer.status != timed_status::answered || !*answer.value)
     {
-        host_refused_ = true;
+        step_ = server_step::refuse_host;
         return;
     }
     session_cache const& host = **answer.value;
     if (host.native_handle() != cache_.native_handle())
         first_ = std::exchange(cache_, host);
+    step_ = server_step::enter_host;
 }
 
 bool server_handshake::apply_host()
@@ -499,7 +500,7 @@ void server_handshake::consider(session const& stored)
         reason_ = check_policy(copy.get(), stored.origin());
     if (reason_ != full_handshake_reason::none)
         return;
-    origin_ = stored.origin();
+    offered_origin_ = stored.origin();
     fetched_ = std::move(copy);
 }
 
@@ -514,18 +515,17 @@ void server_handshake::on_ticket(full_handshake_reason judgement, session_origin
     if (judgement != full_handshake_reason::none)
         return;
     opened_ticket_ = true;
-    origin_ = origin;
+    offered_origin_ = origin;
 }
 
 session_origin const& server_handshake::origin()
 {
-    // The session that was found counts only if OpenSSL resumed it. Otherwise the client was just verified again.
-    if (!origin_ || (::SSL_session_reused(ssl_) != 1 && !is_fresh_))
-    {
-        origin_ = session_origin::of_full_handshake(ssl_, server().options.now());
-        is_fresh_ = true;
-    }
-    return *origin_;
+    // An offered session counts only if OpenSSL accepted it. Otherwise this handshake has verified the client.
+    if (offered_origin_ && ::SSL_session_reused(ssl_) == 1)
+        return *offered_origin_;
+    if (!fresh_origin_)
+        fresh_origin_ = session_origin::of_full_handshake(ssl_, server().options.now());
+    return *fresh_origin_;
 }
 
 void server_handshake::on_new_session(SSL_SESSION* live) noexcept
@@ -547,10 +547,10 @@ void server_handshake::keep_out_of_table(SSL_SESSION* s) const noexcept
    TLS 1.3 session here, when its ticket is made; a TLS 1.2 session at the end of the handshake. */
 void server_handshake::on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noexcept
 {
-    has_ticket_ = is_wanted;
     bool const is_tls13 = ::SSL_SESSION_get_protocol_version(made) == TLS1_3_VERSION;
-    is_stateful_ = is_tls13 && (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) != 0;
-    if (!is_stateful_)
+    bool const is_stateful = is_tls13 && (::SSL_get_options(ssl_) & SSL_OP_NO_TICKET) != 0;
+    made_ticket_ = {.is_wanted = is_wanted, .is_stateful = is_stateful};
+    if (!is_stateful)
         return;
     if (is_wanted)
         keep_for_storage(made);
@@ -560,9 +560,10 @@ void server_handshake::on_ticket_sealing(SSL_SESSION* made, bool is_wanted) noex
 
 bool server_handshake::seals_ticket() noexcept
 {
-    if (!has_ticket_ && is_stateful_)
+    auto const ticket = made_ticket_.value_or(made_ticket{});
+    if (!ticket.is_wanted && ticket.is_stateful)
         ::SSL_set_options(ssl_, SSL_OP_NO_TICKET);
-    return has_ticket_;
+    return ticket.is_wanted;
 }
 
 void server_handshake::keep_for_storage(SSL_SESSION* made) noexcept
@@ -621,8 +622,9 @@ void server_handshake::finish()
             info_.resumption = stateful ? resumption_kind::tls13_stateful : resumption_kind::tls13_stateless;
         else
             info_.resumption = opened_ticket_ ? resumption_kind::tls12_ticket : resumption_kind::tls12_session_id;
-        if (origin_)
-            info_.session_age = std::chrono::floor<std::chrono::seconds>(server().options.now() - origin_->verified_at);
+        if (offered_origin_)
+            info_.session_age =
+                std::chrono::floor<std::chrono::seconds>(server().options.now() - offered_origin_->verified_at);
     }
     else
         info_.reason = is_external                              ? full_handshake_reason::external_psk

@@ -25,6 +25,7 @@ enum class server_step
 {
     read_hello,  ///< the ClientHello has not been read
     choose_host, ///< awaits the host selector: `use_host`
+    refuse_host, ///< there is no such host: an alert ends the handshake
     enter_host,  ///< apply the host's settings
     fetch_keys,  ///< awaits the source of the ticket keys: `fetch_keys`, then `keys_fetched`
     plan_lookup, ///< decide which lookup in the storage can help
@@ -145,6 +146,13 @@ public:
     /// @}
 
 private:
+    // The ticket that is being made for the new session.
+    struct made_ticket
+    {
+        bool is_wanted = true;
+        bool is_stateful = false;
+    };
+
     int on_renegotiation(SSL* ssl, int* alert);
     [[nodiscard]] bool apply_host();
     void apply_groups();
@@ -165,7 +173,6 @@ private:
     SSL* ssl_ = nullptr;
     bool begun_ = false;
     bool has_hosts_ = false;
-    bool host_refused_ = false;
     server_step step_ = server_step::read_hello;
     client_hello hello_;
     std::string constants_; // parts of hello_ that a HelloRetryRequest must not change
@@ -173,12 +180,11 @@ private:
     ssl_session_ptr fetched_;
     storage_epoch fetched_in_; // epoch of the storage when fetched_ was taken for early data
     full_handshake_reason reason_ = full_handshake_reason::not_offered;
-    std::optional<session_origin> origin_; // of the accepted session, or of this full handshake
-    bool is_fresh_ = false;                // origin_ is of this full handshake
+    std::optional<session_origin> offered_origin_; // of the session that OpenSSL may accept
+    std::optional<session_origin> fresh_origin_;   // of this full handshake
     bool opened_ticket_ = false;
-    bool tickets_ = false;            // this connection uses tickets
-    bool has_ticket_ = true;          // the new session gets a ticket
-    bool is_stateful_ = false;        // the ticket of the new session is stateful
+    bool tickets_ = false; // this connection uses tickets
+    std::optional<made_ticket> made_ticket_;
     std::optional<bool> is_external_; // the connection has used an external PSK
     bool no_memory_ = false;          // memory for reading the ClientHello was missing
     std::array<unsigned char, 32> policy_{};
