@@ -8,7 +8,6 @@ set -euo pipefail
 shopt -s nullglob globstar
 cd "$1"
 
-files=0
 errors=0
 
 complain()
@@ -17,27 +16,31 @@ complain()
     errors=$((errors + 1))
 }
 
-check_file()
+# Complains of each line of the files that matches a pattern, and another one if there is one.
+refuse() # what, pattern, second pattern, files...
 {
-    local file=$1 line text path
-    while IFS=: read -r line text; do
-        complain "$file:$line" 'a comment line over 120 columns'
-    done < <(grep -nE '^.{121,}' "$file" | grep -E '^[0-9]+:[[:space:]]*(//|/?\*| {4,}[A-Z@`|(])|^[0-9]+:.{0,118}[;,{)][[:space:]]+//' || true)
-    while IFS=: read -r line text; do
-        complain "$file:$line" "a docstring that does not name its subject: $text"
-    done < <(grep -nE '(///|/\*\*)<? (The same|Both|It)\b' "$file" || true)
-    while IFS=: read -r line text; do
-        complain "$file:$line" "a rule that is not in the repository: $text"
-    done < <(grep -nE '(//|\*).*\b([Dd]esign rule|[Rr]ule|style|house) [0-9]+' "$file" || true)
-    while IFS=: read -r line path; do
-        [[ -e $path || -e ${file%/*}/$path || -e docs/$path ]] || complain "$file:$line" "there is no $path"
-    done < <(grep -noE '(docs/)?[a-z-]+\.md\b' "$file" || true)
+    local found where text
+    while IFS= read -r found; do
+        where=${found%%:*}
+        text=${found#*:}
+        complain "$where:${text%%:*}" "$1: ${text#*:}"
+    done < <(grep -HnE "$2" "${@:4}" | grep -E "$3" || true)
 }
 
-for file in {include,src,examples,bench,test}/**/*.[hc]pp; do
-    files=$((files + 1))
-    check_file "$file"
-done
+check_documents() # files...
+{
+    local found file path
+    while IFS=: read -r file found path; do
+        [[ -e $path || -e ${file%/*}/$path || -e docs/$path ]] || complain "$file:$found" "there is no $path"
+    done < <(grep -HnoE '(docs/)?[a-z-]+\.md\b' "$@" || true)
+}
 
-echo "$files files, $errors errors"
-((files > 0 && errors == 0))
+files=({include,src,examples,bench,test}/**/*.[hc]pp)
+refuse 'a comment line over 120 columns' '^.{121,}' \
+    ':[0-9]+:[[:space:]]*(//|/?\*| {4,}[A-Z@`|(])|:[0-9]+:.{0,118}[;,{)][[:space:]]+//' "${files[@]}"
+refuse 'a docstring that does not name its subject' '(///|/\*\*)<? (The same|Both|It)\b' '' "${files[@]}"
+refuse 'a rule that is not in the repository' '(//|\*).*\b([Dd]esign rule|[Rr]ule|style|house) [0-9]+' '' "${files[@]}"
+check_documents "${files[@]}"
+
+echo "${#files[@]} files, $errors errors"
+((${#files[@]} > 0 && errors == 0))
