@@ -496,10 +496,8 @@ struct proxy
         auto const colon = head.rfind(':', head.find(" HTTP/"));
         auto const port = static_cast<unsigned short>(std::stoi(head.substr(colon + 1)));
         co_await peer.async_connect({asio::ip::address_v4::loopback(), port}, asio::use_awaitable);
-        asio::co_spawn(client.get_executor(), pump(peer, client), asio::detached);
-        co_await pump(client, peer);
-        for (int i = 0; i < 100; ++i) // the other way ends with it
-            co_await asio::post(asio::use_awaitable);
+        using namespace asio::experimental::awaitable_operators;
+        co_await (pump(peer, client) && pump(client, peer));
     }
 
     static asio::awaitable<void> pump(tcp::socket& from, tcp::socket& to)
