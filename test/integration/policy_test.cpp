@@ -2,8 +2,8 @@
 #include "support/any_key_store.hpp"
 #include "support/harness.hpp"
 #include "support/policy_changes.hpp"
-#include "support/ticket_keys.hpp"
 #include "support/settings.hpp"
+#include "support/ticket_keys.hpp"
 
 #include <reprise/policy_changed.hpp>
 #include <reprise/storage/memory_storage.hpp>
